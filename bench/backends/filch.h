@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* filch: the BENCH_ macros are its own. */
+#ifndef BENCH_FILCH_BACKEND_H
+#define BENCH_FILCH_BACKEND_H
+
+#include "bench.h"
+#include <filch/filch.h>
+
+#define BENCH_FRAME(name) FILCH_FRAME(name)
+#define BENCH_TASK(...) FILCH_TASK(__VA_ARGS__)
+#define BENCH_CALL(...) FILCH_CALL(__VA_ARGS__)
+#define BENCH_SPAWN(...) FILCH_SPAWN(__VA_ARGS__)
+#define BENCH_SYNC(h) FILCH_SYNC(h)
+#define BENCH_SPAWN_INTO(...) FILCH_SPAWN_INTO(__VA_ARGS__)
+#define BENCH_SYNC_FROM(name, frame) FILCH_SYNC_FROM(name, frame)
+#define BENCH_RUN(engine, ...) FILCH_RUN((struct filch_pool *)(engine), __VA_ARGS__)
+
+#endif

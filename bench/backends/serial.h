@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Serial: a spawn is a plain call at the place of the spawn, a sync reads its result. Same compiler, same flags.
+ * The root is called through a volatile pointer, so that the compiler knows neither argument nor result.
+ */
+#ifndef BENCH_SERIAL_H
+#define BENCH_SERIAL_H
+
+#include "backends/args.h"
+
+#define BENCH_FRAME(name) struct name##_frame
+#define BENCH_TASK(R, name, ...)                                                                     \
+	struct name##_frame { R result; };                                                           \
+	static R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                                  \
+	__attribute__((unused)) static R (*volatile name##_root)(BENCH_LIST(BENCH_PARAM, __VA_ARGS__)) = name##_body; \
+	static R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+#define BENCH_CALL(name, ...) name##_body(__VA_ARGS__)
+#define BENCH_SPAWN(h, name, ...) const struct name##_frame h = { name##_body(__VA_ARGS__) }
+#define BENCH_SYNC(h) ((h).result)
+#define BENCH_SPAWN_INTO(frame, name, ...) ((void)((frame)->result = name##_body(__VA_ARGS__)))
+#define BENCH_SYNC_FROM(name, frame) ((frame)->result)
+#define BENCH_RUN(engine, out, name, ...) ((void)(engine), *(out) = name##_root(__VA_ARGS__), 0)
+
+#endif

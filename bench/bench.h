@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the driver, the programs and the contestants agree on.
+ *
+ * A program is written once, with the BENCH_ macros, and compiled once per contestant; each compilation yields one entry function.
+ * A contestant is a table: how to open and close it, its entry for each program, and how it takes jobs. The driver knows nothing
+ * else about it, so a contestant may as well live in a module of its own (peers/).
+ *
+ * The macros, as FILCH_'s in <filch/task.h>:
+ *   BENCH_TASK(R, name, (T, a), ...) { body }      1 to 6 arguments and a result
+ *   BENCH_SPAWN(h, name, args...);                 BENCH_SYNC(h)               newest first
+ *   BENCH_CALL(name, args...)
+ *   BENCH_FRAME(name) kid[n];  BENCH_SPAWN_INTO(&kid[i], name, args...);  BENCH_SYNC_FROM(name, &kid[i])
+ *   BENCH_RUN(engine, &result, name, args...)      in the entry only; 0 or a negative errno
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdint.h>
+
+#define BENCH_CAT_(a, b) a##b
+#define BENCH_CAT(a, b) BENCH_CAT_(a, b)
+#define BENCH_NAMED(program, contestant) BENCH_CAT(BENCH_CAT(BENCH_CAT(bench_, program), _), contestant)
+#define BENCH_ENTRY(program) BENCH_NAMED(program, BENCH_NAME)
+
+/* Every program; its sizes are in catalogue.c. */
+#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort)
+
+/* What a program computed: the driver compares it with what is known, for every contestant and round. */
+struct bench_outcome {
+	uint64_t value[3];
+	uint64_t tasks;
+};
+
+/* One size of a program. */
+struct bench_size {
+	const char *label;
+	double arg[6];           /* what they mean is the program's business */
+	struct bench_outcome expect;
+	int quick;               /* 1: also in --quick; 2: only there */
+};
+
+typedef int bench_entry_fn(void *engine, const struct bench_size *size, struct bench_outcome *out);
+
+/* A job of the job benchmarks, one cache line; its fields are the benchmark's. */
+struct bench_job {
+	int (*fn)(void *job);
+	struct bench_latch *latch; /* counts down when the job has run, unless NULL */
+	void *reply;             /* where a contestant without ids sends it when done, else NULL */
+	int64_t id;
+	uint64_t seed, result;
+	uint32_t rounds;         /* how long it computes */
+	uint32_t runs;           /* how often it ran: exactly once */
+} __attribute__((aligned(64)));
+
+/* How a contestant takes jobs from outside; any thread. 0, or a negative errno. A form it does not have is NULL. */
+struct bench_job_ops {
+	int (*bare)(void *engine, struct bench_job *job);         /* nobody asks for its end; waits for room */
+	int (*call)(void *engine, struct bench_job *job);         /* there and back */
+	int64_t (*submit)(void *engine, struct bench_job *job);   /* waits for room; returns an id > 0 */
+	int (*wait)(void *engine, int64_t id);                    /* reaps the one completion of that job */
+};
+
+#define BENCH_ABI 1
+
+struct bench_contestant {
+	int abi;                 /* BENCH_ABI, so that an old module is refused */
+	const char *name;
+	int (*open)(void **engine, int workers, const int *cpus);   /* one thread on each of cpus[0 .. workers-1] */
+	void (*close)(void *engine);
+	bench_entry_fn *(*entry)(const char *program);              /* NULL, or returns NULL: cannot run it */
+	const struct bench_job_ops *jobs;                           /* NULL: takes no jobs */
+};
+
+extern const struct bench_contestant bench_serial, bench_baseline, bench_filch;
+
+/* A module in peers/ exports this. */
+typedef const struct bench_contestant *bench_module_fn(void);
+
+/* The CPUs on which filch would put up to @max workers, so that everybody else is pinned to the same. Returns how many. */
+int bench_plan(int *cpus, int max);
+
+/* Pins the calling thread, best effort. */
+void bench_pin(int cpu);
+
+/* Entries of one contestant by name: BENCH_ENTRY_TABLE(serial) defines `entry_of`. */
+#define BENCH_ENTRY_DECLARE(program) bench_entry_fn BENCH_ENTRY(program);
+#define BENCH_ENTRY_ROW(program) { #program, BENCH_ENTRY(program) },
+#define BENCH_ENTRY_TABLE                                                                        \
+	BENCH_PROGRAMS(BENCH_ENTRY_DECLARE)                                                      \
+	static bench_entry_fn *entry_of(const char *program)                                     \
+	{                                                                                        \
+		static const struct { const char *name; bench_entry_fn *fn; } table[] = {        \
+			BENCH_PROGRAMS(BENCH_ENTRY_ROW)                                          \
+		};                                                                               \
+		for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)                    \
+			if (!strcmp(table[i].name, program))                                     \
+				return table[i].fn;                                              \
+		return NULL;                                                                     \
+	}
+
+/* splitmix64: the mixer of Steele, Lea, Flood (2014); cheap UTS and the jobs use it. */
+static inline uint64_t bench_splitmix64(uint64_t x)
+{
+	x += UINT64_C(0x9E3779B97F4A7C15);
+	x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return x ^ (x >> 31);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is measured, with the results that every contestant must arrive at. The figures for UTS, n-queens, cheap UTS and skynet
+ * are published or defined (docs/benchmarks.md); the others follow from formulas, or were counted once by the serial form.
+ *
+ * quick: 1 = in --quick as well, 2 = only there, 0 = only in a full run.
+ */
+#include "catalogue.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define EXPECT(v0, v1, v2, t) { .value = { UINT64_C(v0), UINT64_C(v1), UINT64_C(v2) }, .tasks = UINT64_C(t) }
+
+static const struct bench_size fib[] = {
+	{ "27", { 27 }, EXPECT(196418, 0, 0, 635621), 2 },
+	{ "35", { 35 }, EXPECT(9227465, 0, 0, 29860703), 0 },
+};
+
+static const struct bench_size queens[] = {
+	{ "12", { 12 }, EXPECT(14200, 0, 0, 856189), 1 },
+	{ "13", { 13 }, EXPECT(73712, 0, 0, 4674890), 0 },
+	{ "14", { 14 }, EXPECT(365596, 0, 0, 27358553), 0 },
+};
+
+static const struct bench_size uts[] = {
+	{ "T1", { 1, 4, 19, 0, 0, 10 }, EXPECT(4130071, 3305118, 10, 4633724), 1 },
+	{ "T3", { 0, 2000, 42, 0.124875, 8, 0 }, EXPECT(4112897, 3599034, 1572, 4113407), 1 },
+};
+
+static const struct bench_size cheap_uts[] = {
+	{ "2000x8", { 2000 }, EXPECT(16001889, 3388, 0, 16003887), 1 },
+};
+
+static const struct bench_size skynet[] = {
+	{ "10^5", { 1e5 }, EXPECT(4999950000, 0, 0, 111111), 2 },
+	{ "10^7", { 1e7 }, EXPECT(49999995000000, 0, 0, 11111111), 0 },
+};
+
+static const struct bench_size sort[] = {
+	{ "10^6", { 1e6 }, EXPECT(1000000, 1, 0, 5122), 2 },
+	{ "10^7", { 1e7 }, EXPECT(10000000, 1, 0, 114688), 0 },
+};
+
+/* Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third of a microsecond. */
+#define JOBS(n, rounds, quick)                                            \
+	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },    \
+	{ "2 producers", { 2, n, rounds }, EXPECT(n, 0, 0, n), quick },   \
+	{ "4 producers", { 4, n, rounds }, EXPECT(n, 0, 0, n), quick },   \
+	{ "8 producers", { 8, n, rounds }, EXPECT(n, 0, 0, n), quick }
+static const struct bench_size jobs_bare[] = { JOBS(200000, 0, 1) };
+static const struct bench_size jobs_ids[] = { JOBS(200000, 100, 1) };
+
+static const struct bench_size trips[] = {
+	{ "hot", { 5000, 0 }, EXPECT(5000, 0, 0, 5000), 1 },
+	{ "idle", { 50, 2e6 }, EXPECT(50, 0, 0, 50), 2 },
+	{ "idle", { 300, 2e6 }, EXPECT(300, 0, 0, 300), 0 },
+};
+
+const struct bench bench_catalogue[] = {
+	{ "fib", "fib", NULL, 1, { NULL }, fib, N(fib), "price of a spawn and its sync, no cut-off" },
+	{ "queens", "queens", NULL, 1, { NULL }, queens, N(queens), "n-queens by bit masks, a task per placed queen" },
+	{ "uts", "uts", NULL, 1, { NULL }, uts, N(uts), "Unbalanced Tree Search with SHA-1, as published" },
+	{ "cheap_uts", "cheap_uts", NULL, 1, { NULL }, cheap_uts, N(cheap_uts), "an unbalanced tree, nodes of a few instructions" },
+	{ "skynet", "skynet", NULL, 1, { NULL }, skynet, N(skynet), "a balanced tree of ten children per node" },
+	{ "sort", "sort", NULL, 1, { NULL }, sort, N(sort), "stable merge sort of 16-byte records, merges parallel too" },
+	{ "jobs_bare", NULL, bench_jobs_bare, 1, { NULL }, jobs_bare, N(jobs_bare), "empty jobs from outside, nobody waits for a single one" },
+	{ "jobs", NULL, bench_jobs_ids, 1, { NULL }, jobs_ids, N(jobs_ids), "small jobs from outside, each reaped by its id" },
+	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back, median and 99th percentile" },
+};
+const size_t bench_catalogue_n = N(bench_catalogue);

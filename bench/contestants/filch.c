@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* filch: as a user gets it, the default configuration but for the number of workers. It also says where everybody is pinned. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <filch/filch.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+BENCH_ENTRY_TABLE
+
+static int filch_open(void **engine, int workers, const int *cpus)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool = NULL;
+
+	(void)cpus;   /* the plan was filch's own, see bench_plan() */
+	config.workers = (uint32_t)workers;
+	int err = filch_pool_create(&pool, &config);
+
+	if (err == -EINVAL) {   /* more workers than usable cores: asked for with --workers */
+		config.flags |= FILCH_POOL_OVERSUBSCRIBE;
+		err = filch_pool_create(&pool, &config);
+	}
+	*engine = pool;
+	return err;
+}
+
+static void filch_close(void *engine)
+{
+	filch_pool_destroy(engine);
+}
+
+static int bare(void *engine, struct bench_job *job)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.flags = FILCH_JOB_DETACHED;
+	int64_t id = filch_submit(engine, job->fn, job, &how);
+
+	return id < 0 ? (int)id : 0;
+}
+
+static int call(void *engine, struct bench_job *job)
+{
+	int64_t id = filch_submit(engine, job->fn, job, NULL);
+
+	return id < 0 ? (int)id : filch_wait(engine, id, NULL, NULL);
+}
+
+static int64_t submit(void *engine, struct bench_job *job)
+{
+	return filch_submit(engine, job->fn, job, NULL);
+}
+
+static int reap(void *engine, int64_t id)
+{
+	return filch_wait(engine, id, NULL, NULL);
+}
+
+static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap };
+
+const struct bench_contestant bench_filch = {
+	.abi = BENCH_ABI, .name = "filch", .open = filch_open, .close = filch_close, .entry = entry_of, .jobs = &jobs,
+};
+
+struct plan {
+	int *cpus;               /* where each worker found itself, or -1 */
+	int max;
+};
+
+/* On the worker's own thread, after filch has pinned it. */
+static void note_cpu(void *arg, int worker)
+{
+	struct plan *plan = arg;
+	cpu_set_t set;
+
+	if (worker >= plan->max || sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) != 1)
+		return;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((unsigned)cpu, &set))
+			plan->cpus[worker] = cpu;
+}
+
+int bench_plan(int *cpus, int max)
+{
+	struct plan plan = { .cpus = cpus, .max = max };
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool = NULL;
+	cpu_set_t set;
+	int workers = 0;
+
+	for (int i = 0; i < max; i++)
+		cpus[i] = -1;
+	config.on_worker_start = note_cpu;
+	config.hook_arg = &plan;
+	if (!filch_pool_create(&pool, &config)) {
+		workers = filch_pool_workers(pool);
+		filch_pool_destroy(pool);   /* joins every worker: the notes are complete */
+	}
+	/* Where filch does not pin, the CPUs of our own mask in their order. */
+	if (!sched_getaffinity(0, sizeof set, &set))
+		for (int i = 0, cpu = 0; i < max; i++) {
+			while (cpu < CPU_SETSIZE && !CPU_ISSET((unsigned)cpu, &set))
+				cpu++;
+			if (cpus[i] < 0 && cpu < CPU_SETSIZE)
+				cpus[i] = cpu;
+			cpu++;
+		}
+	for (int i = 1; i < max; i++)
+		if (cpus[i] < 0)
+			cpus[i] = cpus[i % (workers > 0 ? workers : 1)];   /* more workers than CPUs: round and round */
+	return workers > 0 && workers < max ? workers : max;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * filch-bench: serial, baseline, filch and the peers on the same programs, in one process and one run.
+ *
+ * All pools of all contestants live through the whole run: a parked pool costs nothing, and if one did, all would pay. For each
+ * benchmark the rounds go over all entrants (a contestant with a number of workers), each round beginning with the next of them,
+ * so that drift of the machine hits all. Before each measurement comes a short pause in which the last one's workers park.
+ *
+ * Not good for: machines on which something else runs (the table says so when the load is high), and absolute times of any other
+ * machine. The ratios are what is meant to be quoted, with their spread.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <math.h>
+#include <regex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "catalogue.h"
+#include "programs/records.h"
+#include "report.h"
+
+#define WORKERS_MAX 256
+#define ENTRANTS_MAX 64
+#define SERIAL_NS_MIN 1.0    /* less than that per task is no call: no ratio to it */
+#define SETTLE_NS 3000000
+
+static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
+
+/* A contestant with a number of workers. */
+struct entrant {
+	const struct bench_contestant *c;
+	void *engine;
+	int workers;
+};
+
+struct options {
+	const char *only, *contestants, *json, *report;
+	int workers[16], workers_n;
+	int rounds;
+	bool quick, list;
+};
+
+static struct entrant entrant[ENTRANTS_MAX];
+static int entrants;
+static int plan_cpus[WORKERS_MAX], plan_n;
+static cpu_set_t whole_mask;
+
+void bench_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	sched_setaffinity(0, sizeof set, &set);
+}
+
+/* Whether @name is in the comma-separated @list; a NULL list holds everything. */
+static bool listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (!strncmp(p, name, n) && (p[n] == ',' || !p[n]))
+			return true;
+	return !list;
+}
+
+/* The module of peer @name beside the program, or NULL: it was not built. */
+static const struct bench_contestant *load_peer(const char *name)
+{
+	const struct bench_contestant *c = NULL;
+	char exe[4096], *path = NULL;
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	bench_module_fn *module;
+	void *handle;
+
+	if (n <= 0)
+		return NULL;
+	exe[n] = '\0';
+	if (asprintf(&path, "%s/peers/bench-%s.so", dirname(exe), name) < 0)
+		return NULL;
+	if (!access(path, R_OK)) {
+		/* Each OpenMP runtime must stay in its own module: local symbols, its own first. */
+		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+		void *symbol = handle ? dlsym(handle, "bench_module") : NULL;
+
+		if (symbol) {
+			memcpy(&module, &symbol, sizeof module);
+			c = module();
+			if (c->abi != BENCH_ABI)
+				c = NULL;
+		}
+		if (!c)
+			fprintf(stderr, "filch-bench: %s: %s\n", path, symbol ? "built for another filch-bench" : dlerror());
+	}
+	free(path);
+	return c;
+}
+
+static void enter(const struct bench_contestant *c, int workers)
+{
+	struct entrant *e = &entrant[entrants];
+	int err;
+
+	if (entrants == ENTRANTS_MAX)
+		return;
+	e->c = c;
+	e->workers = workers;
+	err = c->open(&e->engine, workers, plan_cpus);
+	if (err)
+		fprintf(stderr, "filch-bench: %s with %d workers: %s\n", c->name, workers, strerror(-err));
+	else
+		entrants++;
+}
+
+/* Opens every contestant that was asked for, with every number of workers. */
+static void open_entrants(const struct options *o)
+{
+	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch };
+
+	if (listed(o->contestants, "serial"))
+		enter(&bench_serial, 1);
+	for (int w = 0; w < o->workers_n; w++) {
+		for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+			if (listed(o->contestants, own[i]->name))
+				enter(own[i], o->workers[w]);
+		for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+			const struct bench_contestant *c = listed(o->contestants, peers[i]) ? load_peer(peers[i]) : NULL;
+
+			if (c)
+				enter(c, o->workers[w]);
+		}
+	}
+}
+
+/* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
+static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
+{
+	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
+	bool serial = e->c == &bench_serial, sort = b->program && !strcmp(b->program, "sort");
+	int err;
+
+	if (b->program ? !entry : serial && !b->serial)
+		return 1;
+	if (sort && records_prepare((size_t)size->arg[0]))
+		return -ENOMEM;
+	bench_pause(SETTLE_NS);
+	if (serial)
+		bench_pin(plan_cpus[0]);
+	if (entry) {
+		double begun = bench_now();
+
+		err = entry(e->engine, size, out);
+		value[0] = bench_now() - begun;
+	} else {
+		err = b->jobs(e->c, e->engine, size, value, out);
+	}
+	if (serial)
+		sched_setaffinity(0, sizeof whole_mask, &whole_mask);
+	if (!err && sort)
+		out->value[1] = records_check((size_t)size->arg[0]);
+	return err;
+}
+
+static bool right(const struct bench_outcome *a, const struct bench_outcome *b)
+{
+	return a->value[0] == b->value[0] && a->value[1] == b->value[1] && a->value[2] == b->value[2] && a->tasks == b->tasks;
+}
+
+/* Samples of one benchmark: [entrant][metric][round]. */
+struct samples {
+	double *at[ENTRANTS_MAX][2];
+	bool ran[ENTRANTS_MAX], verified[ENTRANTS_MAX];
+};
+
+static const double *samples_of(const struct samples *s, const char *name, int workers, int metric)
+{
+	for (int i = 0; i < entrants; i++)
+		if (s->ran[i] && !strcmp(entrant[i].c->name, name) && (!workers || entrant[i].workers == workers))
+			return s->at[i][metric];
+	return NULL;
+}
+
+/* Makes the row of entrant @i for one metric. */
+static struct bench_result row_of(const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
+{
+	const double *mine = s->at[i][metric];
+	const double *serial = b->serial ? samples_of(s, "serial", 0, metric) : NULL;
+	const double *baseline = samples_of(s, "baseline", entrant[i].workers, metric);
+	struct bench_spread serial_time = { 0 };
+	struct bench_result r = {
+		.workers = entrant[i].workers,
+		.time = bench_spread_of(mine, (size_t)rounds),
+		.items = size->expect.tasks,
+		.trip = b->metric[0] != NULL,
+		.verified = s->verified[i],
+		.over_serial_ns = NAN,
+	};
+	double items = (double)(r.items ? r.items : 1);
+
+	snprintf(r.bench, sizeof r.bench, "%s", b->name);
+	snprintf(r.size, sizeof r.size, b->metric[0] ? "%s %s" : "%s", size->label, b->metric[0] ? b->metric[metric] : "");
+	snprintf(r.contestant, sizeof r.contestant, "%s", entrant[i].c->name);
+	r.per_item_ns = r.time.median * 1e9 / items;
+	if (serial)
+		serial_time = bench_spread_of(serial, (size_t)rounds);
+	if (serial && serial != mine) {
+		if (serial_time.median * 1e9 / items >= SERIAL_NS_MIN)
+			r.to_serial = bench_ratio(serial, mine, (size_t)rounds);
+		if (r.workers == 1 && r.time.n && serial_time.n)
+			r.over_serial_ns = r.per_item_ns - serial_time.median * 1e9 / items;
+	}
+	if (baseline && entrant[i].c != &bench_serial && baseline != mine)
+		r.to_baseline = bench_ratio(baseline, mine, (size_t)rounds);
+	return r;
+}
+
+/* All rounds of one benchmark and size; adds its rows. Returns false when a result was wrong or a contestant failed. */
+static bool run_bench(const struct bench *b, const struct bench_size *size, const char *progress, int rounds, struct bench_results *results)
+{
+	struct samples s = { 0 };
+	bool good = true;
+
+	for (int i = 0; i < entrants; i++) {
+		for (int m = 0; m < 2; m++)
+			s.at[i][m] = malloc((size_t)rounds * sizeof(double));
+		s.ran[i] = s.verified[i] = true;
+	}
+	for (int round = -1; round < rounds; round++) {   /* round -1 warms up and is only verified */
+		for (int k = 0; k < entrants; k++) {
+			int i = (k + round + 1) % entrants;
+			struct bench_outcome out = { 0 };
+			double value[2] = { NAN, NAN };
+
+			if (!s.ran[i])
+				continue;
+			if (progress)
+				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label, round + 1,
+					rounds, entrant[i].c->name, entrant[i].workers);
+			int err = measure(b, size, &entrant[i], value, &out);
+
+			if (err == 1) {
+				s.ran[i] = false;
+				continue;
+			}
+			if (err)
+				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "", b->name,
+					size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
+			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
+			for (int m = 0; m < 2 && round >= 0; m++)
+				s.at[i][m][round] = err ? NAN : value[m];
+		}
+	}
+	if (progress)
+		fputs("\r\033[K", stderr);
+	for (int m = 0; m < (b->metric[1] ? 2 : 1); m++) {
+		for (int i = 0, head = 1; i < entrants; i++) {
+			if (!s.ran[i])
+				continue;
+			struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
+
+			if (!row)
+				abort();
+			results->row = row;
+			row += results->n++;
+			*row = row_of(b, size, &s, i, m, rounds);
+			if (head)
+				bench_table_bench(stdout, b->name, row->size, b->about, row->items);
+			head = 0;
+			bench_table_row(stdout, row);
+			good = good && row->verified;
+		}
+	}
+	fflush(stdout);
+	for (int i = 0; i < entrants; i++)
+		for (int m = 0; m < 2; m++)
+			free(s.at[i][m]);
+	return good;
+}
+
+static void usage(FILE *out)
+{
+	fputs("filch-bench: serial, mutex-queue baseline, filch and peers on the same programs\n"
+	      "  --list               name benchmarks, sizes and contestants, run nothing\n"
+	      "  --only REGEX         only those whose \"name size\" matches\n"
+	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
+	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
+	      "  --contestants a,b    of serial, baseline, filch, gomp, omp, tbb, glib, uv (default: all that were built)\n"
+	      "  --json FILE          also write the JSON there\n"
+	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
+	      "  --quick              smaller sizes, within two minutes\n", out);
+}
+
+/* Fills @o. Returns -1 to go on, else the exit status. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{ "list", no_argument, NULL, 'l' },	  { "only", required_argument, NULL, 'o' },
+		{ "workers", required_argument, NULL, 'w' },	  { "rounds", required_argument, NULL, 'r' },
+		{ "contestants", required_argument, NULL, 'c' }, { "json", required_argument, NULL, 'j' },
+		{ "report", required_argument, NULL, 'd' },	  { "quick", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },		  { NULL, 0, NULL, 0 },
+	};
+
+	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		switch (opt) {
+		case 'l': o->list = true; break;
+		case 'o': o->only = optarg; break;
+		case 'r': o->rounds = atoi(optarg); break;
+		case 'c': o->contestants = optarg; break;
+		case 'j': o->json = optarg; break;
+		case 'd': o->report = optarg; break;
+		case 'q': o->quick = true; break;
+		case 'w':
+			o->workers_n = 0;
+			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
+				long n = strtol(p, &p, 10);
+
+				if (n < 1 || n > WORKERS_MAX || (*p && *p != ',')) {
+					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n", WORKERS_MAX);
+					return 2;
+				}
+				o->workers[o->workers_n++] = (int)n;
+			}
+			break;
+		case 'h': usage(stdout); return 0;
+		default: usage(stderr); return 2;
+		}
+	}
+	if (optind < argc || o->rounds < 0 || o->rounds > 10000) {
+		usage(stderr);
+		return 2;
+	}
+	if (!o->rounds)
+		o->rounds = o->quick ? 5 : 11;
+	return -1;
+}
+
+/* Whether this size takes part. */
+static bool chosen(const struct options *o, const regex_t *only, const struct bench *b, const struct bench_size *size)
+{
+	char name[96];
+
+	snprintf(name, sizeof name, "%s %s", b->name, size->label);
+	return (o->list || (o->quick ? size->quick > 0 : size->quick < 2)) && (!o->only || !regexec(only, name, 0, NULL, 0));
+}
+
+static void list(const struct options *o, const regex_t *only)
+{
+	for (size_t i = 0; i < bench_catalogue_n; i++)
+		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
+			const struct bench *b = &bench_catalogue[i];
+			static const char *const when[] = { "full", "full and quick", "quick" };
+
+			if (chosen(o, only, b, &b->sizes[k]))
+				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label, when[b->sizes[k].quick], b->about);
+		}
+	fputs("contestants: serial baseline filch", stdout);
+	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
+		if (load_peer(peers[i]))
+			printf(" %s", peers[i]);
+	putchar('\n');
+}
+
+static int write_reports(const struct options *o, const struct bench_results *results)
+{
+	char exe[4096], *dir = NULL;
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	int err = 0;
+
+	exe[n > 0 ? n : 0] = '\0';
+	if (o->json)
+		err = bench_report_json(results, o->json);
+	if (!err && (o->report ? asprintf(&dir, "%s", o->report) : asprintf(&dir, "%s/report", dirname(exe))) < 0)
+		err = -ENOMEM;
+	if (!err)
+		err = bench_report_dir(results, dir);
+	if (err)
+		fprintf(stderr, "filch-bench: report: %s\n", strerror(-err));
+	else
+		printf("\nreport: %s/index.html\n", dir);
+	free(dir);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct bench_results results = { 0 };
+	size_t todo = 0, done = 0;
+	bool good = true;
+	regex_t only;
+	int status = parse(argc, argv, &o);
+
+	if (status >= 0)
+		return status;
+#ifndef BENCH_RELEASE
+	if (!o.list) {
+		fprintf(stderr, "filch-bench: this is not a Release build, or one with a sanitizer or assertions; its figures would mean nothing\n");
+		return 1;
+	}
+#endif
+	if (o.only && regcomp(&only, o.only, REG_EXTENDED | REG_NOSUB)) {
+		fprintf(stderr, "filch-bench: --only: not a regular expression: %s\n", o.only);
+		return 2;
+	}
+	if (o.list) {
+		list(&o, &only);
+		return 0;
+	}
+	sched_getaffinity(0, sizeof whole_mask, &whole_mask);
+	plan_n = bench_plan(plan_cpus, WORKERS_MAX);
+	if (!o.workers_n) {
+		o.workers[o.workers_n++] = 1;
+		if (plan_n > 1)
+			o.workers[o.workers_n++] = plan_n;
+	}
+	for (size_t i = 0; i < bench_catalogue_n; i++)
+		for (size_t k = 0; k < bench_catalogue[i].n; k++)
+			todo += chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
+	results.rounds = o.rounds;
+	results.quick = o.quick;
+	bench_machine_read(&results.machine, plan_cpus, plan_n);
+	bench_table_head(stdout, &results);
+	open_entrants(&o);
+	if (!todo || !entrants) {
+		fprintf(stderr, "filch-bench: nothing to run\n");
+		return 2;
+	}
+	for (size_t i = 0; i < bench_catalogue_n; i++)
+		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
+			char progress[40];
+
+			if (!chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]))
+				continue;
+			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
+			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL, o.rounds, &results);
+		}
+	for (int i = 0; i < entrants; i++)
+		entrant[i].c->close(entrant[i].engine);
+	records_free();
+	good &= !write_reports(&o, &results);
+	free(results.row);
+	if (o.only)
+		regfree(&only);
+	if (!good)
+		fprintf(stderr, "filch-bench: a contestant failed or returned a wrong result, see above\n");
+	return good ? 0 : 1;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processor, kernel, governor, compiler, flags, commit. Text of the build comes from CMake as definitions. */
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS "unknown"
+#endif
+#ifndef BENCH_SOURCE_DIR
+#define BENCH_SOURCE_DIR "."
+#endif
+
+/* The first line of @f, without its end; "unknown" when there is none. */
+static void first_line(FILE *f, char *to, size_t size)
+{
+	if (!f || !fgets(to, (int)size, f) || to[0] == '\n')
+		snprintf(to, size, "unknown");
+	to[strcspn(to, "\n")] = '\0';
+}
+
+static void read_cpu(char *to, size_t size)
+{
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	snprintf(to, size, "unknown");
+	while (f && fgets(line, sizeof line, f)) {
+		const char *value = strchr(line, ':');
+
+		if (!strncmp(line, "model name", 10) && value) {
+			line[strcspn(line, "\n")] = '\0';
+			snprintf(to, size, "%.*s", (int)size - 1, value + 2);
+			break;
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+static void read_file(const char *path, char *to, size_t size)
+{
+	FILE *f = fopen(path, "r");
+
+	first_line(f, to, size);
+	if (f)
+		fclose(f);
+}
+
+void bench_machine_read(struct bench_machine *m, const int *cpus, int n)
+{
+	time_t now = time(NULL);
+	struct utsname u;
+	struct tm tm;
+	size_t used = 0;
+	FILE *f;
+
+	*m = (struct bench_machine){ .plan = n, .online = (int)sysconf(_SC_NPROCESSORS_ONLN) };
+	read_cpu(m->cpu, sizeof m->cpu);
+	read_file("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", m->governor, sizeof m->governor);
+	if (uname(&u))
+		snprintf(m->kernel, sizeof m->kernel, "unknown");
+	else
+		snprintf(m->kernel, sizeof m->kernel, "%.30s %.60s %.30s", u.sysname, u.release, u.machine);
+#ifdef __clang__
+	snprintf(m->compiler, sizeof m->compiler, "clang %s", __clang_version__);
+#else
+	snprintf(m->compiler, sizeof m->compiler, "gcc %s", __VERSION__);
+#endif
+	snprintf(m->flags, sizeof m->flags, "%s", BENCH_FLAGS);
+	f = popen("git -C '" BENCH_SOURCE_DIR "' describe --always --dirty --abbrev=12 2>/dev/null", "r");
+	first_line(f, m->commit, sizeof m->commit);
+	if (f)
+		pclose(f);
+	strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &tm));
+	for (int i = 0; i < n && used < sizeof m->cpus - 8; i++)
+		used += (size_t)snprintf(m->cpus + used, sizeof m->cpus - used, i ? ",%d" : "%d", cpus[i]);
+	if (getloadavg(&m->load, 1) != 1)
+		m->load = 0;
+}

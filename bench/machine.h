@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the figures were measured on. */
+#ifndef BENCH_MACHINE_H
+#define BENCH_MACHINE_H
+
+struct bench_machine {
+	char cpu[128], kernel[128], governor[64], compiler[96], flags[256], commit[96], date[40];
+	int online;              /* CPUs of the machine */
+	int plan;                /* workers filch would use by default */
+	char cpus[128];          /* where contestants' threads are pinned, in the order of workers */
+	double load;             /* of the last minute, at the start: much above 0 means that others were running */
+};
+
+/* Fills in what can be found out; the rest says "unknown". @cpus: the plan of @n workers. */
+void bench_machine_read(struct bench_machine *m, const int *cpus, int n);
+
+#endif

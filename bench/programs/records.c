@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See records.h. Three copies: as drawn, sorted by qsort, and the one being sorted. */
+#include "programs/records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+struct record *records, *records_scratch;
+static struct record *drawn, *sorted;
+static size_t count;
+
+/* By key, then by place: the order a stable sort by key leaves. */
+static int compare(const void *a, const void *b)
+{
+	const struct record *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return (x->place > y->place) - (x->place < y->place);
+}
+
+void records_free(void)
+{
+	free(records);
+	free(records_scratch);
+	free(drawn);
+	free(sorted);
+	records = records_scratch = drawn = sorted = NULL;
+	count = 0;
+}
+
+int records_prepare(size_t n)
+{
+	if (n != count) {
+		records_free();
+		records = malloc(n * sizeof *records);
+		records_scratch = calloc(n, sizeof *records_scratch);
+		drawn = malloc(n * sizeof *drawn);
+		sorted = malloc(n * sizeof *sorted);
+		if (!records || !records_scratch || !drawn || !sorted) {
+			records_free();
+			return -ENOMEM;
+		}
+		for (size_t i = 0; i < n; i++)
+			drawn[i] = (struct record){ .key = bench_splitmix64(i) % (n / 2 + 1), .place = i };
+		memcpy(sorted, drawn, n * sizeof *sorted);
+		qsort(sorted, n, sizeof *sorted, compare);
+		memset(records_scratch, 1, n * sizeof *records_scratch);   /* touched before the first timing */
+		count = n;
+	}
+	memcpy(records, drawn, n * sizeof *records);
+	return 0;
+}
+
+bool records_check(size_t n)
+{
+	return n == count && !memcmp(records, sorted, n * sizeof *records);
+}

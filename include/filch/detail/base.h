@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compiler words used by every public header, and nothing else.
+ *
+ * All of them are prefixed; none leaks into a user's name space. The headers are written for gcc and clang, as C11, gnu11 and
+ * C++17, on 64-bit machines.
+ */
+#ifndef FILCH_DETAIL_BASE_H
+#define FILCH_DETAIL_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define FILCH_EXTERN_C_BEGIN extern "C" {
+#define FILCH_EXTERN_C_END   }
+#define FILCH_NOEXCEPT       noexcept
+#define FILCH_STATIC_ASSERT(e, text) static_assert(e, text)
+#else
+#define FILCH_EXTERN_C_BEGIN
+#define FILCH_EXTERN_C_END
+#define FILCH_NOEXCEPT
+#define FILCH_STATIC_ASSERT(e, text) _Static_assert(e, text)
+#endif
+
+#define FILCH_API          __attribute__((visibility("default")))
+#define FILCH_INLINE       static inline __attribute__((always_inline, unused))
+#define FILCH_COLD         __attribute__((cold, noinline))
+#define FILCH_UNUSED       __attribute__((unused))
+#define FILCH_MUST_CHECK   __attribute__((warn_unused_result))
+#define FILCH_LIKELY(x)    (__builtin_expect((x) ? 1L : 0L, 1L) != 0)
+#define FILCH_UNLIKELY(x)  (__builtin_expect((x) ? 1L : 0L, 0L) != 0)
+#define FILCH_CACHELINE    128 /* two 64-byte lines: adjacent-line prefetchers couple them; also the line of some ARM cores */
+#define FILCH_ALIGNED(n)   __attribute__((aligned(n)))
+
+/* Assertion level of the including program: 1 checks each spawn and sync for misuse and names the task. */
+#ifndef FILCH_DEBUG
+#define FILCH_DEBUG 0
+#endif
+
+FILCH_STATIC_ASSERT(sizeof(void *) == 8, "filch is for 64-bit machines");
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * filch: a lock-free work-stealing scheduler for one machine. This header is the umbrella.
+ *
+ *   pool.h   a pool of pinned workers: create, drain, shut down, destroy
+ *   task.h   nested fork-join with typed tasks: spawn, call, sync
+ *   loop.h   parallel for, reduce, invoke
+ *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion
+ *   stats.h  counters
+ *
+ * The library never prints, exits or aborts on what a caller can handle; errors are negative errno.
+ */
+#ifndef FILCH_H
+#define FILCH_H
+
+#include "pool.h"
+#include "task.h"
+#include "loop.h"
+#include "job.h"
+#include "stats.h"
+#include <filch/version.h>
+
+#endif

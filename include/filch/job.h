@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs: units of work handed to a pool from outside, each with an id and exactly one completion.
+ *
+ * The argument is the message and holds the result: nothing is copied. A job's status is what its function returns. Every
+ * accepted id completes exactly once, whatever happens: done, failed, cancelled, expired, the pool abandoned or destroyed.
+ *
+ * Where a completion goes: to filch_wait(); to the callback; or nowhere (FILCH_JOB_DETACHED). A job starts on a worker whose stack
+ * is empty, or under a filch_wait() of a worker for that very job; never on top of another job's frames. With one worker a job
+ * therefore starts after the running one.
+ */
+#ifndef FILCH_JOB_H
+#define FILCH_JOB_H
+
+#include <time.h>
+
+#include "detail/base.h"
+
+FILCH_EXTERN_C_BEGIN
+
+struct filch_pool;
+struct filch_cq;
+
+/* Runs on a worker. 0 or any int; negative errno by convention: it becomes the completion's status. */
+typedef int filch_job_fn(void *arg);
+
+/* How one job ended. */
+struct filch_completion {
+	int64_t id;
+	void *arg;          /* as submitted */
+	void *user;         /* filch_submit.user */
+	int32_t status;     /* the function's result; -ECANCELED; -ETIMEDOUT (not started by start_by) */
+	int32_t worker;     /* which ran it, or -1 */
+	uint64_t flags;     /* 0 */
+	uint64_t queued_ns; /* from the submit to the start, or to the cancellation */
+	uint64_t run_ns;    /* from the start to the end; 0 if it never started */
+	uint64_t detail[2]; /* 0 */
+	uint64_t reserved[2];
+};
+
+/* filch_submit.flags */
+#define FILCH_JOB_DETACHED (UINT64_C(1) << 0) /* nobody waits; the slot is freed on completion */
+
+/* filch_submit.when_full: what to do while queue_capacity jobs are queued */
+#define FILCH_BLOCK       0u /* wait for room */
+#define FILCH_TRY         1u /* -EAGAIN */
+#define FILCH_UNTIL       2u /* wait for room until `deadline`, then -ETIMEDOUT */
+#define FILCH_CALLER_RUNS 3u /* run it here; the id is returned already complete */
+
+/* filch_submit.lane */
+#define FILCH_LANE_NORMAL 0u
+#define FILCH_LANE_URGENT 1u /* taken first; every eighth look goes to the other lane first, so that neither starves */
+
+/* How to submit; NULL where it is an argument means all defaults. Size and growth as struct filch_config. */
+struct filch_submit {
+	size_t size;
+	uint64_t flags;                  /* FILCH_JOB_... */
+	uint32_t when_full;
+	uint32_t lane;
+	const struct timespec *deadline; /* for FILCH_UNTIL; it must then be set */
+	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when a worker reaches it */
+	struct filch_cq *cq;             /* NULL: completion queues are not part of this version, anything else is -ENOTSUP */
+	void (*on_complete)(const struct filch_completion *completion);
+	void *user;
+};
+#define FILCH_SUBMIT_INIT { .size = sizeof(struct filch_submit) }
+
+struct filch_job_spec {
+	filch_job_fn *fn;
+	void *arg;
+	void *user;
+};
+
+/*
+ * Hands @fn(@arg) to the pool.
+ *
+ * Callers:  any thread. A worker of the pool never waits here and ignores queue_capacity (jobs_max bounds it).
+ * Progress: FILCH_TRY is lock-free but for the system call that wakes a parked worker. FILCH_BLOCK and FILCH_UNTIL wait only for
+ *           what the pool itself will finish.
+ * Ordering: writes before the submit are visible to @fn.
+ * Lifetime: @arg belongs to the job until its completion is seen; @how may go after the call. `on_complete` runs on the worker, or
+ *           on the thread that cancels, shuts down or runs the job, with no lock of filch held.
+ * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, detached with callback),
+ *           -E2BIG, -EAGAIN, -ETIMEDOUT, -ENOBUFS (no free job slot, under every policy: only the client can free those),
+ *           -ESHUTDOWN, -ECHILD, -ENOTSUP (cq). On an error nothing has been accepted.
+ */
+FILCH_API int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how) FILCH_MUST_CHECK;
+
+/*
+ * Submits @n jobs that share @how (but for `user`, which is each spec's). Stops at the first that is not accepted.
+ *
+ * Returns:  the number accepted, their ids in @ids[0..) (@ids may be NULL with FILCH_JOB_DETACHED or a callback); the error of the
+ *           first when none was. Else as filch_submit().
+ */
+FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n,
+				     const struct filch_submit *how, int64_t *ids) FILCH_MUST_CHECK;
+
+/*
+ * Waits for a job and reaps its completion.
+ *
+ * Callers:  any thread; one wait per id succeeds. On a worker of the pool it runs the awaited job if it is still queued, tasks of
+ *           that job or of its own, or parks.
+ * Progress: blocks until the job is complete or the deadline has passed; signals do not end it.
+ * Ordering: the job's writes are visible afterwards.
+ * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
+ *           -EINVAL (NULL pool; the job is detached or has a callback), -EDEADLK (a job waits for itself), -ECHILD.
+ */
+FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
+			 struct filch_completion *out);
+
+/*
+ * Cancels a job: one that is queued completes with -ECANCELED at once; a running one has its flag raised, and its completion says
+ * what it made of that.
+ *
+ * Callers:  any thread. Lock-free but for wakes.
+ * Returns:  0 (cancelled, or flag raised), -EALREADY (already complete), -ESRCH, -EINVAL (NULL), -ECHILD.
+ */
+FILCH_API int filch_cancel(struct filch_pool *pool, int64_t id);
+
+/* Inside a job or a task of it: whether it was cancelled; false elsewhere. Wait-free. */
+FILCH_API bool filch_job_cancelled(void);
+
+/* Inside a job or a task of it: its id; 0 elsewhere. Wait-free. */
+FILCH_API int64_t filch_job_id(void);
+
+FILCH_EXTERN_C_END
+
+#endif

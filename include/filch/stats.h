@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters of a pool: kept per worker on slow paths alone, summed on read. A spawn and a sync that meet nobody count nothing.
+ */
+#ifndef FILCH_STATS_H
+#define FILCH_STATS_H
+
+#include "detail/base.h"
+
+FILCH_EXTERN_C_BEGIN
+
+struct filch_pool;
+
+/* name, meaning; append only */
+#define FILCH_STATS_LIST(X)                                                     \
+	X(steals, "tasks taken from another worker's deque")                    \
+	X(lost, "steals that lost the race for a task")                         \
+	X(barred, "steals refused by the rules of the stack")                   \
+	X(grows, "deques that doubled")                                         \
+	X(inlined, "tasks run at their spawn for want of room")                 \
+	X(joins_waited, "syncs that found their task with a thief")             \
+	X(asked, "spawns that looked for a parked worker")                      \
+	X(parks, "times a worker went to sleep")                                \
+	X(wakes, "times a worker was woken by another thread")                  \
+	X(jobs, "jobs started")                                                 \
+	X(jobs_nested, "jobs run by a worker that waited for them")             \
+	X(expired, "jobs shed because their start_by had passed")               \
+	X(cancelled, "jobs that completed before they started")
+
+/* size as in struct filch_config: set it before the call */
+struct filch_stats {
+	size_t size;
+#define FILCH_STATS_FIELD(name, meaning) uint64_t name;
+	FILCH_STATS_LIST(FILCH_STATS_FIELD)
+#undef FILCH_STATS_FIELD
+	uint64_t queued; /* jobs queued now, not yet started */
+	uint64_t asleep; /* workers parked now */
+};
+#define FILCH_STATS_INIT { .size = sizeof(struct filch_stats) }
+
+/*
+ * Sums the counters. Each is exact once the pool is quiet; while it runs, the sum is of slightly different moments.
+ *
+ * Callers:  any thread; lock-free.
+ * Returns:  0; -EINVAL (NULL, size 0).
+ */
+FILCH_API int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
+
+FILCH_EXTERN_C_END
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Admission to the queue, and waiting for room: see injector.h. */
+#include "injector.h"
+
+#include <errno.h>
+
+int filchi_injector_init(struct filchi_injector *q, uint32_t slots, uint32_t capacity)
+{
+	for (uint32_t i = 0; i < FILCHI_LANES; i++) {
+		if (filchi_ring_init(&q->lane[i], slots)) {
+			while (i--)
+				filchi_ring_destroy(&q->lane[i]);
+			return -ENOMEM;
+		}
+	}
+	q->capacity = capacity;
+	filchi_store_relaxed(&q->queued, 0);
+	filchi_store_relaxed(&q->blocked, 0);
+	filchi_store_relaxed(&q->room, 0);
+	return 0;
+}
+
+void filchi_injector_destroy(struct filchi_injector *q)
+{
+	for (uint32_t i = 0; i < FILCHI_LANES; i++)
+		filchi_ring_destroy(&q->lane[i]);
+}
+
+bool filchi_injector_admit(struct filchi_injector *q, bool force)
+{
+	int64_t queued = filchi_load_acquire(&q->queued);
+
+	if (force) {
+		(void)filchi_fetch_add_acq_rel(&q->queued, 1);
+		return true;
+	}
+	while (queued < q->capacity) {
+		if (filchi_cas_acq_rel(&q->queued, &queued, queued + 1))
+			return true;
+	}
+	return false;
+}
+
+void filchi_injector_release(struct filchi_injector *q)
+{
+	/*
+	 * FENCE J1   count down -> read blocked            pairs with: J2 in filchi_injector_wait()
+	 * Ensures:   the releaser sees the blocked submitter, or that one sees the room.
+	 * Without:   a submitter sleeps while there is room, for ever if nothing else is ever released.
+	 * Weaker?    no: store->load; the read-modify-write is the fence.
+	 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
+	 */
+	(void)filchi_fetch_sub_seq_cst(&q->queued, 1);
+	if (filchi_load_acquire(&q->blocked)) {
+		(void)filchi_fetch_add_acq_rel(&q->room, 1);
+		filchi_futex_wake(&q->room, 1);
+	}
+}
+
+int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadline, filch_atomic_u32 *closing)
+{
+	int error = 0;
+
+	/*
+	 * FENCE J2   count blocked -> try for room          pairs with: J1 in filchi_injector_release(), and with closing's store
+	 * Ensures, without, weaker: see J1.
+	 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
+	 */
+	(void)filchi_fetch_add_seq_cst(&q->blocked, 1);
+	for (;;) {
+		uint32_t room = filchi_load_acquire(&q->room); /* before the attempt: a release after it changes the word */
+
+		if (filchi_load_acquire(closing)) {
+			error = -ESHUTDOWN;
+			break;
+		}
+		if (filchi_injector_admit(q, false)) {
+			error = 0;
+			break;
+		}
+		if (error) /* timed out, and a last attempt made */
+			break;
+		error = filchi_futex_wait(&q->room, room, deadline);
+	}
+	/* the wake that let us go may have been another's too, or we leave without using it: pass it on while there is room */
+	if (filchi_fetch_sub_seq_cst(&q->blocked, 1) > 1 && filchi_load_acquire(&q->queued) < q->capacity) {
+		(void)filchi_fetch_add_acq_rel(&q->room, 1);
+		filchi_futex_wake(&q->room, 1);
+	}
+	return error;
+}
+
+void filchi_injector_close(struct filchi_injector *q)
+{
+	(void)filchi_fetch_add_seq_cst(&q->room, 1);
+	filchi_futex_wake(&q->room, INT32_MAX);
+}

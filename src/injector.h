@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The injector: the pool's bounded queue of jobs that have not started. One ring of slot numbers per lane, and one count of what is
+ * queued, against which submits from outside are admitted.
+ *
+ * The count is not the rings' length: a job that was cancelled, or claimed by a worker that waits for it, leaves its number in
+ * the ring (a tombstone, skipped by whoever takes it) but is queued no more. The rings hold every slot, so a put always has room.
+ *
+ * Admission. A submit from outside needs queued < capacity; a submit from a worker is always admitted, so that jobs which submit
+ * jobs cannot block themselves, and may take the count above the capacity.
+ */
+#ifndef FILCHI_INJECTOR_H
+#define FILCHI_INJECTOR_H
+
+#include "park_futex.h"
+#include "ring.h"
+
+#define FILCHI_LANES 2u
+#define FILCHI_LANE_TURN 8u /* every 8th look goes to the other lane first */
+
+struct filchi_injector {
+	struct filchi_ring lane[FILCHI_LANES];
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_i64 queued;
+	int64_t capacity;
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 blocked; /* submitters waiting for room */
+	filch_atomic_u32 room;                                   /* the word they sleep on; changes when room is made or the pool closes */
+};
+
+/* @slots: a power of two, how many slot numbers there are. 0 or -ENOMEM. */
+int filchi_injector_init(struct filchi_injector *q, uint32_t slots, uint32_t capacity);
+void filchi_injector_destroy(struct filchi_injector *q);
+
+/* Any thread. Counts one more queued job, if there is room or @force. Lock-free. */
+bool filchi_injector_admit(struct filchi_injector *q, bool force);
+
+/* Any thread. One queued job less: it was started, cancelled, or withdrawn. Wakes one blocked submitter. */
+void filchi_injector_release(struct filchi_injector *q);
+
+/*
+ * A submitter that was not admitted waits until it is (0), until @deadline (-ETIMEDOUT), or until *@closing is set (-ESHUTDOWN).
+ */
+int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadline, filch_atomic_u32 *closing);
+
+/* Wakes every blocked submitter: the pool is closing. */
+void filchi_injector_close(struct filchi_injector *q);
+
+static inline void filchi_injector_put(struct filchi_injector *q, uint32_t lane, uint32_t slot)
+{
+	filchi_ring_put(&q->lane[lane], slot);
+}
+
+/* @turn: the taker's own count of its looks. A slot number or FILCHI_RING_EMPTY. */
+static inline uint32_t filchi_injector_take(struct filchi_injector *q, uint32_t turn)
+{
+	uint32_t first = turn % FILCHI_LANE_TURN == 0 ? 0 : FILCHI_LANES - 1;
+	uint32_t slot = filchi_ring_take(&q->lane[first]);
+
+	return slot != FILCHI_RING_EMPTY ? slot : filchi_ring_take(&q->lane[FILCHI_LANES - 1 - first]);
+}
+
+static inline bool filchi_injector_seems_empty(struct filchi_injector *q)
+{
+	return filchi_ring_seems_empty(&q->lane[0]) && filchi_ring_seems_empty(&q->lane[1]);
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Job slots: one array per pool, type-stable until the pool is destroyed, and a ring of the free ones. A slot's state word decides
+ * every race by CAS.
+ *
+ * state, one word:  63..16 generation | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
+ *
+ *   FREE      -> QUEUED      submit (the slot is the submitter's from the free ring on)
+ *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue
+ *   QUEUED    -> RUNNING     a worker takes it from the ring, or claims it because it waits for it (IN_RING then stays: a tombstone)
+ *   QUEUED    -> FINISHING   cancelled, or the pool abandoned
+ *   QUEUED    -> FINISHING   also: withdrawn by its submitter, which found the pool closing (then GONE: nobody is told)
+ *   RUNNING   -> FINISHING   its function has returned
+ *   FINISHING -> DONE        somebody will wait for it
+ *   FINISHING -> GONE        it is detached, or its callback has returned
+ *   DONE      -> REAPING     one waiter has won it
+ *   REAPING   -> GONE
+ *   GONE      -> FREE        with the next generation, once IN_RING is off too
+ *
+ * The thread that makes a transition to RUNNING, FINISHING or REAPING owns the slot's plain fields until the next one. An id is
+ * pool tag, generation and slot: a stale or foreign id meets another generation or tag, and is -ESRCH.
+ *
+ * FOR_THREAD: a thread sleeps on the low half of the word. FOR_WORKER: a worker of the pool is parked and waits for this job.
+ */
+#ifndef FILCHI_JOB_H
+#define FILCHI_JOB_H
+
+#include <time.h>
+
+#include <filch/job.h>
+#include <filch/task.h>
+
+#include "deque.h"
+#include "ring.h"
+
+enum { FILCHI_JOB_FREE, FILCHI_JOB_QUEUED, FILCHI_JOB_RUNNING, FILCHI_JOB_FINISHING, FILCHI_JOB_DONE, FILCHI_JOB_REAPING, FILCHI_JOB_GONE };
+#define FILCHI_JOB_IN_RING    UINT64_C(8)
+#define FILCHI_JOB_CANCEL     UINT64_C(16)
+#define FILCHI_JOB_FOR_THREAD UINT64_C(32)
+#define FILCHI_JOB_FOR_WORKER UINT64_C(64)
+#define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached or with a callback: nobody may wait */
+#define FILCHI_JOB_STATE(s)   ((unsigned)((s) & 7))
+#define FILCHI_JOB_FLAGS(s)   ((s) & UINT64_C(0xfff8))
+#define FILCHI_JOB_GENERATION(s) ((s) >> 16)
+#define FILCHI_JOB_GENERATION_ONE UINT64_C(0x10000)
+
+struct filchi_job {
+	struct filchi_crew crew; /* first: what the deques know of the job */
+	filch_atomic_u64 state;
+	/* the owner's, see above */
+	filch_job_fn *fn;        /* NULL: a task */
+	void *arg;
+	struct filch_task *task;
+	filch_thunk *thunk;
+	void (*on_complete)(const struct filch_completion *completion);
+	void *user;
+	uint64_t flags;          /* FILCH_JOB_... */
+	uint64_t start_by;       /* nanoseconds, 0 = none */
+	uint64_t queued_at, started_at, ended_at;
+	int64_t id;
+	int32_t status, worker;
+} FILCH_ALIGNED(FILCH_CACHELINE);
+
+struct filchi_jobs {
+	struct filchi_job *slot;
+	uint32_t count;          /* a limit for clients: jobs_max */
+	uint32_t slot_bits;
+	uint32_t tag;            /* this pool's, no other living pool has it; > 0 */
+	struct filchi_ring free;
+};
+
+/* 0, -ENOMEM, -EAGAIN (more living pools than there are tags). *@ring_slots: the ring capacity that holds every slot. */
+int filchi_jobs_init(struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *ring_slots);
+void filchi_jobs_destroy(struct filchi_jobs *jobs);
+
+/* Any thread. A free slot, the caller's from now on, or NULL. Its id for this use is in job->id. */
+struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
+
+/* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY or 0. */
+void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
+
+/* The owner of a new slot that is not to be used after all. */
+void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job);
+
+/*
+ * A number taken from a lane's ring: the job, now RUNNING and the caller's to run; NULL for a tombstone, which is cleared (and
+ * the slot freed if it was only waiting for that).
+ */
+struct filchi_job *filchi_job_popped(struct filchi_jobs *jobs, uint32_t slot);
+
+/* From QUEUED to @state (RUNNING or FINISHING) in the generation of @id; false if it is not QUEUED any more. */
+bool filchi_job_claim(struct filchi_job *job, int64_t id, const struct filchi_jobs *jobs, unsigned state);
+
+/*
+ * The owner of a RUNNING or just claimed slot, once status and times are written: calls the callback, ends the job. Returns
+ * FILCHI_JOB_FOR_WORKER if parked workers must be told, and has woken waiting threads. The slot may be anybody's afterwards.
+ */
+uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job);
+
+/* The submitter of a queued job takes it back; false if somebody else has started or cancelled it. No completion. */
+bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id);
+
+/* The slot of an id of this pool, or NULL. Whether the generation is current the state word tells. */
+struct filchi_job *filchi_job_find(const struct filchi_jobs *jobs, int64_t id);
+
+/* The id under which the slot is, or was, used in the generation of state word @s. */
+int64_t filchi_job_id_of(const struct filchi_jobs *jobs, const struct filchi_job *job, uint64_t s);
+
+/* Whether the calling thread is inside a completion callback of a job of this pool. */
+bool filchi_job_in_callback(const struct filchi_jobs *jobs);
+
+/* Whether state word @s belongs to @id's generation. */
+bool filchi_job_is(const struct filchi_jobs *jobs, uint64_t s, int64_t id);
+
+/* Any thread: takes the completion of a job that is DONE. 0, -EAGAIN (not complete yet), -ESRCH, -EINVAL (NOBODY). */
+int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completion *out);
+
+/* Any thread: sleeps until the job of @id is no longer QUEUED, RUNNING or FINISHING, or the deadline: 0 or -ETIMEDOUT. */
+int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, const struct timespec *deadline);
+
+/* Sets @flag in the state word while the job of @id is unfinished; false if it is not. */
+bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, uint64_t flag);
+
+/* Nanoseconds on CLOCK_MONOTONIC. */
+static inline uint64_t filchi_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool's life: create, drain, shut down, destroy.
+ *
+ * Create makes everything in an order in which each step can be undone, then starts the workers and waits until each has made its
+ * deque on its own core. A thread that cannot be started means fewer workers: the seats behind it stay empty, which thieves see as
+ * empty deques, and the report says so. Destroy closes, completes, stops, joins, lets guests leave, and frees in reverse.
+ *
+ * fork(): the child has the memory but not the threads. A handler in the child moves a generation on, which every call compares.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "membarrier.h"
+#include "submit.h"
+
+#define PAGE 4096u
+#define STACK_RESERVE (UINT64_C(32) << 10) /* what may be left of a stack when something new is started on it, at the least ... */
+#define STACK_SHARE 8u                     /* ... and an eighth of it if that is more */
+
+/* --- fork -------------------------------------------------------------------------------------------------------------------- */
+
+static filch_atomic_u32 fork_generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+	filchi_store_relaxed(&fork_generation, filchi_load_relaxed(&fork_generation) + 1);
+	filchi_worker_set_self(NULL);
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, in_child);
+}
+
+bool filchi_forked(const struct filch_pool *pool)
+{
+	return pool->fork_generation != filchi_load_relaxed(&fork_generation);
+}
+
+/* --- create ------------------------------------------------------------------------------------------------------------------ */
+
+static int note(struct filch_pool *pool, const char *line)
+{
+	size_t old = strlen(pool->plan->reasons), more = strlen(line);
+	char *text = realloc(pool->plan->reasons, old + more + 1);
+
+	if (!text)
+		return -ENOMEM;
+	memcpy(text + old, line, more + 1);
+	pool->plan->reasons = text;
+	return 0;
+}
+
+static uintptr_t low_mark(const void *stack, size_t size)
+{
+	size_t reserve = size / STACK_SHARE > STACK_RESERVE ? size / STACK_SHARE : STACK_RESERVE;
+
+	return (uintptr_t)stack + reserve;
+}
+
+/* The fields that are right before the worker's own thread runs. */
+static void worker_init(struct filch_pool *pool, uint32_t i)
+{
+	struct filchi_worker *w = filchi_worker_at(pool, i);
+
+	w->pool = pool;
+	w->id = i;
+	filchi_sleeper_init(&w->sleeper);
+	filchi_victim_init(&w->victim, pool->plan, i, filchi_now() ^ (uint64_t)i << 32);
+}
+
+static int start_thread(struct filchi_worker *w)
+{
+	struct filch_pool *pool = w->pool;
+	pthread_attr_t attr;
+	sigset_t signals;
+	char name[16];
+	int error;
+
+	/* a guard page below the stack: an overflow faults instead of writing into somebody's memory */
+	w->stack_size = (size_t)((pool->config.stack_bytes + PAGE - 1) / PAGE * PAGE);
+	w->stack = mmap(NULL, w->stack_size + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (w->stack == MAP_FAILED) {
+		w->stack = NULL;
+		return ENOMEM;
+	}
+	if (mprotect((char *)w->stack + PAGE, w->stack_size, PROT_READ | PROT_WRITE))
+		return ENOMEM;
+	w->stack_low = low_mark((char *)w->stack + PAGE, w->stack_size);
+	error = pthread_attr_init(&attr);
+	if (error)
+		return error;
+	/* the application's signals are for the application's threads; faults and profiling stay */
+	sigfillset(&signals);
+	for (const int *s = (const int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, 0 }; *s; s++)
+		sigdelset(&signals, *s);
+	error = pthread_attr_setstack(&attr, (char *)w->stack + PAGE, w->stack_size);
+	if (!error)
+		error = pthread_attr_setsigmask_np(&attr, &signals);
+	if (!error)
+		error = pthread_create(&w->thread, &attr, filchi_worker_main, w);
+	pthread_attr_destroy(&attr);
+	if (error)
+		return error;
+	w->started = true;
+	snprintf(name, sizeof name, "%.9s/%u", pool->name, w->id);
+	(void)pthread_setname_np(w->thread, name);
+	return 0;
+}
+
+/* The creating thread takes seat 0: it has a stack of its own, a deque is all it needs. */
+static int start_caller(struct filch_pool *pool)
+{
+	struct filchi_worker *w = pool->first;
+	pthread_attr_t attr;
+	void *stack;
+	size_t size;
+
+	if (filchi_deque_init(&w->deque, (filch_index)pool->config.deque_capacity, pool->fenced))
+		return -ENOMEM;
+	if (!pthread_getattr_np(pthread_self(), &attr)) {
+		if (!pthread_attr_getstack(&attr, &stack, &size))
+			w->stack_low = low_mark(stack, size);
+		pthread_attr_destroy(&attr);
+	}
+	pool->caller = pthread_self();
+	pool->has_caller = true;
+	if (pool->config.on_worker_start)
+		pool->config.on_worker_start(pool->config.hook_arg, 0);
+	return 0;
+}
+
+static void join_workers(struct filch_pool *pool)
+{
+	filchi_store_then_fence(&pool->stop, 1);
+	for (uint32_t i = 0; i < pool->workers; i++)
+		(void)filchi_worker_wake(pool, filchi_worker_at(pool, i));
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i);
+
+		if (w->started)
+			pthread_join(w->thread, NULL);
+	}
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i);
+
+		if ((w->started || (i == 0 && pool->has_caller)) && !w->no_memory)
+			filchi_deque_destroy(&w->deque);
+		if (w->stack)
+			munmap(w->stack, w->stack_size + PAGE);
+	}
+}
+
+/* Starts the workers; 0 or the error that left none, or one without memory. */
+static int start_workers(struct filch_pool *pool)
+{
+	uint32_t first = 0, i;
+	int error = 0;
+
+	if (pool->config.flags & FILCH_POOL_CALLER) {
+		error = start_caller(pool);
+		if (error)
+			return error;
+		first = 1;
+	}
+	for (i = first; i < pool->workers; i++) {
+		error = start_thread(filchi_worker_at(pool, i));
+		if (error)
+			break;
+	}
+	pool->running = i;
+	if (!i)
+		return -error;
+	if (i < pool->workers) {
+		char line[128];
+
+		snprintf(line, sizeof line, "%u of %u workers: thread %u could not be started: %s\n", i, pool->workers, i,
+			 strerrordesc_np(error));
+		(void)note(pool, line);
+	}
+	for (uint32_t ready; (ready = filchi_load_acquire(&pool->ready)) < i - first;)
+		(void)filchi_futex_wait(&pool->ready, ready, NULL);
+	for (i = first; i < pool->running; i++)
+		if (filchi_worker_at(pool, i)->no_memory)
+			return -ENOMEM;
+	return 0;
+}
+
+static int make_plan(struct filch_pool *pool)
+{
+	const struct filchi_place_request request = {
+		.workers = pool->config.workers,
+		.workload = pool->config.workload,
+		.reserve_cores = pool->config.reserve_cores,
+		.flags = pool->config.flags,
+		.cpuset = pool->config.cpuset,
+	};
+
+	return filchi_plan_make(&request, &pool->plan);
+}
+
+int filch_pool_create(struct filch_pool **out, const struct filch_config *config)
+{
+	struct filch_config own;
+	struct filch_pool *pool;
+	const char *text, *verbose;
+	uint32_t slots;
+	int error;
+
+	if (!out)
+		return -EINVAL;
+	error = filchi_config_import(&own, config, &text);
+	if (error)
+		return error;
+	(void)pthread_once(&fork_once, watch_forks);
+	pool = aligned_alloc(FILCH_CACHELINE, sizeof *pool);
+	if (!pool)
+		return -ENOMEM;
+	memset((void *)pool, 0, sizeof *pool);
+	pool->config = own;
+	pool->config.cpuset = NULL; /* the caller's string; placement has it below */
+	pool->fork_generation = filchi_load_relaxed(&fork_generation);
+	pool->search_ns = own.search_ns;
+	pool->no_search = own.flags & FILCH_POOL_NO_SEARCH;
+	pool->name = strdup(own.name);
+	error = -ENOMEM;
+	if (!pool->name)
+		goto no_name;
+	pool->config.name = pool->name;
+	pool->config.cpuset = own.cpuset;
+	error = make_plan(pool);
+	pool->config.cpuset = NULL;
+	if (error)
+		goto no_plan;
+	if (text)
+		(void)note(pool, text);
+	pool->workers = pool->plan->workers;
+	pool->crowded = pool->workers > pool->plan->usable;
+	pool->fenced = !filchi_membarrier_register();
+	if (pool->fenced)
+		(void)note(pool, "membarrier(2) is refused: spawns and syncs carry full fences\n");
+	error = -ENOMEM;
+	pool->pin_error = malloc(pool->workers * sizeof pool->pin_error[0]);
+	if (!pool->pin_error)
+		goto no_pins;
+	for (uint32_t i = 0; i < pool->workers; i++)
+		pool->pin_error[i] = FILCHI_PIN_PENDING;
+	pool->stride = (sizeof(struct filchi_worker) + PAGE - 1) / PAGE * PAGE;
+	pool->map_size = pool->stride * pool->workers;
+	pool->first = mmap(NULL, pool->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pool->first == MAP_FAILED)
+		goto no_workers;
+	pool->marks = (struct filchi_marks){ .base = (uintptr_t)pool->first, .stride = pool->stride, .size = pool->map_size };
+	error = filchi_jobs_init(&pool->jobs, own.jobs_max, pool->workers + 64, &slots);
+	if (error)
+		goto no_jobs;
+	error = filchi_injector_init(&pool->injector, slots, own.queue_capacity);
+	if (error)
+		goto no_injector;
+	filchi_idle_init(&pool->idle);
+	for (uint32_t i = 0; i < pool->workers; i++)
+		worker_init(pool, i);
+	error = start_workers(pool);
+	if (error)
+		goto no_threads;
+	*out = pool;
+	verbose = getenv("FILCH_VERBOSE");
+	if (verbose && !strcmp(verbose, "1"))
+		(void)filch_pool_describe(pool, stderr, FILCH_TEXT);
+	return 0;
+no_threads:
+	join_workers(pool);
+	filchi_injector_destroy(&pool->injector);
+no_injector:
+	filchi_jobs_destroy(&pool->jobs);
+no_jobs:
+	munmap(pool->first, pool->map_size);
+no_workers:
+	free(pool->pin_error);
+no_pins:
+	filchi_plan_free(pool->plan);
+no_plan:
+	free(pool->name);
+no_name:
+	free(pool);
+	return error;
+}
+
+/* --- drain, shut down, destroy ----------------------------------------------------------------------------------------------- */
+
+/* Calls that wait for the pool's work may not be made by what does that work. */
+static int check_outside(struct filch_pool *pool)
+{
+	struct filchi_worker *w = filchi_worker_self();
+
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	return (w && w->pool == pool) || filchi_job_in_callback(&pool->jobs) || filchi_runs_job_of(pool) ? -EDEADLK : 0;
+}
+
+static bool is_pending(uint64_t s)
+{
+	return FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED && FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING;
+}
+
+/* Cancels what has not started, raises the flag of what runs. */
+static void cancel_all(struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->jobs.count; i++) {
+		struct filchi_job *job = &pool->jobs.slot[i];
+		uint64_t s = filchi_load_acquire(&job->state);
+		int64_t id = filchi_job_id_of(&pool->jobs, job, s);
+
+		if (is_pending(s) && !filchi_cancel_queued(pool, job, id))
+			(void)filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL);
+	}
+}
+
+/* Waits until every job that is unfinished now has finished. */
+static int await_all(struct filch_pool *pool, const struct timespec *deadline)
+{
+	filchi_run_queued_as_caller(pool);
+	for (uint32_t i = 0; i < pool->jobs.count; i++) {
+		struct filchi_job *job = &pool->jobs.slot[i];
+		uint64_t s = filchi_load_acquire(&job->state);
+
+		if (is_pending(s)) {
+			int error = filchi_job_await(&pool->jobs, job, filchi_job_id_of(&pool->jobs, job, s), deadline);
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
+int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
+{
+	int error = check_outside(pool);
+
+	if (error)
+		return error;
+	filchi_guest_in(pool);
+	error = await_all(pool, deadline);
+	filchi_guest_out(pool);
+	return error;
+}
+
+static void close_pool(struct filch_pool *pool)
+{
+	/*
+	 * FENCE S2   set closing -> scan the slots          pairs with: S1 in submit_one()
+	 * Ensures, without, weaker: see S1. Blocked submitters see the flag when the word they sleep on changes.
+	 * Checked:   tests/stress/shutdown.c
+	 */
+	filchi_store_then_fence(&pool->closing, 1);
+	filchi_injector_close(&pool->injector);
+}
+
+int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec *deadline)
+{
+	int error = check_outside(pool);
+
+	if (error)
+		return error;
+	if (mode != FILCH_DRAIN && mode != FILCH_ABANDON)
+		return -EINVAL;
+	filchi_guest_in(pool);
+	close_pool(pool);
+	if (mode == FILCH_ABANDON)
+		cancel_all(pool);
+	error = await_all(pool, deadline);
+	filchi_guest_out(pool);
+	return error;
+}
+
+int filch_pool_destroy(struct filch_pool *pool)
+{
+	int error = check_outside(pool);
+	uint32_t guests;
+
+	if (error)
+		return error;
+	close_pool(pool);
+	cancel_all(pool);
+	(void)await_all(pool, NULL);
+	while ((guests = filchi_load_acquire(&pool->guests)))
+		(void)filchi_futex_wait(&pool->guests, guests, NULL);
+	if (pool->has_caller && pool->config.on_worker_stop)
+		pool->config.on_worker_stop(pool->config.hook_arg, 0);
+	join_workers(pool);
+	filchi_injector_destroy(&pool->injector);
+	filchi_jobs_destroy(&pool->jobs);
+	munmap(pool->first, pool->map_size);
+	free(pool->pin_error);
+	filchi_plan_free(pool->plan);
+	free(pool->name);
+	free(pool);
+	return 0;
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+
+int filch_pool_workers(const struct filch_pool *pool)
+{
+	return pool ? (int)pool->running : -EINVAL;
+}
+
+struct filch_pool *filch_pool_current(void)
+{
+	struct filchi_worker *w = filchi_worker_self();
+
+	return w ? w->pool : NULL;
+}
+
+int filch_worker_id(void)
+{
+	struct filchi_worker *w = filchi_worker_self();
+
+	return w ? (int)w->id : -1;
+}
+
+int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format)
+{
+	if (!pool || !out)
+		return -EINVAL;
+	return filchi_plan_write(pool->plan, out, format,
+				 &(struct filchi_pin_state){ .error = pool->pin_error, .workers = pool->running });
+}
+
+struct timespec filch_after(uint64_t ns)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ns += (uint64_t)t.tv_nsec;
+	t.tv_sec += (time_t)(ns / UINT64_C(1000000000));
+	t.tv_nsec = (long)(ns % UINT64_C(1000000000));
+	return t;
+}

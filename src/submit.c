@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The public job calls, and FILCH_RUN: getting work into a pool from outside, and waiting for it there.
+ *
+ * A submit takes a slot, then room in the queue, fills the slot, publishes it, puts its number into the ring, passes a full fence,
+ * and then looks twice: whether somebody must be woken (idle.h), and whether the pool has begun to close. The second look and the
+ * closer's scan of the slots are a Dekker pair: either the closer sees the job, and completes it, or the submitter sees the closing
+ * flag, and takes the job back.
+ *
+ * guests counts the outside threads that sleep inside a call, FILCH_RUN as a whole: filch_pool_destroy() lets them leave first.
+ */
+#include "submit.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+/* The job that runs on a thread that is no worker (FILCH_CALLER_RUNS). */
+static _Thread_local struct filchi_job *outside_job;
+
+bool filchi_runs_job_of(const struct filch_pool *pool)
+{
+	return outside_job >= pool->jobs.slot && outside_job < pool->jobs.slot + pool->jobs.count;
+}
+
+static struct filchi_worker *worker_here(const struct filch_pool *pool)
+{
+	struct filchi_worker *w = filchi_worker_self();
+
+	return w && w->pool == pool ? w : NULL;
+}
+
+/* Worker 0 for the thread that created the pool with FILCH_POOL_CALLER, or NULL. Ends with leave(). */
+static struct filchi_worker *enter(struct filch_pool *pool)
+{
+	if (!pool->has_caller || !pthread_equal(pool->caller, pthread_self()) || filchi_worker_self())
+		return NULL;
+	filchi_worker_set_self(pool->first);
+	return pool->first;
+}
+
+static void leave(void)
+{
+	filchi_worker_set_self(NULL);
+}
+
+void filchi_guest_in(struct filch_pool *pool)
+{
+	(void)filchi_fetch_add_seq_cst(&pool->guests, 1);
+}
+
+void filchi_guest_out(struct filch_pool *pool)
+{
+	filch_atomic_u32 *guests = &pool->guests;
+
+	if (filchi_fetch_sub_seq_cst(guests, 1) == 1)
+		filchi_futex_wake(guests, INT_MAX); /* an address only: the pool may be gone */
+}
+
+/* --- submit ------------------------------------------------------------------------------------------------------------------ */
+
+#define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
+
+/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ENOTSUP. */
+static int import_how(struct filch_submit *to, const struct filch_submit *how)
+{
+	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
+	if (!how)
+		return 0;
+	if (how->size < SUBMIT_SIZE_V1)
+		return -EINVAL;
+	for (size_t i = sizeof *to; i < how->size; i++)
+		if (((const unsigned char *)how)[i])
+			return -E2BIG;
+	*to = *how;
+	if (to->flags & ~FILCH_JOB_DETACHED || to->when_full > FILCH_CALLER_RUNS || to->lane >= FILCHI_LANES)
+		return -EINVAL;
+	if (to->when_full == FILCH_UNTIL && !to->deadline)
+		return -EINVAL;
+	if (to->flags & FILCH_JOB_DETACHED && to->on_complete)
+		return -EINVAL;
+	return to->cq ? -ENOTSUP : 0;
+}
+
+/* What is to be run: a function, or (fn NULL) a task. */
+struct work {
+	filch_job_fn *fn;
+	void *arg, *user;
+	struct filch_task *task;
+	filch_thunk *thunk;
+};
+
+static void fill(struct filchi_job *job, const struct work *work, const struct filch_submit *how, uint64_t now)
+{
+	job->fn = work->fn;
+	job->arg = work->arg;
+	job->user = work->user;
+	job->task = work->task;
+	job->thunk = work->thunk;
+	job->on_complete = how->on_complete;
+	job->flags = how->flags;
+	job->start_by = how->start_by ? (uint64_t)how->start_by->tv_sec * UINT64_C(1000000000) + (uint64_t)how->start_by->tv_nsec : 0;
+	job->queued_at = now;
+	job->started_at = job->ended_at = 0;
+	job->status = 0;
+	job->worker = -1;
+}
+
+static uint64_t nobody(const struct filch_submit *how)
+{
+	return how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+}
+
+static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	job->ended_at = filchi_now();
+	if (filchi_job_complete(&pool->jobs, job))
+		filchi_worker_job_done(pool, id);
+}
+
+/* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. */
+static void run_here(struct filch_pool *pool, struct filchi_job *job)
+{
+	struct filchi_job *outer = outside_job;
+
+	outside_job = job;
+	job->started_at = filchi_now();
+	job->status = job->fn(job->arg);
+	outside_job = outer;
+	complete(pool, job, job->id);
+}
+
+/* One submit. @posted: wake somebody and look at closing now, not in a later call to after_post(). */
+static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
+{
+	struct filchi_injector *q = &pool->injector;
+	struct filchi_job *job;
+	int64_t id;
+	bool here = false;
+
+	if (filchi_load_acquire(&pool->closing))
+		return -ESHUTDOWN;
+	job = filchi_job_new(&pool->jobs);
+	if (!job)
+		return -ENOBUFS;
+	if (!filchi_injector_admit(q, worker_here(pool) != NULL)) {
+		int error = 0;
+
+		if (how->when_full == FILCH_TRY) {
+			error = -EAGAIN;
+		} else if (how->when_full == FILCH_CALLER_RUNS) {
+			here = true;
+		} else {
+			filchi_guest_in(pool);
+			error = filchi_injector_wait(q, how->when_full == FILCH_UNTIL ? how->deadline : NULL, &pool->closing);
+			if (error)
+				filchi_job_discard(&pool->jobs, job);
+			filchi_guest_out(pool);
+			if (error)
+				return error;
+		}
+		if (error) {
+			filchi_job_discard(&pool->jobs, job);
+			return error;
+		}
+	}
+	fill(job, work, how, now);
+	id = job->id;
+	if (here) {
+		filchi_job_publish(job, FILCHI_JOB_RUNNING, nobody(how));
+		run_here(pool, job);
+		return id;
+	}
+	filchi_job_publish(job, FILCHI_JOB_QUEUED, nobody(how));
+	filchi_injector_put(q, how->lane, (uint32_t)(job - pool->jobs.slot));
+	/*
+	 * FENCE S1   publish the job -> read closing        pairs with: S2 in filch_pool_shutdown()
+	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
+	 * Without:   a job is accepted by a pool that will never run it.
+	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
+	 * Checked:   tests/stress/shutdown.c
+	 */
+	filchi_worker_posted(pool);
+	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
+		filchi_injector_release(q);
+		return -ESHUTDOWN;
+	}
+	return id;
+}
+
+int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how)
+{
+	struct filch_submit to;
+	int error;
+
+	if (!pool || !fn)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	error = import_how(&to, how);
+	if (error)
+		return error;
+	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, filchi_now());
+}
+
+int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n, const struct filch_submit *how,
+			   int64_t *ids)
+{
+	struct filch_submit to;
+	uint64_t now = filchi_now();
+	int error;
+
+	if (!pool || (n && !jobs) || n > INT64_MAX)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	error = import_how(&to, how);
+	if (error)
+		return error;
+	if (n && !ids && !nobody(&to))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (!jobs[i].fn)
+			return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		const struct work work = { .fn = jobs[i].fn, .arg = jobs[i].arg, .user = jobs[i].user };
+		int64_t id = submit_one(pool, &work, &to, now);
+
+		if (id < 0)
+			return i ? (int64_t)i : id;
+		if (ids)
+			ids[i] = id;
+	}
+	return (int64_t)n;
+}
+
+/* --- wait and cancel --------------------------------------------------------------------------------------------------------- */
+
+static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
+			struct filch_completion *out)
+{
+	int error, late = 0;
+
+	if (outside_job == job && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+		return -EDEADLK;
+	error = filchi_job_reap(&pool->jobs, id, out);
+	if (error != -EAGAIN)
+		return error;
+	filchi_guest_in(pool);
+	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late)
+		late = filchi_job_await(&pool->jobs, job, id, deadline);
+	filchi_guest_out(pool);
+	return error == -EAGAIN ? late : error;
+}
+
+int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline, struct filch_completion *out)
+{
+	struct filchi_worker *w;
+	struct filchi_job *job;
+	int error;
+
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	job = filchi_job_find(&pool->jobs, id);
+	if (!job)
+		return -ESRCH;
+	w = worker_here(pool);
+	if (w)
+		return filchi_wait_job(w, job, id, deadline, out);
+	w = enter(pool);
+	if (!w)
+		return wait_outside(pool, job, id, deadline, out);
+	error = filchi_wait_job(w, job, id, deadline, out);
+	leave();
+	return error;
+}
+
+bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	if (!filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_FINISHING))
+		return false;
+	filchi_injector_release(&pool->injector);
+	(void)filchi_fetch_add_acq_rel(&pool->outside.cancelled, 1);
+	job->status = -ECANCELED;
+	complete(pool, job, id);
+	return true;
+}
+
+int filch_cancel(struct filch_pool *pool, int64_t id)
+{
+	struct filchi_job *job;
+	uint64_t s;
+
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	job = filchi_job_find(&pool->jobs, id);
+	if (!job)
+		return -ESRCH;
+	if (filchi_cancel_queued(pool, job, id) || filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL))
+		return 0;
+	s = filchi_load_acquire(&job->state);
+	return filchi_job_is(&pool->jobs, s, id) && FILCHI_JOB_STATE(s) == FILCHI_JOB_DONE ? -EALREADY : -ESRCH;
+}
+
+static struct filchi_job *job_here(void)
+{
+	struct filchi_worker *w = filchi_worker_self();
+	struct filchi_crew *crew = w ? filchi_segment_crew(&w->deque) : NULL;
+
+	return crew ? filchi_job_of(crew) : outside_job;
+}
+
+bool filch_job_cancelled(void)
+{
+	struct filchi_job *job = job_here();
+
+	return job && filchi_load_acquire(&job->state) & FILCHI_JOB_CANCEL;
+}
+
+int64_t filch_job_id(void)
+{
+	struct filchi_job *job = job_here();
+
+	return job ? job->id : 0;
+}
+
+/* --- run --------------------------------------------------------------------------------------------------------------------- */
+
+/* The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. */
+static int run_as_caller(struct filchi_worker *w, const struct work *work)
+{
+	struct filch_pool *pool = w->pool;
+	struct filchi_job *job;
+
+	if (filchi_load_acquire(&pool->closing))
+		return -ESHUTDOWN;
+	job = filchi_job_new(&pool->jobs);
+	if (!job)
+		return -ENOBUFS;
+	fill(job, work, &(struct filch_submit)FILCH_SUBMIT_INIT, filchi_now());
+	job->flags = FILCH_JOB_DETACHED;
+	filchi_job_publish(job, FILCHI_JOB_RUNNING, FILCHI_JOB_NOBODY);
+	filchi_worker_run_job(w, job, false);
+	return 0;
+}
+
+static int run_outside(struct filch_pool *pool, const struct work *work)
+{
+	static const struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion completion;
+	int64_t id;
+	int error;
+
+	filchi_guest_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
+	id = submit_one(pool, work, &how, filchi_now());
+	if (id < 0) {
+		error = (int)id;
+	} else {
+		struct filchi_job *job = filchi_job_find(&pool->jobs, id);
+
+		while ((error = filchi_job_reap(&pool->jobs, id, &completion)) == -EAGAIN)
+			(void)filchi_job_await(&pool->jobs, job, id, NULL);
+		if (!error)
+			error = completion.status;
+	}
+	filchi_guest_out(pool);
+	return error;
+}
+
+int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
+{
+	const struct work work = { .task = task, .thunk = thunk };
+	struct filchi_worker *w = filchi_worker_self();
+	int error;
+
+	if (w && (!pool || w->pool == pool)) {
+		thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
+		return 0;
+	}
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	w = enter(pool);
+	if (!w)
+		return run_outside(pool, &work);
+	error = run_as_caller(w, &work);
+	leave();
+	return error;
+}
+
+void filchi_run_queued_as_caller(struct filch_pool *pool)
+{
+	struct filchi_worker *w = enter(pool);
+
+	if (!w)
+		return;
+	while (filchi_worker_run_one(w))
+		;
+	leave();
+}

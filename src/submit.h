@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the pool needs of the job calls: see submit.c. */
+#ifndef FILCHI_SUBMIT_H
+#define FILCHI_SUBMIT_H
+
+#include "wait.h"
+
+/* Whether the process has forked since the pool was created: pool.c. */
+bool filchi_forked(const struct filch_pool *pool);
+
+/* Whether the calling thread runs a job of this pool though it is no worker (FILCH_CALLER_RUNS). */
+bool filchi_runs_job_of(const struct filch_pool *pool);
+
+/* An outside thread is about to sleep inside a call, and has left. */
+void filchi_guest_in(struct filch_pool *pool);
+void filchi_guest_out(struct filch_pool *pool);
+
+/* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
+bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+
+/* On the creating thread of a FILCH_POOL_CALLER pool: runs what is queued, as worker 0. Nothing on any other thread. */
+void filchi_run_queued_as_caller(struct filch_pool *pool);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding work, running it, searching, parking: see worker.h; the protocol is in idle.h. */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define STEAL_TURN 61u /* every so many looks an idle worker steals before it asks the injector: a prime, in step with nothing */
+#define PAUSES 16u     /* pause instructions between two looks of a search */
+
+static _Thread_local struct filchi_worker *self;
+
+struct filchi_worker *filchi_worker_self(void)
+{
+	return self;
+}
+
+void filchi_worker_set_self(struct filchi_worker *w)
+{
+	self = w;
+}
+
+/* --- waking ------------------------------------------------------------------------------------------------------------------ */
+
+bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
+{
+	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_load_acquire(&w->sleeper.state)))
+		return false;
+	(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
+	return true;
+}
+
+/*
+ * Wakes the nearest sleeper (seen from worker @near) that may run work of @crew's job; free ones only if @free. Sets *@left if
+ * one that could be woken later is left asleep.
+ */
+static bool wake_one(struct filch_pool *pool, uint32_t near, const struct filchi_crew *crew, bool free, bool *left)
+{
+	const uint16_t *order = pool->plan->order + (size_t)near * (pool->workers - 1);
+	bool woken = false;
+
+	*left = false;
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i == 0 ? near : order[i - 1]);
+		uint32_t state = filchi_sleeper_serves(&w->sleeper, crew);
+
+		if (!state)
+			continue;
+		if (woken || (!free && FILCHI_SLEEP_KIND(state) == FILCHI_ASLEEP_FREE)) {
+			*left = true;
+			break;
+		}
+		woken = filchi_idle_wake(&pool->idle, &w->sleeper, state);
+		if (woken)
+			(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
+	}
+	return woken;
+}
+
+void filchi_worker_posted(struct filch_pool *pool)
+{
+	uint64_t counts = filchi_idle_posted(&pool->idle);
+	bool left;
+
+	if (FILCHI_IDLE_FREES(counts) && !FILCHI_IDLE_SEARCH(counts))
+		(void)wake_one(pool, self && self->pool == pool ? self->id : 0, NULL, true, &left);
+}
+
+void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
+{
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i);
+
+		if (filchi_load_acquire(&w->awaits) == (uint64_t)id)
+			(void)filchi_worker_wake(pool, w);
+	}
+}
+
+/* A spawn was published and ask was raised: steps b and c of idle.h. */
+void filch_push_asked(struct filch_worker *hot)
+{
+	struct filchi_worker *w = filchi_worker_of(hot);
+	struct filch_pool *pool = w->pool;
+	uint64_t counts = filchi_idle_asked(&pool->idle, &w->deque);
+	bool left = false;
+
+	if (!FILCHI_IDLE_ASLEEP(counts))
+		return;
+	filchi_count(&w->counters, asked);
+	if (FILCHI_IDLE_SEARCH(counts) && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+		left = true; /* the searcher on its way wakes the next; we ask again in case it comes to that */
+	else
+		(void)wake_one(pool, w->id, filchi_segment_crew(&w->deque), !FILCHI_IDLE_SEARCH(counts), &left);
+	if (left)
+		filchi_store_relaxed(&hot->ask, 1); /* our own next push reads it */
+}
+
+/* A searcher that was the last has found work while others sleep: wakes the next if there is more. */
+static void chain(struct filchi_worker *w)
+{
+	struct filch_pool *pool = w->pool;
+	bool left;
+
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
+
+		if (!filchi_deque_seems_empty(d) &&
+		    wake_one(pool, w->id, filchi_segment_find(d, filchi_load_acquire(&d->hot.top)), true, &left))
+			return;
+	}
+	if (!filchi_injector_seems_empty(&pool->injector))
+		(void)wake_one(pool, w->id, NULL, true, &left);
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------------------- */
+
+static void crew_leave(struct filchi_crew *crew)
+{
+	if (crew)
+		(void)filchi_fetch_sub_acq_rel(&crew->inside, 1);
+}
+
+static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct filchi_crew *crew)
+{
+	bool opened = crew != filchi_segment_crew(&w->deque) && filchi_segment_open(&w->deque, crew);
+	filch_thunk *thunk = filchi_task_begin(task, &w->pool->marks, w->id);
+
+	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
+	int joiner = filchi_task_finish(task, &w->pool->marks);
+	if (opened)
+		filchi_segment_close(&w->deque);
+	crew_leave(crew);
+	if (joiner >= 0)
+		(void)filchi_worker_wake(w->pool, filchi_worker_at(w->pool, (uint32_t)joiner));
+}
+
+/* One attempt at one deque. */
+static enum filchi_steal attempt(struct filchi_worker *w, struct filchi_worker *victim, const struct filchi_want *want)
+{
+	struct filchi_crew *crew = NULL;
+	struct filch_task *task;
+	enum filchi_steal outcome = filchi_deque_steal(&victim->deque, want, &task, &crew);
+
+	switch (outcome) {
+	case FILCHI_STEAL_GOT:
+		filchi_count(&w->counters, steals);
+		if (want->any && filchi_idle_found(&w->pool->idle))
+			chain(w);
+		run_stolen(w, task, crew);
+		break;
+	case FILCHI_STEAL_LOST:
+		filchi_count(&w->counters, lost);
+		crew_leave(crew);
+		break;
+	case FILCHI_STEAL_BARRED:
+		filchi_count(&w->counters, barred);
+		break;
+	case FILCHI_STEAL_EMPTY:
+		break;
+	}
+	return outcome;
+}
+
+bool filchi_worker_help(struct filchi_worker *w, const struct filchi_want *want, int first)
+{
+	int next;
+
+	/* a suspended frame's own tasks first: rule 1 lets the owner take them by steal alone */
+	if (!want->any && attempt(w, w, want) == FILCHI_STEAL_GOT)
+		return true;
+	if (first >= 0 && attempt(w, filchi_worker_at(w->pool, (uint32_t)first), want) == FILCHI_STEAL_GOT)
+		return true;
+	filchi_victim_round(&w->victim);
+	while ((next = filchi_victim_next(&w->victim)) >= 0) {
+		if (attempt(w, filchi_worker_at(w->pool, (uint32_t)next), want) == FILCHI_STEAL_GOT)
+			return true;
+	}
+	return false;
+}
+
+void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested)
+{
+	struct filch_pool *pool = w->pool;
+	int64_t id = job->id;
+
+	job->worker = (int32_t)w->id;
+	job->started_at = filchi_now();
+	if (job->start_by && job->started_at > job->start_by) {
+		filchi_count(&w->counters, expired);
+		job->ended_at = job->started_at;
+		job->started_at = 0;
+		job->worker = -1;
+		job->status = -ETIMEDOUT;
+	} else {
+		filchi_count(&w->counters, jobs);
+		if (nested)
+			filchi_count(&w->counters, jobs_nested);
+		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
+		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
+		if (job->fn) {
+			job->status = job->fn(job->arg);
+		} else {
+			job->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), job->task);
+			job->status = 0;
+		}
+		filchi_segment_close(&w->deque);
+		crew_leave(&job->crew);
+		job->ended_at = filchi_now();
+	}
+	if (filchi_job_complete(&pool->jobs, job))
+		filchi_worker_job_done(pool, id);
+}
+
+/* --- searching and parking --------------------------------------------------------------------------------------------------- */
+
+static bool run_queued(struct filchi_worker *w, bool searching)
+{
+	uint32_t slot;
+
+	while ((slot = filchi_injector_take(&w->pool->injector, w->turn)) != FILCHI_RING_EMPTY) {
+		struct filchi_job *job = filchi_job_popped(&w->pool->jobs, slot);
+
+		if (!job)
+			continue; /* a tombstone */
+		filchi_injector_release(&w->pool->injector);
+		if (searching && filchi_idle_found(&w->pool->idle))
+			chain(w);
+		filchi_worker_run_job(w, job, false);
+		return true;
+	}
+	return false;
+}
+
+bool filchi_worker_linger(struct filchi_worker *w, uint64_t *since)
+{
+	if (w->pool->no_search)
+		return false;
+	if (!*since)
+		*since = filchi_now();
+	else if (filchi_now() - *since > w->pool->search_ns)
+		return false;
+	if (w->pool->crowded)
+		sched_yield();
+	else
+		for (unsigned i = 0; i < PAUSES; i++)
+			filchi_pause();
+	return true;
+}
+
+bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_want *want)
+{
+	struct filch_pool *pool = w->pool;
+
+	for (uint32_t i = 0; i < pool->workers; i++)
+		filchi_store_relaxed(&filchi_worker_at(pool, i)->deque.hot.ask, 1); /* before the fence; pairs with I1 */
+	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
+	if (filchi_load_acquire(&pool->stop))
+		return true;
+	if (want->any && !filchi_injector_seems_empty(&pool->injector))
+		return true;
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
+
+		/*
+		 * A bound worker may overlook work of its job that lies behind another job's at some top: allowed, its owner and
+		 * every free worker have it in view.
+		 */
+		if (!filchi_deque_seems_empty(d) &&
+		    filchi_want_allows(want, filchi_segment_find(d, filchi_load_acquire(&d->hot.top))))
+			return true;
+	}
+	return false;
+}
+
+/* One look for work by a worker with an empty stack. A searcher that finds some is none any more when it is run. */
+static bool run_any(struct filchi_worker *w)
+{
+	static const struct filchi_want anything = { .any = true };
+	bool steal_first = ++w->turn % STEAL_TURN == 0;
+
+	return (steal_first && filchi_worker_help(w, &anything, -1)) || run_queued(w, true) ||
+	       (!steal_first && filchi_worker_help(w, &anything, -1));
+}
+
+static void park(struct filchi_worker *w)
+{
+	static const struct filchi_want anything = { .any = true };
+	struct filch_pool *pool = w->pool;
+
+	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
+	FILCH_HOOK(park_prepared);
+	if (filchi_worker_look_again(w, &anything)) {
+		filchi_idle_cancel(&pool->idle, &w->sleeper);
+		return;
+	}
+	filchi_count(&w->counters, parks);
+	(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
+}
+
+bool filchi_worker_run_one(struct filchi_worker *w)
+{
+	return run_queued(w, false);
+}
+
+/* Until the pool stops. A worker that is done with one job tries the injector before it counts as a searcher again. */
+static void work(struct filchi_worker *w)
+{
+	struct filch_pool *pool = w->pool;
+
+	filchi_idle_search(&pool->idle);
+	while (!filchi_load_acquire(&pool->stop)) {
+		uint64_t since = 0;
+
+		while (!run_any(w)) {
+			if (filchi_load_acquire(&pool->stop))
+				return;
+			if (!filchi_worker_linger(w, &since)) {
+				park(w);
+				since = 0;
+			}
+		}
+		/* no searcher now; stays busy while jobs are at hand */
+		while (++w->turn % STEAL_TURN && run_queued(w, false))
+			;
+		filchi_idle_search(&pool->idle);
+	}
+}
+
+void *filchi_worker_main(void *arg)
+{
+	struct filchi_worker *w = arg;
+	struct filch_pool *pool = w->pool;
+	int ignored;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+	self = w;
+	(void)filchi_plan_pin(pool->plan, w->id, &pool->pin_error[w->id]);
+	w->no_memory = filchi_deque_init(&w->deque, (filch_index)pool->config.deque_capacity, pool->fenced) != 0;
+	if (!w->no_memory && pool->config.on_worker_start)
+		pool->config.on_worker_start(pool->config.hook_arg, (int)w->id);
+	(void)filchi_fetch_add_acq_rel(&pool->ready, 1);
+	filchi_futex_wake(&pool->ready, 1);
+	if (w->no_memory)
+		return NULL; /* the creator, seeing it, ends the pool */
+	work(w);
+	if (pool->config.on_worker_stop)
+		pool->config.on_worker_stop(pool->config.hook_arg, (int)w->id);
+	return NULL;
+}

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs a build into a scratch prefix and uses it from there as a stranger would: with pkg-config and with find_package, shared
+# and static, in C11 and in C++17; then with the prefix moved to another place, since packages are.
+#
+# usage: run.sh BUILD_DIRECTORY WORK_DIRECTORY CC CXX GENERATOR
+set -euo pipefail
+
+build=$1
+work=$2
+cc=$3
+cxx=$4
+generator=$5
+here=$(cd "$(dirname "$0")" && pwd)
+consumer=$here/consumer
+passed=0
+
+# try WHAT COMMAND...: the command must succeed and print that filch works.
+try() {
+	local what=$1 output
+	shift
+	if ! output=$("$@" 2>&1) || [[ $output != *works* ]]; then
+		echo "package: $what failed: $output"
+		echo "package: $passed passed, 1 failed"
+		exit 1
+	fi
+	passed=$((passed + 1))
+}
+
+rm -rf "$work"
+mkdir -p "$work"
+cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
+for file in include/filch/filch.h include/filch/version.h include/filch/detail/base.h; do
+	[[ -f $work/prefix/$file ]] || { echo "package: $file is not installed"; exit 1; }
+done
+library=$(dirname "$(find "$work/prefix" -name libfilch.a)")
+[[ -e $library/libfilch.so && -e $library/libfilch.so.0 ]] || { echo "package: libfilch.so is not installed"; exit 1; }
+export PKG_CONFIG_PATH=$library/pkgconfig
+
+# The shared library names itself and must be found at run time; the static one needs what --static adds and no libfilch.so.
+warnings=(-Wall -Wextra -pedantic -Werror -O2)
+read -ra cflags < <(pkg-config --cflags filch)
+read -ra libs < <(pkg-config --libs filch)
+read -ra static_libs < <(pkg-config --static --libs filch | sed 's/-lfilch\b/-l:libfilch.a/')
+"$cc" -std=c11 "${warnings[@]}" "${cflags[@]}" "$consumer/program.c" -o "$work/pc-c" "${libs[@]}"
+"$cxx" -std=c++17 "${warnings[@]}" "${cflags[@]}" "$consumer/program.cpp" -o "$work/pc-cpp" "${libs[@]}"
+"$cc" -std=c11 "${warnings[@]}" "${cflags[@]}" "$consumer/program.c" -o "$work/pc-static-c" "${static_libs[@]}"
+"$cxx" -std=c++17 "${warnings[@]}" "${cflags[@]}" "$consumer/program.cpp" -o "$work/pc-static-cpp" "${static_libs[@]}"
+try "pkg-config, C11" env LD_LIBRARY_PATH="$library" "$work/pc-c"
+try "pkg-config, C++17" env LD_LIBRARY_PATH="$library" "$work/pc-cpp"
+try "pkg-config --static, C11" "$work/pc-static-c"
+try "pkg-config --static, C++17" "$work/pc-static-cpp"
+if readelf -d "$work/pc-static-c" | grep -q 'NEEDED.*libfilch'; then
+	echo "package: the statically linked program needs libfilch.so"
+	exit 1
+fi
+if readelf -d "$library/libfilch.so" "$work/pc-c" "$work/pc-static-c" | grep -q 'NEEDED.*libck'; then
+	echo "package: something needs libck, of which only headers are used"
+	exit 1
+fi
+
+# found in the prefix, then in the place it was moved to
+for prefix in "$work/prefix" "$work/moved"; do
+	[[ -d $prefix ]] || mv "$work/prefix" "$prefix"
+	rm -rf "$work/consumer"
+	cmake -G "$generator" -S "$consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
+		-DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release >"$work/consumer.log" 2>&1 &&
+		cmake --build "$work/consumer" >>"$work/consumer.log" 2>&1 || {
+		cat "$work/consumer.log"
+		echo "package: the find_package project does not build with $prefix"
+		exit 1
+	}
+	for program in filch-c filch-cpp filch_static-c filch_static-cpp; do
+		try "find_package, $program" "$work/consumer/$program"
+	done
+done
+
+if [[ -x $work/moved/bin/filch-info ]]; then
+	"$work/moved/bin/filch-info" >"$work/info.log" 2>&1 || { cat "$work/info.log"; echo "package: filch-info failed"; exit 1; }
+	passed=$((passed + 1))
+fi
+echo "package: $passed passed, 0 failed"

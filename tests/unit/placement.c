@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * placement: the rules one by one, what is refused, and what pinning does on this machine. Whole plans are in plans.c.
+ */
+#ifndef _GNU_SOURCE
+# define _GNU_SOURCE
+#endif
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <filch/pool.h>
+#include <placement.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EIGHT_CORES "package:1 [numa] l3:2 l2:4 core:1 pu:1"
+
+static void set_up(void)
+{
+	unsetenv("FILCH_WORKERS");
+	unsetenv("FILCH_CPUSET");
+	unsetenv("FILCH_NO_PIN");
+	setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
+}
+
+TestSuite(placement, .init = set_up);
+
+/* Makes a plan without a quota; on @synthetic, or on this machine if that is NULL. */
+static int make(const char *synthetic, struct filchi_place_request request, struct filchi_plan **plan)
+{
+	const struct filchi_surroundings where = { { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/proc",
+							   FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/sys" },
+		NULL };
+
+	if (synthetic)
+		setenv("HWLOC_SYNTHETIC", synthetic, 1);
+	return filchi_plan_make_in(&request, &where, plan);
+}
+
+/* How many workers a plan for @request on eight cores has, or the error. */
+static int workers(struct filchi_place_request request)
+{
+	struct filchi_plan *plan = NULL;
+	int err = make(EIGHT_CORES, request, &plan), n = err ? err : (int)plan->workers;
+
+	cr_assert(!err || !plan, "a plan must be left alone on an error");
+	filchi_plan_free(plan);
+	return n;
+}
+
+/* Whether the reasons of @plan hold @text. */
+static bool says(const struct filchi_plan *plan, const char *text)
+{
+	return strstr(plan->reasons, text);
+}
+
+/* The mask of the calling thread. */
+static struct filchi_cpuset mask_now(void)
+{
+	struct filchi_cpuset set;
+
+	cr_assert_eq(filchi_cpuset_affinity(&set), 0);
+	return set;
+}
+
+/* Runs @body in a thread of its own: pinning stays there. */
+static void in_a_thread(void *(*body)(void *), void *arg)
+{
+	pthread_t thread;
+
+	cr_assert_eq(pthread_create(&thread, NULL, body, arg), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+}
+
+Test(placement, the_number_of_workers_follows_the_rule)
+{
+	cr_assert_eq(workers((struct filchi_place_request){ 0 }), 8);
+	cr_assert_eq(workers((struct filchi_place_request){ .workload = FILCH_WORKLOAD_IO }), 7);
+	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 3 }), 5);
+	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 3, .workload = FILCH_WORKLOAD_IO }), 4);
+	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 7, .workload = FILCH_WORKLOAD_IO }), 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 8 }), 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = UINT32_MAX }), 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 8, .reserve_cores = 3 }), 8);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 1 }), 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 2, .workload = FILCH_WORKLOAD_IO }), 2);
+}
+
+Test(placement, more_workers_than_usable_cores_need_permission)
+{
+	const uint64_t over = FILCH_POOL_OVERSUBSCRIBE;
+
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 9 }), -EINVAL);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = UINT32_MAX }), -EINVAL);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 9, .flags = over }), 9);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = FILCHI_WORKERS_MAX, .flags = over }), FILCHI_WORKERS_MAX);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = FILCHI_WORKERS_MAX + 1, .flags = over }), -EINVAL);
+}
+
+Test(placement, a_cpuset_of_the_configuration_must_be_right)
+{
+	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3 ", "0-3x", "8", "100-200" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		cr_assert_eq(workers((struct filchi_place_request){ .cpuset = bad[i] }), -EINVAL, "\"%s\"", bad[i]);
+	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "7,8" }), 1);
+	setenv("FILCH_CPUSET", "0-1", 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "3-1" }), -EINVAL, "malformed even where it is not used");
+	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "3" }), 2);
+}
+
+Test(placement, an_unknown_workload_is_refused)
+{
+	cr_assert_eq(workers((struct filchi_place_request){ .workload = 2 }), -EINVAL);
+}
+
+Test(placement, a_wrong_number_of_workers_in_the_environment_is_ignored)
+{
+	static const char *const bad[] = {
+		"",
+		"x",
+		"-1",
+		"+2",
+		"2x",
+		" 2",
+		"2 ",
+		"1.5",
+		"0x2",
+		"9",
+		"4294967298",
+		"18446744073709551618",
+		"1000000000",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct filchi_plan *plan = NULL;
+
+		setenv("FILCH_WORKERS", bad[i], 1);
+		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .workers = 5 }, &plan), 0);
+		cr_assert_eq(plan->workers, 5, "\"%s\" gave %u", bad[i], plan->workers);
+		cr_assert(says(plan, "ignored: FILCH_WORKERS="), "\"%s\" is not reported", bad[i]);
+		filchi_plan_free(plan);
+	}
+	setenv("FILCH_WORKERS", "0", 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 5 }), 8, "0 asks for the automatic number");
+	setenv("FILCH_WORKERS", "12", 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 5, .flags = FILCH_POOL_OVERSUBSCRIBE }), 12);
+	setenv("FILCH_WORKERS", "3", 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 100 }), 3, "what is replaced cannot be wrong");
+}
+
+Test(placement, a_wrong_cpuset_in_the_environment_is_ignored)
+{
+	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3\n", "8", "\"\x1b[2J\xff" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct filchi_plan *plan = NULL;
+
+		setenv("FILCH_CPUSET", bad[i], 1);
+		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .cpuset = "2-3" }, &plan), 0);
+		cr_assert_eq(plan->workers, 2);
+		cr_assert_eq(plan->seat[0].pu, 2);
+		cr_assert(says(plan, "ignored: FILCH_CPUSET="), "\"%s\" is not reported", bad[i]);
+		for (const char *c = plan->reasons; *c; c++)
+			cr_assert(*c == '\n' || (*c >= ' ' && *c < 127), "reasons are printable");
+		filchi_plan_free(plan);
+	}
+}
+
+Test(placement, pinning_can_be_switched_by_the_environment_both_ways)
+{
+	struct filchi_plan *plan = NULL;
+
+	setenv("FILCH_NO_PIN", "1", 1);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ 0 }, &plan), 0);
+	cr_assert(!plan->pin);
+	filchi_plan_free(plan);
+	setenv("FILCH_NO_PIN", "0", 1);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	cr_assert(plan->pin);
+	filchi_plan_free(plan);
+	setenv("FILCH_NO_PIN", "", 1);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	cr_assert(!plan->pin && says(plan, "ignored: FILCH_NO_PIN="));
+	filchi_plan_free(plan);
+}
+
+Test(placement, every_order_names_every_other_worker_once_at_any_size)
+{
+	for (uint32_t n = 1; n <= FILCHI_WORKERS_MAX; n = n < 40 ? n + 1 : n * 2 + 1) {
+		struct filchi_plan *plan = NULL;
+		bool seen[FILCHI_WORKERS_MAX];
+
+		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .workers = n, .flags = FILCH_POOL_OVERSUBSCRIBE },
+				     &plan),
+			0);
+		for (uint32_t w = 0; w < n; w++) {
+			uint32_t before = 0;
+
+			memset(seen, 0, sizeof(seen));
+			seen[w] = true;
+			cr_assert_leq(plan->rings[w], FILCHI_RINGS);
+			for (uint32_t r = 0; r < plan->rings[w]; r++) {
+				uint32_t end = plan->ring_end[w * FILCHI_RINGS + r];
+
+				cr_assert(end > before && end < n, "a ring of worker %u is empty or too long", w);
+				for (; before < end; before++) {
+					uint32_t other = plan->order[w * (n - 1) + before];
+
+					cr_assert(other < n && !seen[other], "worker %u: %u comes twice", w, other);
+					seen[other] = true;
+				}
+			}
+			cr_assert_eq(before, n - 1, "worker %u does not see all", w);
+		}
+		filchi_plan_free(plan);
+	}
+}
+
+Test(placement, ten_thousand_plans_cost_one_load)
+{
+	for (int i = 0; i < 10000; i++) {
+		struct filchi_plan *plan = NULL;
+
+		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ 0 }, &plan), 0);
+		filchi_plan_free(plan);
+	}
+	cr_assert_eq(filchi_topology_loads(), 1);
+}
+
+Test(placement, the_real_surroundings_give_a_plan_too)
+{
+	const struct filchi_place_request request = { .workers = 1 };
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan = NULL;
+
+	cr_assert_eq(filchi_plan_make(&request, &plan), 0);
+	cr_assert_eq(plan->workers, 1);
+	cr_assert(plan->pin && !plan->simulated);
+	cr_assert(filchi_cpuset_has(&own, (uint32_t)plan->seat[0].pu));
+	filchi_plan_free(plan);
+}
+
+Test(placement, an_injected_mask_cannot_widen_the_real_one)
+{
+	const struct filchi_place_request request = { 0 };
+	struct filchi_cpuset own = mask_now(), wide = { { 0 } };
+	struct filchi_surroundings where = { { "/nonexistent", "/nonexistent" }, &wide };
+	struct filchi_plan *plan = NULL;
+
+	for (uint32_t cpu = 0; cpu < FILCHI_CPUS_MAX; cpu++)
+		filchi_cpuset_add(&wide, cpu);
+	cr_assert_eq(filchi_plan_make_in(&request, &where, &plan), 0);
+	for (uint32_t w = 0; w < plan->workers; w++)
+		cr_assert(filchi_cpuset_has(&own, (uint32_t)plan->seat[w].pu));
+	filchi_plan_free(plan);
+	wide = (struct filchi_cpuset){ { 0 } };
+	plan = NULL;
+	cr_assert_eq(filchi_plan_make_in(&request, &where, &plan), -EIO);
+	cr_assert_null(plan);
+}
+
+/* One worker: pins itself and looks what the kernel made of it. */
+struct pinning {
+	const struct filchi_plan *plan;
+	uint32_t worker;
+	int result, error;
+	struct filchi_cpuset after;
+};
+
+static void *pin_body(void *arg)
+{
+	struct pinning *p = arg;
+
+	p->error = 77;
+	p->result = filchi_plan_pin(p->plan, p->worker, &p->error);
+	filchi_cpuset_affinity(&p->after);
+	return NULL;
+}
+
+Test(placement, each_worker_is_pinned_to_its_seat_and_the_kernel_agrees)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_cpuset together = { { 0 } };
+	struct filchi_plan *plan = NULL;
+
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &plan), 0);
+	cr_assert_eq(plan->workers, filchi_cpuset_count(&own));
+	for (uint32_t w = 0; w < plan->workers; w++) {
+		struct pinning p = { .plan = plan, .worker = w };
+
+		in_a_thread(pin_body, &p);
+		cr_assert_eq(p.result, 0);
+		cr_assert_eq(p.error, 0);
+		cr_assert_eq(filchi_cpuset_count(&p.after), 1);
+		cr_assert(filchi_cpuset_has(&p.after, (uint32_t)plan->seat[w].pu));
+		filchi_cpuset_add(&together, (uint32_t)plan->seat[w].pu);
+	}
+	cr_assert(!memcmp(&together, &own, sizeof(own)), "with SMT the seats are exactly the mask");
+	filchi_plan_free(plan);
+}
+
+Test(placement, thirty_two_workers_share_the_cores_of_this_machine_evenly)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan = NULL;
+	uint32_t on[FILCHI_CPUS_MAX] = { 0 }, least = UINT32_MAX, most = 0;
+
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ .workers = 32, .flags = FILCH_POOL_OVERSUBSCRIBE }, &plan), 0);
+	for (uint32_t w = 0; w < 32; w++) {
+		struct pinning p = { .plan = plan, .worker = w };
+
+		in_a_thread(pin_body, &p);
+		cr_assert_eq(p.result, 0);
+		cr_assert(filchi_cpuset_has(&own, (uint32_t)plan->seat[w].pu));
+		on[plan->seat[w].pu]++;
+	}
+	for (uint32_t w = 0; w < 32; w++) {
+		least = on[plan->seat[w].pu] < least ? on[plan->seat[w].pu] : least;
+		most = on[plan->seat[w].pu] > most ? on[plan->seat[w].pu] : most;
+	}
+	cr_assert_leq(most - least, 1);
+	filchi_plan_free(plan);
+}
+
+Test(placement, a_failed_pin_is_an_answer_and_no_catastrophe)
+{
+	struct filchi_plan *plan = NULL;
+	struct pinning p = { 0 };
+	const struct filchi_cpuset own = mask_now();
+
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ .workers = 1 }, &plan), 0);
+	plan->seat[0].pu = (int)FILCHI_CPUS_MAX - 1;
+	p.plan = plan;
+	in_a_thread(pin_body, &p);
+	cr_assert_eq(p.result, -EINVAL);
+	cr_assert_eq(p.error, -EINVAL);
+	cr_assert(!memcmp(&p.after, &own, sizeof(own)), "the thread stays where it was");
+	p.worker = 1;
+	in_a_thread(pin_body, &p);
+	cr_assert_eq(p.result, -EINVAL, "there is no such worker");
+	filchi_plan_free(plan);
+}
+
+Test(placement, nothing_is_pinned_on_a_simulated_machine_or_without_pinning)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan = NULL;
+	struct pinning p = { 0 };
+
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	p.plan = plan;
+	in_a_thread(pin_body, &p);
+	cr_assert(!p.result && !memcmp(&p.after, &own, sizeof(own)));
+	filchi_plan_free(plan);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ 0 }, &plan), 0);
+	cr_assert(plan->simulated && plan->pin);
+	p.plan = plan;
+	in_a_thread(pin_body, &p);
+	cr_assert(!p.result && !memcmp(&p.after, &own, sizeof(own)));
+	filchi_plan_free(plan);
+}
+
+/* A pinned worker that makes plans of its own. */
+struct nested {
+	struct filchi_plan *outer, *pinned, *unpinned;
+	struct pinning inner;
+	int err;
+};
+
+static void *nested_body(void *arg)
+{
+	struct nested *n = arg;
+
+	n->err = filchi_plan_pin(n->outer, 0, NULL);
+	if (!n->err)
+		n->err = make(NULL, (struct filchi_place_request){ 0 }, &n->pinned);
+	if (!n->err)
+		n->err = make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &n->unpinned);
+	if (!n->err) {
+		n->inner.plan = n->unpinned;
+		in_a_thread(pin_body, &n->inner); /* inherits the one CPU of this worker */
+	}
+	return NULL;
+}
+
+Test(placement, a_pinned_worker_that_makes_a_plan_is_not_confined_to_its_own_core)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct nested n = { 0 };
+
+	if (filchi_cpuset_count(&own) < 2)
+		cr_skip("with one CPU there is no difference to see");
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ 0 }, &n.outer), 0);
+	in_a_thread(nested_body, &n);
+	cr_assert_eq(n.err, 0);
+	cr_assert_eq(n.pinned->workers, n.outer->workers);
+	cr_assert(says(n.pinned, "that of the creating worker's own pool"));
+	cr_assert(!n.inner.result && !memcmp(&n.inner.after, &own, sizeof(own)), "an unpinned worker gets the mask back");
+	filchi_plan_free(n.outer);
+	filchi_plan_free(n.pinned);
+	filchi_plan_free(n.unpinned);
+}
+
+static void *confined_body(void *arg)
+{
+	const struct filchi_cpuset own = mask_now();
+	cpu_set_t one;
+	uint32_t cpu = 0;
+
+	while (!filchi_cpuset_has(&own, cpu))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (!sched_setaffinity(0, sizeof(one), &one))
+		make(NULL, (struct filchi_place_request){ 0 }, arg);
+	return NULL;
+}
+
+Test(placement, a_thread_that_confined_itself_gets_what_it_asked_for)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan = NULL;
+
+	in_a_thread(confined_body, &plan);
+	cr_assert_not_null(plan);
+	cr_assert_eq(plan->workers, 1);
+	if (filchi_cpuset_count(&own) > 1)
+		cr_assert(says(plan, "affinity mask allows 1 of"), "%s", plan->reasons);
+	filchi_plan_free(plan);
+}
+
+Test(placement, a_quota_warns_of_neighbours_on_the_same_cpus)
+{
+	const struct filchi_place_request request = { 0 };
+	const struct filchi_surroundings where = { { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/proc",
+							   FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/sys" },
+		NULL };
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan = NULL;
+
+	cr_assert_eq(filchi_plan_make_in(&request, &where, &plan), 0);
+	cr_assert_eq(plan->workers, 1);
+	if (plan->usable < filchi_cpuset_count(&own))
+		cr_assert(says(plan, "other processes may be pinned to the same CPUs"));
+	cr_assert(says(plan, "quota: 1.500 CPUs: cpu.max=150000/100000 at /"));
+	filchi_plan_free(plan);
+}
+
+Test(placement, what_pinning_did_is_written)
+{
+	static const int error[] = { 0, -EPERM, FILCHI_PIN_PENDING, -100000 };
+	const struct filchi_pin_state state = { error, 4 };
+	struct filchi_seat seat[5] = { { 0, 3, 0, 0, 0, -1 }, { 1, 4, 1, 0, 0, -1 }, { 2, 5, 2, 0, 0, -1 }, { 3, 6, 3, 0, 0, -1 },
+		{ 4, 7, 4, 0, 0, -1 } };
+	uint16_t order[20] = { 0 }, ring_end[5 * FILCHI_RINGS] = { 0 };
+	uint8_t level[5 * FILCHI_RINGS] = { 0 }, rings[5] = { 0 };
+	char reasons[] = "a \"quoted\\\" reason\nnext\xc3\n";
+	const struct filchi_plan plan = { .workers = 5,
+		.usable = 5,
+		.pin = true,
+		.seat = seat,
+		.order = order,
+		.ring_end = ring_end,
+		.ring_level = level,
+		.rings = rings,
+		.reasons = reasons };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert_eq(filchi_plan_write(&plan, out, FILCH_TEXT, &state), 0);
+	fflush(out);
+	cr_assert_not_null(strstr(text, "        0        3        0        0        0        -  pinned\n"));
+	cr_assert_not_null(strstr(text, "        1        4        1        0        0        -  failed (EPERM)\n"));
+	cr_assert_not_null(strstr(text, "        2        5        2        0        0        -  planned\n"));
+	cr_assert_not_null(strstr(text, "        3        6        3        0        0        -  failed (unknown error)\n"));
+	cr_assert_not_null(strstr(text, "        4        7        4        0        0        -  planned\n"));
+	cr_assert_eq(filchi_plan_write(&plan, out, FILCH_JSON, &state), 0);
+	fflush(out);
+	cr_assert_not_null(strstr(text, "\"a \\\"quoted\\\\\\\" reason\",\n  \"next?\"]"), "%s", text);
+	cr_assert_not_null(
+		strstr(text, "\"cpu\":4,\"core\":1,\"node\":0,\"package\":0,\"kind\":-1,\"pin\":\"failed\",\"error\":1}"));
+	cr_assert_eq(filchi_plan_write(&plan, out, 2, &state), -EINVAL);
+	fclose(out);
+	free(text);
+}
+
+Test(placement, freeing_nothing_is_allowed)
+{
+	filchi_plan_free(NULL);
+}
