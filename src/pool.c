@@ -178,12 +178,12 @@ static int start_workers(struct filch_pool *pool)
 		if (error)
 			break;
 	}
-	pool->running = i;
 	if (!i)
 		return -error;
 	if (i < pool->workers) {
 		char line[128];
 
+		pool->running = i;
 		snprintf(line, sizeof line, "%u of %u workers: thread %u could not be started: %s\n", i, pool->workers, i,
 			 strerrordesc_np(error));
 		(void)note(pool, line);
@@ -245,6 +245,7 @@ int filch_pool_create(struct filch_pool **out, const struct filch_config *config
 	if (text)
 		(void)note(pool, text);
 	pool->workers = pool->plan->workers;
+	pool->running = pool->workers;
 	pool->crowded = pool->workers > pool->plan->usable;
 	pool->fenced = !filchi_membarrier_register();
 	if (pool->fenced)

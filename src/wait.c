@@ -29,14 +29,14 @@ static int park(struct filchi_worker *w, const struct filchi_want *want, bool pe
 	return filchi_idle_sleep(&pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
 }
 
-/* What the present frame's job allows; nothing if there is little stack left. */
+/* What the present frame's job allows; nothing if there is little stack left, nothing of another job if they lie too deep already. */
 static struct filchi_want want_of(struct filchi_worker *w, struct filchi_crew *awaited)
 {
 	struct filchi_want want = { .any = false };
 
 	if (filchi_worker_has_stack(w)) {
 		want.crew[0] = filchi_segment_crew(&w->deque);
-		want.crew[1] = awaited;
+		want.crew[1] = filchi_load_relaxed(&w->deque.depth) < FILCHI_SEGMENTS ? awaited : NULL;
 	}
 	return want;
 }
@@ -82,8 +82,8 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			return reaped;
 		if (error)
 			return error;
-		if (!want.crew[1] || filchi_load_relaxed(&w->deque.depth) == FILCHI_SEGMENTS) {
-			/* no stack to run it on: waiting for another worker to start it could be waiting for ever */
+		if (!want.crew[1]) {
+			/* no room to run it here: waiting for another worker to start it could be waiting for ever */
 			if (FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED)
 				return -EDEADLK;
 		} else if (filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {

@@ -86,7 +86,7 @@ struct base_worker {
 	pthread_cond_t wake;
 	bool asleep, called;     /* called: woken to look at the queue, counted in pool->looking until it arrives */
 	int id, cpu;
-	const char *stack_top;
+	uintptr_t stack_top;
 	struct base_counts counts;
 	pthread_t thread;
 };
@@ -216,9 +216,7 @@ static void pick_sleeper(struct base_pool *p, struct signals *s)
 
 static bool may_help(const struct base_worker *w)
 {
-	const char here = 0;
-
-	return (size_t)((uintptr_t)w->stack_top - (uintptr_t)&here) < w->pool->stack_bytes / 2;
+	return w->stack_top - (uintptr_t)__builtin_frame_address(0) < w->pool->stack_bytes / 2;
 }
 
 /*
@@ -318,9 +316,8 @@ static void *worker_main(void *arg)
 {
 	struct base_worker *w = arg;
 	struct base_pool *p = w->pool;
-	const char here = 0;
 
-	w->stack_top = &here;
+	w->stack_top = (uintptr_t)__builtin_frame_address(0);
 	self = w;
 	if (w->cpu >= 0)
 		pin(w->cpu);

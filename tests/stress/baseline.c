@@ -125,7 +125,7 @@ static void every_task_runs_exactly_once_on_1_2_and_8_workers(void)
 	run_tree(8, -1);
 }
 
-/* A chain: each task spawns one and joins it, after giving others time to take it. */
+/* A chain: each task spawns one and joins it, now and then after giving others time to take it. */
 struct chain {
 	struct base_task task;
 	long depth;
@@ -139,15 +139,17 @@ static void run_chain(struct base_worker *w, struct base_task *task)
 		return;
 	kid.depth = c->depth - 1;
 	base_spawn(w, &kid.task, run_chain);
-	if (c->depth % 8 == 0)
+	if (c->depth % 64 == 0)
 		sched_yield();
 	base_join(w, &kid.task);
 	c->depth = kid.depth + 1;
 }
 
+#define CHAINS 64
+
 struct chains {
 	struct base_task task;
-	struct chain kid[16];
+	struct chain kid[CHAINS];
 	long depth;
 };
 
@@ -155,16 +157,16 @@ static void run_chains(struct base_worker *w, struct base_task *task)
 {
 	struct chains *c = (struct chains *)(void *)task;
 
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < CHAINS; i++) {
 		c->kid[i].depth = c->depth;
 		base_spawn(w, &c->kid[i].task, run_chain);
 	}
-	for (int i = 16; i-- > 0; )
+	for (int i = CHAINS; i-- > 0; )
 		base_join(w, &c->kid[i].task);
 }
 
-/* Deeper than any program of the benchmarks (3,388), many at once, so that a joiner always finds another deep chain to help with. */
-static void deep_chains_nest_within_the_stack_although_joiners_help(void)
+/* Deeper than any program of the benchmarks (3,388), many at once, so that a joiner finds other deep chains to help with. */
+static void deep_chains_nest_within_the_stack(void)
 {
 	struct base_pool *pool = make_pool(4, 0, 0);
 	struct base_counts counts;
@@ -173,12 +175,133 @@ static void deep_chains_nest_within_the_stack_although_joiners_help(void)
 		struct chains all = { .depth = 5000 };
 
 		CHECK_EQ(base_run(pool, &all.task, run_chains), 0);
-		for (int i = 0; i < 16; i++)
+		for (int i = 0; i < CHAINS; i++)
 			CHECK_EQ(all.kid[i].depth, 5000);
 	}
 	base_pool_counts(pool, &counts);
 	printf("  helped %llu\n", (unsigned long long)counts.helped);
 	CHECK(counts.helped > 0, "no joiner helped");
+	base_pool_destroy(pool);
+}
+
+/*
+ * Helping upon helping: all workers but one are held by tasks that wait at a gate. The one left climbs: each stair takes a large
+ * frame, spawns the next stair, and joins a held task, so it can only help, with the next stair, on top of itself. All stairs
+ * together need twice the stack. The gate opens when the climber has given up and sleeps.
+ */
+#define STAIRS 60
+#define STAIR_BYTES ((size_t)256 << 10)
+
+struct climb {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	int held, highest;
+	bool go, open;
+};
+
+struct stair {
+	struct base_task task;
+	struct climb *climb;
+	struct stair *held;      /* the gate's tasks, one for each stair */
+	int height;
+};
+
+static void hold(struct base_worker *w, struct base_task *task)
+{
+	struct climb *c = ((struct stair *)(void *)task)->climb;
+
+	(void)w;
+	pthread_mutex_lock(&c->lock);
+	c->held++;
+	pthread_cond_broadcast(&c->moved);
+	while (!c->open)
+		pthread_cond_wait(&c->moved, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void run_stair(struct base_worker *w, struct base_task *task)
+{
+	struct stair *s = (struct stair *)(void *)task;
+	struct stair next = { .climb = s->climb, .held = s->held, .height = s->height + 1 };
+	volatile char frame[STAIR_BYTES];
+	bool open;
+
+	for (size_t i = 0; i < STAIR_BYTES; i += 4096)
+		frame[i] = 1;
+	pthread_mutex_lock(&s->climb->lock);
+	if (s->climb->highest < s->height)
+		s->climb->highest = s->height;
+	open = s->climb->open || next.height == STAIRS;
+	pthread_mutex_unlock(&s->climb->lock);
+	if (!open)
+		base_spawn(w, &next.task, run_stair);
+	base_join(w, &s->held[s->height].task);
+	if (!open)
+		base_join(w, &next.task);
+	CHECK(frame[0] == 1, "%d", frame[0]);
+}
+
+static void run_climb(struct base_worker *w, struct base_task *task)
+{
+	struct stair *first = (struct stair *)(void *)task;
+	struct climb *c = first->climb;
+
+	for (int i = 0; i < STAIRS; i++) {
+		first->held[i].climb = c;
+		base_spawn(w, &first->held[i].task, hold);
+	}
+	pthread_mutex_lock(&c->lock);
+	while (!c->go)
+		pthread_cond_wait(&c->moved, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	run_stair(w, task);
+	for (int i = first->climb->highest + 1; i < STAIRS; i++)
+		base_join(w, &first->held[i].task);
+}
+
+struct climber {
+	struct base_pool *pool;
+	struct stair *first;
+};
+
+static void *start_climb(void *arg)
+{
+	struct climber *climber = arg;
+
+	CHECK_EQ(base_run(climber->pool, &climber->first->task, run_climb), 0);
+	return NULL;
+}
+
+static void a_joiner_stops_helping_when_half_of_its_stack_is_in_use(void)
+{
+	struct climb c = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
+	struct stair held[STAIRS], first = { .climb = &c, .held = held };
+	struct base_pool *pool = make_pool(STAIRS + 1, 0, 0);
+	struct climber climber = { .pool = pool, .first = &first };
+	struct base_counts counts;
+	uint64_t before;
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, start_climb, &climber), 0);
+	pthread_mutex_lock(&c.lock);
+	while (c.held < STAIRS)
+		pthread_cond_wait(&c.moved, &c.lock);
+	base_pool_counts(pool, &counts);
+	before = counts.sleeps;         /* every worker is inside a function of ours: the next sleep is the climber's */
+	c.go = true;
+	pthread_cond_broadcast(&c.moved);
+	pthread_mutex_unlock(&c.lock);
+	while (counts.sleeps == before) {
+		sched_yield();
+		base_pool_counts(pool, &counts);
+	}
+	pthread_mutex_lock(&c.lock);
+	c.open = true;
+	pthread_cond_broadcast(&c.moved);
+	pthread_mutex_unlock(&c.lock);
+	pthread_join(thread, NULL);
+	printf("  climbed %d of %d stairs of %zu KiB\n", c.highest + 1, STAIRS, STAIR_BYTES >> 10);
+	CHECK(c.highest >= 4 && c.highest < STAIRS / 2, "%d", c.highest);
 	base_pool_destroy(pool);
 }
 
@@ -531,7 +654,8 @@ int main(void)
 	test_case("the ledger finds a duplicate and a loss", the_ledger_finds_a_duplicate_and_a_loss);
 	test_case("a pool without workers is refused", a_pool_without_workers_is_refused);
 	test_case("every task runs exactly once on 1, 2 and 8 workers", every_task_runs_exactly_once_on_1_2_and_8_workers);
-	test_case("deep chains nest within the stack although joiners help", deep_chains_nest_within_the_stack_although_joiners_help);
+	test_case("deep chains nest within the stack", deep_chains_nest_within_the_stack);
+	test_case("a joiner stops helping when half of its stack is in use", a_joiner_stops_helping_when_half_of_its_stack_is_in_use);
 	test_case("as many tasks as workers run at the same time", as_many_tasks_as_workers_run_at_the_same_time);
 	test_case("jobs of 8 producers run exactly once through a queue of 64 when they wait",
 		  jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_wait);

@@ -4,7 +4,6 @@
  * counts nowhere. The shipped text is included, so that this test needs nothing of the benchmark's build.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "../../bench/stats.c"
 
@@ -15,17 +14,17 @@ Test(bench_stats, the_median_of_an_odd_number_is_the_middle_one)
 	const double sample[] = { 9, 1, 5 };
 	struct bench_spread s = bench_spread_of(sample, N(sample));
 
-	cr_assert(eq(dbl, s.median, 5));
-	cr_assert(eq(dbl, s.min, 1));
-	cr_assert(eq(dbl, s.max, 9));
-	cr_assert(eq(sz, s.n, 3));
+	cr_assert_float_eq(s.median, 5, 1e-12);
+	cr_assert_float_eq(s.min, 1, 1e-12);
+	cr_assert_float_eq(s.max, 9, 1e-12);
+	cr_assert_eq(s.n, 3);
 }
 
 Test(bench_stats, the_median_of_an_even_number_is_half_way_between_the_middle_two)
 {
 	const double sample[] = { 8, 1, 2, 100 };
 
-	cr_assert(eq(dbl, bench_spread_of(sample, N(sample)).median, 5));
+	cr_assert_float_eq(bench_spread_of(sample, N(sample)).median, 5, 1e-12);
 }
 
 Test(bench_stats, the_samples_keep_their_order)
@@ -33,9 +32,9 @@ Test(bench_stats, the_samples_keep_their_order)
 	double sample[] = { 3, 1, 2 };
 
 	bench_spread_of(sample, N(sample));
-	cr_assert(eq(dbl, sample[0], 3));
-	cr_assert(eq(dbl, sample[1], 1));
-	cr_assert(eq(dbl, sample[2], 2));
+	cr_assert_float_eq(sample[0], 3, 1e-12);
+	cr_assert_float_eq(sample[1], 1, 1e-12);
+	cr_assert_float_eq(sample[2], 2, 1e-12);
 }
 
 Test(bench_stats, a_failed_round_counts_nowhere)
@@ -43,24 +42,24 @@ Test(bench_stats, a_failed_round_counts_nowhere)
 	const double sample[] = { NAN, 4, NAN, 2, 6 };
 	struct bench_spread s = bench_spread_of(sample, N(sample));
 
-	cr_assert(eq(sz, s.n, 3));
-	cr_assert(eq(dbl, s.median, 4));
-	cr_assert(eq(dbl, s.min, 2));
+	cr_assert_eq(s.n, 3);
+	cr_assert_float_eq(s.median, 4, 1e-12);
+	cr_assert_float_eq(s.min, 2, 1e-12);
 }
 
 Test(bench_stats, no_sample_is_no_figure)
 {
 	const double failed[] = { NAN };
 
-	cr_assert(eq(sz, bench_spread_of(failed, 0).n, 0));
-	cr_assert(eq(sz, bench_spread_of(failed, 1).n, 0));
+	cr_assert_eq(bench_spread_of(failed, 0).n, 0);
+	cr_assert_eq(bench_spread_of(failed, 1).n, 0);
 }
 
 Test(bench_stats, a_ratio_above_one_is_faster_than_the_reference)
 {
 	const double ref[] = { 10 }, mine[] = { 4 };
 
-	cr_assert(eq(dbl, bench_ratio(ref, mine, 1).median, 2.5));
+	cr_assert_float_eq(bench_ratio(ref, mine, 1).median, 2.5, 1e-12);
 }
 
 Test(bench_stats, ratios_are_paired_by_round_and_not_taken_from_the_medians)
@@ -71,11 +70,11 @@ Test(bench_stats, ratios_are_paired_by_round_and_not_taken_from_the_medians)
 	const double crossed[] = { 100, 1, 10 };
 	struct bench_spread paired = bench_ratio(ref, mine, 3), other = bench_ratio(ref, crossed, 3);
 
-	cr_assert(eq(dbl, paired.min, 2));
-	cr_assert(eq(dbl, paired.max, 2));
-	cr_assert(eq(dbl, other.min, 0.02));
-	cr_assert(eq(dbl, other.median, 20));
-	cr_assert(eq(dbl, other.max, 20));
+	cr_assert_float_eq(paired.min, 2, 1e-12);
+	cr_assert_float_eq(paired.max, 2, 1e-12);
+	cr_assert_float_eq(other.min, 0.02, 1e-12);
+	cr_assert_float_eq(other.median, 20, 1e-12);
+	cr_assert_float_eq(other.max, 20, 1e-12);
 }
 
 Test(bench_stats, a_ratio_leaves_out_the_rounds_in_which_either_failed)
@@ -83,8 +82,8 @@ Test(bench_stats, a_ratio_leaves_out_the_rounds_in_which_either_failed)
 	const double ref[] = { 6, NAN, 6, 6 }, mine[] = { 2, 2, NAN, 0 };
 	struct bench_spread s = bench_ratio(ref, mine, 4);
 
-	cr_assert(eq(sz, s.n, 1));
-	cr_assert(eq(dbl, s.median, 3));
+	cr_assert_eq(s.n, 1);
+	cr_assert_float_eq(s.median, 3, 1e-12);
 }
 
 Test(bench_stats, a_percentile_is_the_sample_of_nearest_rank)
@@ -93,9 +92,9 @@ Test(bench_stats, a_percentile_is_the_sample_of_nearest_rank)
 
 	for (int i = 0; i < 100; i++)
 		sample[i] = 100 - i;   /* 100 down to 1 */
-	cr_assert(eq(dbl, bench_percentile(sample, 100, 0.5), 50));
-	cr_assert(eq(dbl, bench_percentile(sample, 100, 0.99), 99));
-	cr_assert(eq(dbl, bench_percentile(sample, 100, 1), 100));
-	cr_assert(eq(dbl, bench_percentile(sample, 100, 0), 1));
-	cr_assert(eq(dbl, bench_percentile(sample, 0, 0.5), 0));
+	cr_assert_float_eq(bench_percentile(sample, 100, 0.5), 50, 1e-12);
+	cr_assert_float_eq(bench_percentile(sample, 100, 0.99), 99, 1e-12);
+	cr_assert_float_eq(bench_percentile(sample, 100, 1), 100, 1e-12);
+	cr_assert_float_eq(bench_percentile(sample, 100, 0), 1, 1e-12);
+	cr_assert_float_eq(bench_percentile(sample, 0, 0.5), 0, 1e-12);
 }

@@ -229,7 +229,7 @@ Test(topology, a_child_forked_during_a_load_can_load, .timeout = 120)
 
 	filchi_topology_put(get("core:4 pu:1", NULL));
 	cr_assert_eq(pthread_create(&loader, NULL, load_always, NULL), 0);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 100; i++) {
 		pid_t child = fork();
 		int status = 0;
 
