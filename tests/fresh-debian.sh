@@ -75,14 +75,17 @@ git clone --quiet --no-hardlinks "$here" "$root/srv/filch"
 echo "fresh-debian.sh: $(chroot "$root" cat /etc/debian_version), $(chroot "$root" dpkg-query -W | wc -l) packages;" \
 	"$(git -C "$root/srv/filch" log -1 --format=%h) in /srv/filch"
 
-inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CI=true LANG=C.UTF-8 http_proxy="${http_proxy:-}" \
-	https_proxy="${https_proxy:-}" chroot "$root" /bin/bash -c "cd /srv/filch && $*"; }
+# inside COMMAND...: runs it in the clone, with nothing of this machine's environment but its proxies.
+inside() {
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CI=true LANG=C.UTF-8 http_proxy="${http_proxy:-}" \
+		https_proxy="${https_proxy:-}" chroot "$root" /bin/bash -c 'cd /srv/filch && exec "$@"' bash "$@" </dev/null
+}
 
 if ((packages_only)); then
 	inside tests/run --quick -R '^check.sources$'
 	exit
 fi
-inside tests/run "${options[*]}"
+inside tests/run "${options[@]}"
 if ((bench)); then
 	inside bench/run --quick
 fi

@@ -432,6 +432,38 @@ Test(placement, a_thread_that_confined_itself_gets_what_it_asked_for)
 	filchi_plan_free(plan);
 }
 
+/* A worker that user code moves to the CPU of another seat after we pinned it. */
+static void *moved_body(void *arg)
+{
+	struct nested *n = arg;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)n->outer->seat[1].pu, &one);
+	n->err = filchi_plan_pin(n->outer, 0, NULL);
+	if (!n->err && sched_setaffinity(0, sizeof(one), &one))
+		n->err = -errno;
+	if (!n->err)
+		n->err = make(NULL, (struct filchi_place_request){ 0 }, &n->pinned);
+	return NULL;
+}
+
+Test(placement, a_pinned_worker_that_was_moved_since_gets_what_it_asked_for)
+{
+	const struct filchi_cpuset own = mask_now();
+	struct nested n = { 0 };
+
+	if (filchi_cpuset_count(&own) < 2)
+		cr_skip("with one CPU there is nowhere to move to");
+	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &n.outer), 0);
+	in_a_thread(moved_body, &n);
+	cr_assert_eq(n.err, 0);
+	cr_assert_eq(n.pinned->workers, 1);
+	cr_assert_eq(n.pinned->seat[0].pu, n.outer->seat[1].pu);
+	filchi_plan_free(n.outer);
+	filchi_plan_free(n.pinned);
+}
+
 Test(placement, a_quota_warns_of_neighbours_on_the_same_cpus)
 {
 	const struct filchi_place_request request = { 0 };
