@@ -2,9 +2,9 @@
 /*
  * What the driver, the programs and the contestants agree on.
  *
- * A program is written once, with the BENCH_ macros, and compiled once per contestant; each compilation yields one entry function.
- * A contestant is a table: how to open and close it, its entry for each program, and how it takes jobs. The driver knows nothing
- * else about it, so a contestant may as well live in a module of its own (peers/).
+ * A program is written once, with the BENCH_ macros, and compiled once per contestant; each compilation yields one entry
+ * function. A contestant is a table: how to open and close it, its entry for each program, and how it takes jobs. The driver
+ * knows nothing else about it, so a contestant may as well live in a module of its own (peers/).
  *
  * The macros, as FILCH_'s in <filch/task.h>:
  *   BENCH_TASK(R, name, (T, a), ...) { body }      1 to 6 arguments and a result

@@ -6,8 +6,8 @@
  * benchmark the rounds go over all entrants (a contestant with a number of workers), each round beginning with the next of them,
  * so that drift of the machine hits all. Before each measurement comes a short pause in which the last one's workers park.
  *
- * Not good for: machines on which something else runs (the table says so when the load is high), and absolute times of any other
- * machine. The ratios are what is meant to be quoted, with their spread.
+ * Not good for: machines on which something else runs (the table says so when it was so at the start), and absolute times of
+ * any other machine. The ratios are what is meant to be quoted, with their spread.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,10 +26,10 @@
 #include "programs/records.h"
 #include "report.h"
 
-#define WORKERS_MAX 256
-#define ENTRANTS_MAX 64
-#define SERIAL_NS_MIN 1.0    /* less than that per task is no call: no ratio to it */
-#define SETTLE_NS 3000000
+#define WORKERS_MAX   256
+#define ENTRANTS_MAX  64
+#define SERIAL_NS_MIN 1.0 /* less than that per task is no call: no ratio to it */
+#define SETTLE_NS     3000000
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
 
@@ -141,7 +141,8 @@ static void open_entrants(const struct options *o)
 }
 
 /* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
-static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
+static int measure(
+	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
 	bool serial = e->c == &bench_serial, sort = b->program && !strcmp(b->program, "sort");
@@ -189,7 +190,8 @@ static const double *samples_of(const struct samples *s, const char *name, int w
 }
 
 /* Makes the row of entrant @i for one metric. */
-static struct bench_result row_of(const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
+static struct bench_result row_of(
+	const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
 {
 	const double *mine = s->at[i][metric];
 	const double *serial = b->serial ? samples_of(s, "serial", 0, metric) : NULL;
@@ -223,7 +225,8 @@ static struct bench_result row_of(const struct bench *b, const struct bench_size
 }
 
 /* All rounds of one benchmark and size; adds its rows. Returns false when a result was wrong or a contestant failed. */
-static bool run_bench(const struct bench *b, const struct bench_size *size, const char *progress, int rounds, struct bench_results *results)
+static bool run_bench(
+	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, struct bench_results *results)
 {
 	struct samples s = { 0 };
 	bool good = true;
@@ -233,7 +236,7 @@ static bool run_bench(const struct bench *b, const struct bench_size *size, cons
 			s.at[i][m] = malloc((size_t)rounds * sizeof(double));
 		s.ran[i] = s.verified[i] = true;
 	}
-	for (int round = -1; round < rounds; round++) {   /* round -1 warms up and is only verified */
+	for (int round = -1; round < rounds; round++) { /* round -1 warms up and is only verified */
 		for (int k = 0; k < entrants; k++) {
 			int i = (k + round + 1) % entrants;
 			struct bench_outcome out = { 0 };
@@ -242,8 +245,8 @@ static bool run_bench(const struct bench *b, const struct bench_size *size, cons
 			if (!s.ran[i])
 				continue;
 			if (progress)
-				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label, round + 1,
-					rounds, entrant[i].c->name, entrant[i].workers);
+				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
+					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
 			int err = measure(b, size, &entrant[i], value, &out);
 
 			if (err == 1) {
@@ -251,8 +254,8 @@ static bool run_bench(const struct bench *b, const struct bench_size *size, cons
 				continue;
 			}
 			if (err)
-				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "", b->name,
-					size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
+				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "",
+					b->name, size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
@@ -295,43 +298,68 @@ static void usage(FILE *out)
 	      "  --contestants a,b    of serial, baseline, filch, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
-	      "  --quick              smaller sizes, within two minutes\n", out);
+	      "  --quick              smaller sizes, within two minutes\n",
+		out);
 }
 
 /* Fills @o. Returns -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{ "list", no_argument, NULL, 'l' },	  { "only", required_argument, NULL, 'o' },
-		{ "workers", required_argument, NULL, 'w' },	  { "rounds", required_argument, NULL, 'r' },
-		{ "contestants", required_argument, NULL, 'c' }, { "json", required_argument, NULL, 'j' },
-		{ "report", required_argument, NULL, 'd' },	  { "quick", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },		  { NULL, 0, NULL, 0 },
+		{ "list", no_argument, NULL, 'l' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "contestants", required_argument, NULL, 'c' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "report", required_argument, NULL, 'd' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 
 	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		switch (opt) {
-		case 'l': o->list = true; break;
-		case 'o': o->only = optarg; break;
-		case 'r': o->rounds = atoi(optarg); break;
-		case 'c': o->contestants = optarg; break;
-		case 'j': o->json = optarg; break;
-		case 'd': o->report = optarg; break;
-		case 'q': o->quick = true; break;
+		case 'l':
+			o->list = true;
+			break;
+		case 'o':
+			o->only = optarg;
+			break;
+		case 'r':
+			o->rounds = atoi(optarg);
+			break;
+		case 'c':
+			o->contestants = optarg;
+			break;
+		case 'j':
+			o->json = optarg;
+			break;
+		case 'd':
+			o->report = optarg;
+			break;
+		case 'q':
+			o->quick = true;
+			break;
 		case 'w':
 			o->workers_n = 0;
 			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
 				long n = strtol(p, &p, 10);
 
 				if (n < 1 || n > WORKERS_MAX || (*p && *p != ',')) {
-					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n", WORKERS_MAX);
+					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n",
+						WORKERS_MAX);
 					return 2;
 				}
 				o->workers[o->workers_n++] = (int)n;
 			}
 			break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
 		}
 	}
 	if (optind < argc || o->rounds < 0 || o->rounds > 10000) {
@@ -403,7 +431,8 @@ int main(int argc, char **argv)
 		return status;
 #ifndef BENCH_RELEASE
 	if (!o.list) {
-		fprintf(stderr, "filch-bench: this is not a Release build, or one with a sanitizer or assertions; its figures would mean nothing\n");
+		fprintf(stderr,
+			"filch-bench: not a Release build, or with sanitizer or assertions: its figures would mean nothing\n");
 		return 1;
 	}
 #endif
@@ -441,7 +470,8 @@ int main(int argc, char **argv)
 			if (!chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]))
 				continue;
 			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
-			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL, o.rounds, &results);
+			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL,
+				o.rounds, &results);
 		}
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);

@@ -2,9 +2,10 @@
 /*
  * Jobs from 1, 2, 4 and 8 producers, and round trips.
  *
- * Not good for: servers under a given load (the producers push as fast as they can, so this is capacity, not latency under load),
- * nor for jobs that take long (then every queue is good enough). With more producers and workers than cores the kernel's scheduler
- * is measured as well. Producers are not pinned, for any contestant: the workers are, and a producer takes what they leave.
+ * Not good for: servers under a given load (the producers push as fast as they can, so this is capacity, not latency under
+ * load), nor for jobs that take long (then every queue is good enough). With more producers and workers than cores the
+ * kernel's scheduler is measured as well. Producers are not pinned, for any contestant: the workers are, and a producer takes
+ * what they leave.
  *
  * A trip "idle" starts after a pause in which the workers have parked: it measures the wake-up, the kernel's part included.
  */
@@ -20,7 +21,7 @@
 #include "latch.h"
 #include "stats.h"
 
-#define WINDOW 256
+#define WINDOW        256
 #define PRODUCERS_MAX 64
 
 struct producer {
@@ -116,7 +117,7 @@ static void *produce(void *arg)
 }
 
 static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, bool ids, double *seconds,
-			 struct bench_outcome *out)
+	struct bench_outcome *out)
 {
 	size_t producers = (size_t)size->arg[0], n = (size_t)size->arg[1];
 	struct producer p[PRODUCERS_MAX];
@@ -133,9 +134,11 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 	for (size_t i = 0; i < producers; i++) {
 		size_t begin = n * i / producers, end = n * (i + 1) / producers;
 
-		p[i] = (struct producer){ .ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .ids = ids, .start = &start };
+		p[i] = (struct producer){
+			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .ids = ids, .start = &start
+		};
 		if (pthread_create(&p[i].thread, NULL, produce, &p[i]))
-			abort();   /* a benchmark program may */
+			abort(); /* a benchmark program may */
 	}
 	pthread_barrier_wait(&start);
 	double begun = bench_now();
@@ -157,8 +160,8 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 }
 
 /* The serial form: one thread, plain calls; the latch is left out, it counts for others. */
-static int run_serial(const struct bench_contestant *c, void *engine, const struct bench_size *size, double *seconds,
-		      struct bench_outcome *out)
+static int run_serial(
+	const struct bench_contestant *c, void *engine, const struct bench_size *size, double *seconds, struct bench_outcome *out)
 {
 	size_t n = (size_t)size->arg[1];
 	struct bench_job *jobs = make_jobs(n, (uint32_t)size->arg[2], NULL);
@@ -175,8 +178,8 @@ static int run_serial(const struct bench_contestant *c, void *engine, const stru
 	return 0;
 }
 
-int bench_jobs_bare(const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2],
-		    struct bench_outcome *out)
+int bench_jobs_bare(
+	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
 {
 	if (!c->jobs || !c->jobs->bare)
 		return 1;
@@ -185,8 +188,8 @@ int bench_jobs_bare(const struct bench_contestant *c, void *engine, const struct
 	return run_producers(c, engine, size, false, value, out);
 }
 
-int bench_jobs_ids(const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2],
-		   struct bench_outcome *out)
+int bench_jobs_ids(
+	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
 {
 	if (c == &bench_serial)
 		return run_serial(c, engine, size, value, out);
@@ -195,8 +198,8 @@ int bench_jobs_ids(const struct bench_contestant *c, void *engine, const struct 
 	return run_producers(c, engine, size, true, value, out);
 }
 
-int bench_jobs_trips(const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2],
-		     struct bench_outcome *out)
+int bench_jobs_trips(
+	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
 {
 	size_t n = (size_t)size->arg[0];
 	int err = 0;

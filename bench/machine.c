@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 #include <unistd.h>
 
 #ifndef BENCH_FLAGS
-#define BENCH_FLAGS "unknown"
+# define BENCH_FLAGS "unknown"
 #endif
 #ifndef BENCH_SOURCE_DIR
-#define BENCH_SOURCE_DIR "."
+# define BENCH_SOURCE_DIR "."
 #endif
 
 /* The first line of @f, without its end; "unknown" when there is none. */
@@ -53,6 +54,42 @@ static void read_file(const char *path, char *to, size_t size)
 		fclose(f);
 }
 
+/* Processor time spent since the start of the machine, idle and all, in ticks; false when it cannot be read. */
+static bool read_ticks(double *idle, double *all)
+{
+	FILE *f = fopen("/proc/stat", "r");
+	char line[256], *p = line + 3;
+
+	*idle = *all = 0;
+	if (!f)
+		return false;
+	bool good = fgets(line, sizeof line, f) && !strncmp(line, "cpu ", 4);
+
+	fclose(f);
+	for (int i = 0; good && i < 8; i++) { /* user nice system idle iowait irq softirq steal */
+		double ticks = strtod(p, &p);
+
+		*all += ticks;
+		if (i == 3 || i == 4)
+			*idle += ticks;
+	}
+	return good;
+}
+
+/* Which share of the machine is in use while we sleep. */
+static double watch_others(void)
+{
+	const struct timespec while_asleep = { .tv_nsec = 300000000 };
+	double idle[2], all[2];
+
+	if (!read_ticks(&idle[0], &all[0]))
+		return 0;
+	nanosleep(&while_asleep, NULL);
+	if (!read_ticks(&idle[1], &all[1]) || all[1] <= all[0])
+		return 0;
+	return 1 - (idle[1] - idle[0]) / (all[1] - all[0]);
+}
+
 void bench_machine_read(struct bench_machine *m, const int *cpus, int n)
 {
 	time_t now = time(NULL);
@@ -81,6 +118,5 @@ void bench_machine_read(struct bench_machine *m, const int *cpus, int n)
 	strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &tm));
 	for (int i = 0; i < n && used < sizeof m->cpus - 8; i++)
 		used += (size_t)snprintf(m->cpus + used, sizeof m->cpus - used, i ? ",%d" : "%d", cpus[i]);
-	if (getloadavg(&m->load, 1) != 1)
-		m->load = 0;
+	m->busy = watch_others();
 }

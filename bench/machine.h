@@ -8,10 +8,10 @@ struct bench_machine {
 	int online;              /* CPUs of the machine */
 	int plan;                /* workers filch would use by default */
 	char cpus[128];          /* where contestants' threads are pinned, in the order of workers */
-	double load;             /* of the last minute, at the start: much above 0 means that others were running */
+	double busy;             /* share of the machine's time that others used just before the start, 0 to 1 */
 };
 
-/* Fills in what can be found out; the rest says "unknown". @cpus: the plan of @n workers. */
+/* Fills in what can be found out; the rest says "unknown". @cpus: the plan of @n workers. Watches the machine for 0.3 s. */
 void bench_machine_read(struct bench_machine *m, const int *cpus, int n);
 
 #endif

@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 
 static const char method[] =
-	"Rounds interleave all contestants and rotate their order; one round before them is not counted. Ratios say how many times as fast as "
-	"the reference a contestant was, paired by round: median [min..max]. Serial is the same source with the task macros as plain "
-	"calls; no ratio to it stands where it took less than a nanosecond per task, because then the compiler has folded calls away. "
-	"Every worker is pinned to the CPU named above, the same for all contestants; producers and the waiting thread are not pinned. "
-	"Results and task counts are checked in every round.";
+	"Rounds interleave all contestants and rotate their order; one round before them is not counted. Ratios say how many "
+	"times as fast as the reference a contestant was, paired by round: median [min..max]. Serial is the same source with the "
+	"task macros as plain calls; no ratio to it stands where it took less than a nanosecond per task, because then the "
+	"compiler has folded calls away. Every worker is pinned to the CPU named above, the same for all contestants; producers "
+	"and the waiting thread are not pinned. Results and task counts are checked in every round.";
 
 /* A time with its unit, in a static buffer of four turns. */
 static const char *duration(double s)
@@ -38,8 +38,10 @@ static const char *ratio(const struct bench_spread *s)
 	static int turn;
 	char *to = text[turn++ % 2];
 
+	int digits = s->median < 0.1 ? 3 : 2;
+
 	if (s->n)
-		snprintf(to, sizeof text[0], "%.2f [%.2f..%.2f]", s->median, s->min, s->max);
+		snprintf(to, sizeof text[0], "%.*f [%.*f..%.*f]", digits, s->median, digits, s->min, digits, s->max);
 	else
 		snprintf(to, sizeof text[0], "-");
 	return to;
@@ -63,20 +65,23 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 {
 	const struct bench_machine *m = &r->machine;
 
-	fprintf(out, "# %s, %d CPUs, %d workers at most, pinned to %s, governor %s, %s, load %.2f\n", m->cpu, m->online, m->plan, m->cpus,
-		m->governor, m->kernel, m->load);
+	fprintf(out, "# %s, %d CPUs, %d workers at most, pinned to %s, governor %s, %s\n", m->cpu, m->online, m->plan, m->cpus,
+		m->governor, m->kernel);
 	fprintf(out, "# %s, flags %s, commit %s, %s\n", m->compiler, m->flags, m->commit, m->date);
-	fprintf(out, "# %d interleaved rounds, medians; x serial and x baseline: times as fast as, paired by round [min..max]%s\n", r->rounds,
-		r->quick ? "; --quick: smaller sizes, fewer rounds" : "");
-	if (m->load > 0.5)
-		fprintf(out, "# the machine was not idle at the start: figures with several workers are not to be trusted\n");
+	fprintf(out,
+		"# %d interleaved rounds, medians; x serial and x baseline: times as fast as, paired by round [min..max]%s\n",
+		r->rounds, r->quick ? "; --quick: smaller sizes, fewer rounds" : "");
+	if (m->busy > 0.05)
+		fprintf(out,
+			"# NOT IDLE: others used %.0f %% of the processors before the start; doubt what several workers show\n",
+			100 * m->busy);
 }
 
 void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items)
 {
 	fprintf(out, "\n%s %s: %s; %llu items\n", bench, size, about, (unsigned long long)items);
-	fprintf(out, "  %-10s %7s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "median", "min", "max", "ns/item",
-		"over serial", "x serial", "x baseline");
+	fprintf(out, "  %-10s %7s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "median", "min", "max",
+		"ns/item", "over serial", "x serial", "x baseline");
 }
 
 void bench_table_row(FILE *out, const struct bench_result *r)
@@ -86,8 +91,9 @@ void bench_table_row(FILE *out, const struct bench_result *r)
 		return;
 	}
 	fprintf(out, "  %-10s %7d %11s %11s %11s %9s %12s  %-22s %-22s%s\n", r->contestant, r->workers, duration(r->time.median),
-		duration(r->time.min), duration(r->time.max), nanoseconds(r->per_item_ns, r->trip), nanoseconds(r->over_serial_ns, r->trip),
-		ratio(&r->to_serial), ratio(&r->to_baseline), r->verified ? "" : "  WRONG RESULT");
+		duration(r->time.min), duration(r->time.max), nanoseconds(r->per_item_ns, r->trip),
+		nanoseconds(r->over_serial_ns, r->trip), ratio(&r->to_serial), ratio(&r->to_baseline),
+		r->verified ? "" : "  WRONG RESULT");
 }
 
 static void json_string(FILE *f, const char *s)
@@ -143,8 +149,8 @@ int bench_report_json(const struct bench_results *r, const char *path)
 	json_field(f, "commit", m->commit, ",");
 	json_field(f, "date", m->date, ",");
 	json_field(f, "pinned", m->cpus, ",");
-	fprintf(f, "\"online\":%d,\"workers\":%d,\"load\":%.2f},\n\"rounds\":%d,\"quick\":%s,\n\"results\":[", m->online, m->plan, m->load,
-		r->rounds, r->quick ? "true" : "false");
+	fprintf(f, "\"online\":%d,\"workers\":%d,\"busy_before\":%.3f},\n\"rounds\":%d,\"quick\":%s,\n\"results\":[", m->online,
+		m->plan, m->busy, r->rounds, r->quick ? "true" : "false");
 	for (size_t i = 0; i < r->n; i++) {
 		const struct bench_result *row = &r->row[i];
 		double scale = row->trip ? 1e9 : 1;
@@ -174,7 +180,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 struct plot {
 	const char *name, *title, *ylabel;
 	bool log;
-	double (*value)(const struct bench_result *);   /* NaN: not in this plot */
+	double (*value)(const struct bench_result *); /* NaN: not in this plot */
 };
 
 static double of_serial(const struct bench_result *r)
@@ -206,7 +212,7 @@ static const struct plot plots[] = {
 	{ "serial", "Programs: times as fast as serial", "x serial", false, of_serial },
 	{ "baseline", "Times as fast as the mutex-queue baseline with as many workers", "x baseline", true, of_baseline },
 	{ "task", "Programs on one worker: time per task", "ns per task", true, of_task },
-	{ "jobs", "Jobs from outside: throughput", "million jobs per second", false, of_jobs },
+	{ "jobs", "Jobs from outside: throughput", "million jobs per second", true, of_jobs },
 	{ "trip", "One job there and back", "microseconds", true, of_trip },
 };
 #define PLOTS (sizeof plots / sizeof plots[0])
@@ -240,6 +246,28 @@ static size_t pick(const struct bench_results *r, const struct plot *p, bool bar
 	return n;
 }
 
+/* A contestant keeps its colour in all plots; with one worker it is the pale one. */
+static const char *colour(const struct bench_result *r)
+{
+	static const struct {
+		const char *name, *one, *more;
+	} table[] = {
+		{ "serial", "#888888", "#888888" },
+		{ "baseline", "#f5c28a", "#e07b00" },
+		{ "filch", "#9ec5f0", "#1f5fa8" },
+		{ "glib", "#b8dfb0", "#3a9130" },
+		{ "gomp", "#e6b3d6", "#b03a8c" },
+		{ "omp", "#d9c7f0", "#7347b5" },
+		{ "tbb", "#f2b5ae", "#c0392b" },
+		{ "uv", "#b5e3e3", "#1f9090" },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (!strcmp(table[i].name, r->contestant))
+			return r->workers > 1 ? table[i].more : table[i].one;
+	return "#000000";
+}
+
 /* Writes data and script of one plot and runs gnuplot. Returns 0, 1 if there is nothing to plot, or a negative errno. */
 static int draw(const struct bench_results *r, const struct plot *p, const char *dir)
 {
@@ -258,7 +286,7 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 		return 1;
 	}
 	if (asprintf(&data, "%s/%s.dat", dir, p->name) < 0 || asprintf(&script, "%s/%s.gp", dir, p->name) < 0 ||
-	    asprintf(&command, "cd '%s' && gnuplot '%s.gp'", dir, p->name) < 0)
+		asprintf(&command, "cd '%s' && gnuplot '%s.gp'", dir, p->name) < 0)
 		goto out;
 	f = fopen(data, "w");
 	if (!f)
@@ -292,9 +320,12 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 		"set output '%s.svg'\nset datafile separator '\\t'\nset datafile missing '?'\n"
 		"set title \"%s\" noenhanced\nset ylabel \"%s\"\nset style data histograms\nset style histogram clustered gap 1\n"
 		"set style fill solid 0.85 border -1\nset boxwidth 0.9\nset grid ytics\nset key outside right top noenhanced\n"
-		"set xtics rotate by -30 noenhanced nomirror\n%s"
-		"plot for [i=2:%zu] '%s.dat' using i:xtic(1) title columnheader(i) noenhanced\n",
-		p->name, p->title, p->ylabel, p->log ? "set logscale y\n" : "set yrange [0:*]\n", bars + 1, p->name);
+		"set xtics rotate by -30 noenhanced nomirror\n%splot",
+		p->name, p->title, p->ylabel, p->log ? "set logscale y\n" : "set yrange [0:*]\n");
+	for (size_t b = 0; b < bars; b++)
+		fprintf(f, "%s '%s.dat' using %zu:xtic(1) title columnheader(%zu) lc rgb '%s'", b ? "," : "", p->name, b + 2,
+			b + 2, colour(bar[b]));
+	fputc('\n', f);
 	if (fclose(f))
 		goto failed;
 	err = system(command) ? -EIO : 0;
@@ -341,8 +372,9 @@ static void embed(FILE *page, const char *path)
 
 static void page_table(FILE *f, const struct bench_results *r)
 {
-	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>median<th>min<th>max<th>items<th>ns/item<th>ns over serial"
-	      "<th>&times; serial<th>&times; baseline</tr></thead><tbody>\n", f);
+	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>median<th>min<th>max<th>items<th>ns/item"
+	      "<th>ns over serial<th>&times; serial<th>&times; baseline</tr></thead><tbody>\n",
+		f);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct bench_result *row = &r->row[i];
 
@@ -356,13 +388,28 @@ static void page_table(FILE *f, const struct bench_results *r)
 			fprintf(f, "<td>%d<td colspan=8>failed in every round</tr>\n", row->workers);
 			continue;
 		}
-		fprintf(f, "<td>%d<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n", row->workers, duration(row->time.median),
-			duration(row->time.min), duration(row->time.max), (unsigned long long)row->items, nanoseconds(row->per_item_ns, row->trip),
+		fprintf(f, "<td>%d<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n", row->workers,
+			duration(row->time.median), duration(row->time.min), duration(row->time.max),
+			(unsigned long long)row->items, nanoseconds(row->per_item_ns, row->trip),
 			nanoseconds(row->over_serial_ns, row->trip), ratio(&row->to_serial), ratio(&row->to_baseline),
 			row->verified ? "" : " <strong>wrong result</strong>");
 	}
 	fputs("</tbody></table>\n", f);
 }
+
+static const char page_head[] =
+	"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
+	"<title>filch benchmarks</title>\n<style>\n"
+	"body{font:15px/1.45 sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}\n"
+	"table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}\n"
+	"th,td{padding:.15rem .6rem;text-align:right}\n"
+	"th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}\n"
+	"thead th{border-bottom:2px solid #888}\n"
+	"tr.first td{border-top:1px solid #ccc}\n"
+	"svg{max-width:100%;height:auto}\n"
+	"figure{margin:1.5rem 0;overflow-x:auto}\n"
+	"strong{color:#b00}\n"
+	"</style>\n<h1>filch benchmarks</h1>\n<p>";
 
 static int page(const struct bench_results *r, const char *dir, const bool *drawn)
 {
@@ -376,16 +423,11 @@ static int page(const struct bench_results *r, const char *dir, const bool *draw
 	free(path);
 	if (!f)
 		return -errno;
-	fputs("<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
-	      "<title>filch benchmarks</title>\n<style>body{font:15px/1.45 sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
-	      "table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}th,td{padding:.15rem .6rem;text-align:right}"
-	      "th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}thead th{border-bottom:2px solid #888}tr.first td{border-top:1px solid #ccc}"
-	      "svg{max-width:100%;height:auto}figure{margin:1.5rem 0;overflow-x:auto}dt{font-weight:bold}strong{color:#b00}</style>\n"
-	      "<h1>filch benchmarks</h1>\n<p>", f);
+	fputs(page_head, f);
 	html_text(f, m->cpu);
 	fprintf(f, ", %d CPUs; workers pinned to %s; governor ", m->online, m->cpus);
 	html_text(f, m->governor);
-	fprintf(f, "; %s; load at the start %.2f<br>", m->kernel, m->load);
+	fprintf(f, "; %s; others used %.0f %% of the processors before the start<br>", m->kernel, 100 * m->busy);
 	html_text(f, m->compiler);
 	fputs(", flags <code>", f);
 	html_text(f, m->flags);

@@ -45,7 +45,7 @@ struct bench_spread bench_ratio(const double *ref, const double *mine, size_t n)
 	if (!ratio)
 		return s;
 	for (size_t i = 0; i < n; i++)
-		ratio[i] = ref[i] > 0 && mine[i] > 0 ? ref[i] / mine[i] : NAN;   /* false for NaN as well */
+		ratio[i] = ref[i] > 0 && mine[i] > 0 ? ref[i] / mine[i] : NAN; /* false for NaN as well */
 	s = bench_spread_of(ratio, n);
 	free(ratio);
 	return s;

@@ -12,8 +12,9 @@
 # LINK    default filch_static, whose internals are visible to the linker.
 # DEFINITIONS  for this test's own sources; a test that needs another build of the library's sources lists those as well.
 #
-#   filch_test_directory(PREFIX [BARE] [same options])   every *.c here as PREFIX.stem; one that includes Criterion is a Criterion
-#         test, any other a plain driver. A line "labels: a b" in a file's opening comment adds labels, "timeout: 300" sets one.
+#   filch_test_directory(PREFIX [PLAIN] [BARE] [same options])   every *.c here as PREFIX.stem. One that includes Criterion is a
+#         Criterion test, one with a main() a plain driver; one with neither (it includes another test, to compile it in another
+#         way) is what the directory is. A line "labels: a b" in a file's opening comment adds labels, "timeout: 300" sets one.
 #
 #   filch_check(NAME [LABELS l...] [TIMEOUT s] COMMAND c...)   a script as a test.
 #   filch_valgrind(NAME)   the same program once more under valgrind, at a thousandth of its counts, labelled valgrind.
@@ -111,17 +112,18 @@ function(filch_test name)
 endfunction()
 
 function(filch_test_directory prefix)
-	cmake_parse_arguments(PARSE_ARGV 1 arg "BARE" "" "")
+	cmake_parse_arguments(PARSE_ARGV 1 arg "PLAIN;BARE" "" "")
 	file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
 	foreach(source IN LISTS sources)
 		get_filename_component(stem ${source} NAME_WE)
 		file(STRINGS ${source} criterion REGEX "#[ \t]*include[ \t]*<criterion/" LIMIT_COUNT 1)
+		file(STRINGS ${source} main REGEX "^int main\\(" LIMIT_COUNT 1)
 		file(STRINGS ${source} labels REGEX "^ \\* labels: " LIMIT_COUNT 1)
 		file(STRINGS ${source} timeout REGEX "^ \\* timeout: [0-9]+$" LIMIT_COUNT 1)
 		set(options ${arg_UNPARSED_ARGUMENTS})
 		if(arg_BARE)
 			list(APPEND options BARE)
-		elseif(NOT criterion)
+		elseif(main OR (arg_PLAIN AND NOT criterion))
 			list(APPEND options PLAIN)
 		endif()
 		if(labels)

@@ -4,7 +4,7 @@
 # Rules of the sources that a compiler does not check:
 #   - memory operations are named in two places only: src/atomic.h and include/filch/detail/
 #   - no file of the library is longer than 700 lines, and none wider than 140 columns (130 is the aim, comments may overshoot)
-#   - every source opens with its licence
+#   - every source opens with its licence, and every one of the library is in CMakeLists.txt
 #   - no public name begins with an underscore, none contains two
 #   - hwloc, futexes and CK are not seen in a public header
 #
@@ -61,6 +61,10 @@ for file in "${library[@]}"; do
 	lines=$(wc -l <"$file")
 	((lines <= 700)) || complain "$file: $lines lines, 700 are the limit"
 	complain_lines "wider than 140 columns" < <(expand "$file" | awk -v f="$file" 'length($0) > 140 { print f ":" NR }')
+done
+
+for file in src/*.c; do
+	grep -qw "$file" CMakeLists.txt || complain "$file: not among the sources in CMakeLists.txt"
 done
 
 for file in "${all[@]}"; do

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Baseline: a task's frame holds link, function, arguments and result, and lies in the spawner's frame; see baseline/baseline.h. */
+/*
+ * Baseline: a task's frame holds link, function, arguments and result, and lies in the spawner's frame; see
+ * baseline/baseline.h.
+ */
 #ifndef BENCH_BASELINE_BACKEND_H
 #define BENCH_BASELINE_BACKEND_H
 

@@ -37,10 +37,16 @@ struct base_task {
 /* Makes @task visible to every worker, newest at the tail. Callers: @worker's own thread, inside a task. */
 void base_spawn(struct base_worker *worker, struct base_task *task, base_task_fn *fn);
 
-/* Returns when @task has run: takes it back and runs it here if nobody has begun it, helps with others or sleeps if somebody has. */
+/*
+ * Returns when @task has run: takes it back and runs it here if nobody has begun it, helps with others or sleeps if somebody
+ * has.
+ */
 void base_join(struct base_worker *worker, struct base_task *task);
 
-/* Runs @task as one job of @pool and waits for its end. Callers: threads outside the pool. Returns 0 or what base_submit returns. */
+/*
+ * Runs @task as one job of @pool and waits for its end. Callers: threads outside the pool. Returns 0 or what base_submit
+ * returns.
+ */
 int base_run(struct base_pool *pool, struct base_task *task, base_task_fn *fn);
 
 struct base_config {
@@ -85,7 +91,10 @@ struct base_completion {
  */
 int64_t base_submit(struct base_pool *pool, base_job_fn *fn, void *arg, const struct base_submit *how);
 
-/* Waits for job @id and reaps it. Returns 0, -ESRCH (unknown or already reaped), -EINVAL (detached, or it has a completion queue). */
+/*
+ * Waits for job @id and reaps it. Returns 0, -ESRCH (unknown or already reaped), -EINVAL (detached, or it has a completion
+ * queue).
+ */
 int base_wait(struct base_pool *pool, int64_t id, struct base_completion *out);
 
 /* A completion queue for @capacity jobs that are not yet reaped. Returns 0, -EINVAL or -ENOMEM. */

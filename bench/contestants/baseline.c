@@ -50,5 +50,10 @@ static int reap(void *engine, int64_t id)
 static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap };
 
 const struct bench_contestant bench_baseline = {
-	.abi = BENCH_ABI, .name = "baseline", .open = baseline_open, .close = baseline_close, .entry = entry_of, .jobs = &jobs,
+	.abi = BENCH_ABI,
+	.name = "baseline",
+	.open = baseline_open,
+	.close = baseline_close,
+	.entry = entry_of,
+	.jobs = &jobs,
 };

@@ -16,11 +16,11 @@ static int filch_open(void **engine, int workers, const int *cpus)
 	struct filch_config config = FILCH_CONFIG_INIT;
 	struct filch_pool *pool = NULL;
 
-	(void)cpus;   /* the plan was filch's own, see bench_plan() */
+	(void)cpus; /* the plan was filch's own, see bench_plan() */
 	config.workers = (uint32_t)workers;
 	int err = filch_pool_create(&pool, &config);
 
-	if (err == -EINVAL) {   /* more workers than usable cores: asked for with --workers */
+	if (err == -EINVAL) { /* more workers than usable cores: asked for with --workers */
 		config.flags |= FILCH_POOL_OVERSUBSCRIBE;
 		err = filch_pool_create(&pool, &config);
 	}
@@ -63,11 +63,16 @@ static int reap(void *engine, int64_t id)
 static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap };
 
 const struct bench_contestant bench_filch = {
-	.abi = BENCH_ABI, .name = "filch", .open = filch_open, .close = filch_close, .entry = entry_of, .jobs = &jobs,
+	.abi = BENCH_ABI,
+	.name = "filch",
+	.open = filch_open,
+	.close = filch_close,
+	.entry = entry_of,
+	.jobs = &jobs,
 };
 
 struct plan {
-	int *cpus;               /* where each worker found itself, or -1 */
+	int *cpus; /* where each worker found itself, or -1 */
 	int max;
 };
 
@@ -98,7 +103,7 @@ int bench_plan(int *cpus, int max)
 	config.hook_arg = &plan;
 	if (!filch_pool_create(&pool, &config)) {
 		workers = filch_pool_workers(pool);
-		filch_pool_destroy(pool);   /* joins every worker: the notes are complete */
+		filch_pool_destroy(pool); /* joins every worker: the notes are complete */
 	}
 	/* Where filch does not pin, the CPUs of our own mask in their order. */
 	if (!sched_getaffinity(0, sizeof set, &set))
@@ -111,6 +116,6 @@ int bench_plan(int *cpus, int max)
 		}
 	for (int i = 1; i < max; i++)
 		if (cpus[i] < 0)
-			cpus[i] = cpus[i % (workers > 0 ? workers : 1)];   /* more workers than CPUs: round and round */
+			cpus[i] = cpus[i % (workers > 0 ? workers : 1)]; /* more workers than CPUs: round and round */
 	return workers > 0 && workers < max ? workers : max;
 }

@@ -29,5 +29,10 @@ static int bare(void *engine, struct bench_job *job)
 static const struct bench_job_ops jobs = { .bare = bare, .call = bare };
 
 const struct bench_contestant bench_serial = {
-	.abi = BENCH_ABI, .name = "serial", .open = serial_open, .close = serial_close, .entry = entry_of, .jobs = &jobs,
+	.abi = BENCH_ABI,
+	.name = "serial",
+	.open = serial_open,
+	.close = serial_close,
+	.entry = entry_of,
+	.jobs = &jobs,
 };

@@ -2,8 +2,9 @@
 /*
  * glib: GThreadPool, exclusive threads, for bare jobs and round trips. A module: filch-bench opens it when it was built.
  *
- * Not good for: tasks. GThreadPool has no joins and no ids, its queue has no bound, and each push allocates a queue node; so this
- * is a yardstick for the baseline on jobs, nothing more. For a round trip the job comes back through a GAsyncQueue, as its users do.
+ * Not good for: tasks. GThreadPool has no joins and no ids, its queue has no bound, and each push allocates a queue node; so
+ * this is a yardstick for the baseline on jobs, nothing more. For a round trip the job comes back through a GAsyncQueue, as
+ * its users do.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +20,7 @@ struct engine {
 	GThreadPool *pool;
 	GAsyncQueue *replies;
 	int *cpus;
-	int workers, pinned;     /* pinned: how many threads have taken a CPU */
+	int workers, pinned; /* pinned: how many threads have taken a CPU */
 	pthread_mutex_t lock;
 };
 
@@ -45,7 +46,7 @@ static void run(gpointer data, gpointer user)
 
 	if (pinned_for != user)
 		pin(user);
-	job->fn(job);            /* a bare job may be gone after this */
+	job->fn(job); /* a bare job may be gone after this */
 	if (reply)
 		g_async_queue_push(reply, job);
 }
@@ -107,7 +108,11 @@ static int call(void *engine, struct bench_job *job)
 static const struct bench_job_ops jobs = { .bare = bare, .call = call };
 
 static const struct bench_contestant glib = {
-	.abi = BENCH_ABI, .name = "glib", .open = glib_open, .close = glib_close, .jobs = &jobs,
+	.abi = BENCH_ABI,
+	.name = "glib",
+	.open = glib_open,
+	.close = glib_close,
+	.jobs = &jobs,
 };
 
 __attribute__((visibility("default"))) const struct bench_contestant *bench_module(void);

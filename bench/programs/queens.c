@@ -13,7 +13,10 @@ struct queens {
 	uint32_t solutions, placed;
 };
 
-/* Places the next row. @all: n ones; @columns, @left, @right: squares of this row under attack. Counts itself as one placed queen. */
+/*
+ * Places the next row. @all: n ones; @columns, @left, @right: squares of this row under attack. Counts itself as one placed
+ * queen.
+ */
 BENCH_TASK(struct queens, queens, (uint32_t, all), (uint32_t, columns), (uint32_t, left), (uint32_t, right))
 {
 	BENCH_FRAME(queens) kid[QUEENS_MAX];

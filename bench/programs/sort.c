@@ -13,7 +13,7 @@
 #include "programs/records.h"
 
 #define LEAF 2048
-#define RUN 16
+#define RUN  16
 
 /* Insertion sort of [begin, end). */
 static void insertion_sort(struct record *a, size_t begin, size_t end)
@@ -29,8 +29,8 @@ static void insertion_sort(struct record *a, size_t begin, size_t end)
 }
 
 /* Merges sorted [a, a_end) and [b, b_end) into @to; of equal keys those of a come first. */
-static void merge_serial(const struct record *a, const struct record *a_end, const struct record *b, const struct record *b_end,
-			 struct record *to)
+static void merge_serial(
+	const struct record *a, const struct record *a_end, const struct record *b, const struct record *b_end, struct record *to)
 {
 	while (a < a_end && b < b_end)
 		*to++ = b->key < a->key ? *b++ : *a++;
@@ -78,8 +78,12 @@ static size_t bound(const struct record *a, size_t n, uint64_t key, int after)
 	return low;
 }
 
-/* Merges @a of @na and @b of @nb records into @to: the longer run is cut in the middle, the other where that key belongs. Returns tasks. */
-BENCH_TASK(uint32_t, merge, (const struct record *, a), (size_t, na), (const struct record *, b), (size_t, nb), (struct record *, to))
+/*
+ * Merges @a of @na and @b of @nb records into @to: the longer run is cut in the middle, the other where that key belongs.
+ * Returns tasks.
+ */
+BENCH_TASK(uint32_t, merge, (const struct record *, a), (size_t, na), (const struct record *, b), (size_t, nb),
+	(struct record *, to))
 {
 	size_t ca, cb;
 

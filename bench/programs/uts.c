@@ -6,28 +6,28 @@
  *
  * Not good for: the price of a task, because SHA-1 (some 70 ns a node) hides it. For that see cheap_uts.c and fib.c.
  *
- * A node's state is the SHA-1 of its parent's state and its own number, big-endian; the root's that of 16 zero bytes and the seed.
- * A child computes its own state from its parent's, which stays in the parent's frame until all children are joined. A node with
- * more than CHUNK children halves the range of them, the same for all contestants.
+ * A node's state is the SHA-1 of its parent's state and its own number, big-endian; the root's that of 16 zero bytes and the
+ * seed. A child computes its own state from its parent's, which stays in the parent's frame until all children are joined. A
+ * node with more than CHUNK children halves the range of them, the same for all contestants.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED   /* SHA1() is what replaces Init/Update/Final; it looks the algorithm up at each call */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1() is what replaces Init/Update/Final; it looks the algorithm up at each call */
 #include "bench.h"
 #include BENCH_BACKEND
 
 #include <math.h>
 #include <openssl/sha.h>
 
-#define CHUNK 8
-#define GEOMETRIC_MAX 100   /* the published limit of a geometric node's children */
+#define CHUNK         8
+#define GEOMETRIC_MAX 100 /* the published limit of a geometric node's children */
 
 struct state {
 	unsigned char byte[SHA_DIGEST_LENGTH];
 };
 
 struct shape {
-	double q;                /* binomial: probability of m children; 0: geometric */
-	double log_1p;           /* geometric: log(1 - p), p = 1 / (1 + b) */
-	uint32_t m, depth;       /* children of a binomial node; depth at which a geometric tree ends */
+	double q;          /* binomial: probability of m children; 0: geometric */
+	double log_1p;     /* geometric: log(1 - p), p = 1 / (1 + b) */
+	uint32_t m, depth; /* children of a binomial node; depth at which a geometric tree ends */
 };
 
 struct tree {
@@ -84,7 +84,7 @@ static inline struct tree add(struct tree a, struct tree b)
 
 /* Children @begin to @end, at @depth, of the node with state @parent, with all that is below them. */
 BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct state *, parent), (uint32_t, depth),
-	   (uint32_t, begin), (uint32_t, end))
+	(uint32_t, begin), (uint32_t, end))
 {
 	BENCH_FRAME(search) kid[CHUNK - 1];
 	const struct state *from = parent;
@@ -126,7 +126,10 @@ BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct sta
 	return sum;
 }
 
-/* arg: tree type t (0 binomial, 1 geometric), b, seed r, q, m, d. value: nodes, leaves, depth. tasks: nodes and splits, counted. */
+/*
+ * arg: tree type t (0 binomial, 1 geometric), b, seed r, q, m, d. value: nodes, leaves, depth. tasks: nodes and splits,
+ * counted.
+ */
 int BENCH_ENTRY(uts)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	static const unsigned char zero[16];

@@ -63,7 +63,7 @@ struct filch_submit {
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
 };
-#define FILCH_SUBMIT_INIT { .size = sizeof(struct filch_submit) }
+#define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 
 struct filch_job_spec {
 	filch_job_fn *fn;

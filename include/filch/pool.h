@@ -59,7 +59,7 @@ struct filch_config {
 	void (*on_worker_stop)(void *hook_arg, int worker);  /* on the worker's thread, after its last job */
 	void *hook_arg;
 };
-#define FILCH_CONFIG_INIT { .size = sizeof(struct filch_config) }
+#define FILCH_CONFIG_INIT FILCH_SIZED(struct filch_config)
 
 /*
  * Creates a pool; its workers are running on return.

@@ -36,7 +36,7 @@ struct filch_stats {
 	uint64_t queued; /* jobs queued now, not yet started */
 	uint64_t asleep; /* workers parked now */
 };
-#define FILCH_STATS_INIT { .size = sizeof(struct filch_stats) }
+#define FILCH_STATS_INIT FILCH_SIZED(struct filch_stats)
 
 /*
  * Sums the counters. Each is exact once the pool is quiet; while it runs, the sum is of slightly different moments.

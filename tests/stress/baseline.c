@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The benchmarks' baseline: one queue, one mutex. A comparison with something wrong would be worth nothing, so: every task and job
- * runs exactly once, every accepted job has one completion, a full queue pushes back, no wake-up is lost, and a deep tree nests
- * within the stack.
+ * The benchmarks' baseline: one queue, one mutex. A comparison with something wrong would be worth nothing, so: every task and
+ * job runs exactly once, every accepted job has one completion, a full queue pushes back, no wake-up is lost, and a deep tree
+ * nests within the stack.
  * timeout: 300
  */
 #define _GNU_SOURCE
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../../bench/baseline/baseline.c"
+#include "../../bench/baseline/jobs.c"
 #include "test.h"
 
 /* The ledger: a byte per task or job, counted up when it runs. Each is written by the one that runs it, read after the join. */
@@ -45,7 +46,9 @@ static void ledger_close(void)
 /* With @looks -1 every wait ends in a sleep, so that every wake-up is needed. */
 static struct base_pool *make_pool_that_looks(int workers, uint32_t capacity, uint32_t jobs_max, int looks)
 {
-	const struct base_config config = { .workers = workers, .queue_capacity = capacity, .jobs_max = jobs_max, .looks = looks };
+	const struct base_config config = {
+		.workers = workers, .queue_capacity = capacity, .jobs_max = jobs_max, .looks = looks
+	};
 	struct base_pool *pool = NULL;
 
 	CHECK_EQ(base_pool_create(&pool, &config), 0);
@@ -108,8 +111,8 @@ static void run_tree(int workers, int looks)
 	ledger_close();
 	base_pool_counts(pool, &counts);
 	printf("  %d workers: taken back %llu, helped %llu, passed %llu, sleeps %llu, wakes %llu\n", workers,
-	       (unsigned long long)counts.taken_back, (unsigned long long)counts.helped, (unsigned long long)counts.passed,
-	       (unsigned long long)counts.sleeps, (unsigned long long)counts.wakes);
+		(unsigned long long)counts.taken_back, (unsigned long long)counts.helped, (unsigned long long)counts.passed,
+		(unsigned long long)counts.sleeps, (unsigned long long)counts.wakes);
 	CHECK(counts.taken_back > 0, "no join found its task queued");
 	if (workers > 1)
 		CHECK(counts.passed + counts.helped > 0, "no task ran away from its spawner");
@@ -161,7 +164,7 @@ static void run_chains(struct base_worker *w, struct base_task *task)
 		c->kid[i].depth = c->depth;
 		base_spawn(w, &c->kid[i].task, run_chain);
 	}
-	for (int i = CHAINS; i-- > 0; )
+	for (int i = CHAINS; i-- > 0;)
 		base_join(w, &c->kid[i].task);
 }
 
@@ -189,7 +192,7 @@ static void deep_chains_nest_within_the_stack(void)
  * frame, spawns the next stair, and joins a held task, so it can only help, with the next stair, on top of itself. All stairs
  * together need twice the stack. The gate opens when the climber has given up and sleeps.
  */
-#define STAIRS 60
+#define STAIRS      60
 #define STAIR_BYTES ((size_t)256 << 10)
 
 struct climb {
@@ -202,7 +205,7 @@ struct climb {
 struct stair {
 	struct base_task task;
 	struct climb *climb;
-	struct stair *held;      /* the gate's tasks, one for each stair */
+	struct stair *held; /* the gate's tasks, one for each stair */
 	int height;
 };
 
@@ -287,7 +290,7 @@ static void a_joiner_stops_helping_when_half_of_its_stack_is_in_use(void)
 	while (c.held < STAIRS)
 		pthread_cond_wait(&c.moved, &c.lock);
 	base_pool_counts(pool, &counts);
-	before = counts.sleeps;         /* every worker is inside a function of ours: the next sleep is the climber's */
+	before = counts.sleeps; /* every worker is inside a function of ours: the next sleep is the climber's */
 	c.go = true;
 	pthread_cond_broadcast(&c.moved);
 	pthread_mutex_unlock(&c.lock);
@@ -327,7 +330,7 @@ static void call_meeting(struct base_worker *w, struct base_task *task)
 		base_spawn(w, &kid[i].task, meet);
 	}
 	pthread_barrier_wait(m->all);
-	for (int i = MEETING - 1; i-- > 0; )
+	for (int i = MEETING - 1; i-- > 0;)
 		base_join(w, &kid[i].task);
 }
 
@@ -349,7 +352,7 @@ struct producer {
 	struct base_pool *pool;
 	size_t begin, end;
 	const struct base_submit *how;
-	uint64_t again;          /* -EAGAIN seen */
+	uint64_t again; /* -EAGAIN seen */
 	pthread_t thread;
 };
 
@@ -363,7 +366,7 @@ static void *produce_detached(void *arg)
 {
 	struct producer *p = arg;
 
-	for (size_t i = p->begin; i < p->end; ) {
+	for (size_t i = p->begin; i < p->end;) {
 		int64_t id = base_submit(p->pool, note_job, (void *)i, p->how);
 
 		CHECK(id > 0 || id == -EAGAIN, "%lld", (long long)id);
@@ -655,15 +658,18 @@ int main(void)
 	test_case("a pool without workers is refused", a_pool_without_workers_is_refused);
 	test_case("every task runs exactly once on 1, 2 and 8 workers", every_task_runs_exactly_once_on_1_2_and_8_workers);
 	test_case("deep chains nest within the stack", deep_chains_nest_within_the_stack);
-	test_case("a joiner stops helping when half of its stack is in use", a_joiner_stops_helping_when_half_of_its_stack_is_in_use);
+	test_case("a joiner stops helping when half of its stack is in use",
+		a_joiner_stops_helping_when_half_of_its_stack_is_in_use);
 	test_case("as many tasks as workers run at the same time", as_many_tasks_as_workers_run_at_the_same_time);
 	test_case("jobs of 8 producers run exactly once through a queue of 64 when they wait",
-		  jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_wait);
+		jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_wait);
 	test_case("jobs of 8 producers run exactly once through a queue of 64 when they try",
-		  jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_try);
-	test_case("every accepted job has exactly one completion in its queue", every_accepted_job_has_exactly_one_completion_in_its_queue);
+		jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_try);
+	test_case("every accepted job has exactly one completion in its queue",
+		every_accepted_job_has_exactly_one_completion_in_its_queue);
 	test_case("no wake-up is lost with one job in flight", no_wake_up_is_lost_with_one_job_in_flight);
-	test_case("a full queue and exhausted slots refuse and lose nothing", a_full_queue_and_exhausted_slots_refuse_and_lose_nothing);
+	test_case("a full queue and exhausted slots refuse and lose nothing",
+		a_full_queue_and_exhausted_slots_refuse_and_lose_nothing);
 	test_case("trees and jobs from several threads share one queue", trees_and_jobs_from_several_threads_share_one_queue);
 	test_case("pools come and go and leave no thread", pools_come_and_go_and_leave_no_thread);
 	return test_finish("baseline");

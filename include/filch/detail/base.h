@@ -39,6 +39,21 @@
 #define FILCH_DEBUG 0
 #endif
 
+/* An object of a type whose first member is its size, all else zero. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename T> static inline T filch_sized_()
+{
+	T object = T();
+	object.size = sizeof object;
+	return object;
+}
+}
+#define FILCH_SIZED(type) filch_sized_<type>()
+#else
+#define FILCH_SIZED(type) { .size = sizeof(type) }
+#endif
+
 FILCH_STATIC_ASSERT(sizeof(void *) == 8, "filch is for 64-bit machines");
 
 #endif

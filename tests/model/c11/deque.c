@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The deque: an owner's nested frames against thieves; every task runs exactly once, and a sync sees the task's result.
+ *
+ * labels: model
+ *
+ * Threads (ordinary run: 1, 2, then 3 thieves; explored: THIEVES, default 1)
+ *   owner    one of the programs below, in an ordinary run 64 tasks' worth of them in random order on one deque of capacity 2:
+ *              1  spawn a, sync a
+ *              2  spawn a, b, sync b, a
+ *              3  spawn a; a called frame spawns b and syncs it; sync a; spawn c, sync c
+ *              4  spawn a, b, c (the deque grows), sync c, b, a
+ *              5  spawn a, which spawns b and syncs it where it runs; sync a; spawn c, sync c
+ *              6  spawn a, b, sync b, spawn c, sync c, a
+ *            Spawn and sync are filch_push() and filch_take() of the shipped header, with carried indices as filch_fork() and
+ *            filch_join() keep them; filch_push_slow() and filch_sync_slow() below are those of src/wait.c without the pool.
+ *   thief    filchi_deque_steal(), any job; runs what it got, on a deque of its own; explored: STEALS times, default 1
+ *
+ * Asserts: no task runs twice; none is left; the runner sees what the spawner wrote, the spawner what the runner wrote; after a
+ * program the deque is empty. The ordinary run also: steals, lost races, takes of the last task, growth and tasks that ran at
+ * their spawn (the array stops at 8) have all happened.
+ *
+ * Mutants: found by an ordinary run
+ *   take_without_fence     filch_take() without its store-load fence: D1
+ *   settle_left_out        the slow sync of a task that is done leaves bottom and floor as they are
+ *   steal_by_store         a thief moves top by load, compare and store
+ * Found by a model checker alone, x86-64 keeps these orders by itself:
+ *   steal_without_fence    the thief's side without its fence: D2
+ *   push_without_release   filch_push() and filch_take() store bottom relaxed
+ *   grow_without_release   every release store of src/deque.h (growth, settling) is relaxed
+ */
+#include "driver.h"
+
+#define FILCHI_SEGMENTS 2u
+#if defined(FILCH_EXPLORE)
+#define FILCHI_DEQUE_MAX INT32_C(16)
+#else
+#define FILCHI_DEQUE_MAX INT32_C(8)
+#endif
+
+#include "atomic.h"
+
+#if defined(MUTANT_TAKE_WITHOUT_FENCE)
+#undef filch_store_release_light
+#define filch_store_release_light(p, v) \
+	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#endif
+#if defined(MUTANT_PUSH_WITHOUT_RELEASE)
+#undef filch_store_release_light
+#define filch_store_release_light(p, v) \
+	(atomic_store_explicit((p), (v), memory_order_relaxed), atomic_thread_fence(memory_order_seq_cst))
+#endif
+#if defined(MUTANT_STEAL_WITHOUT_FENCE)
+#undef filchi_membarrier
+#define filchi_membarrier() ((void)0)
+#endif
+#if defined(MUTANT_STEAL_BY_STORE)
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v) \
+	(atomic_load_explicit((p), memory_order_acquire) == *(expected) && \
+	 (HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+#endif
+#if defined(MUTANT_GROW_WITHOUT_RELEASE)
+#undef filchi_store_release
+#define filchi_store_release(p, v) filchi_store_relaxed((p), (v))
+#endif
+
+#include "deque.h"
+
+#if defined(FILCH_EXPLORE)
+enum { FRAMES = 3 };
+#else
+enum { FRAMES = 64, PROGRAMS = 6 };
+#endif
+
+/* A task and its ledger. Each is used once in a round, so that a second run shows whenever it comes. */
+struct frame {
+	struct filch_task task;
+	filch_index index;
+	int argument, result; /* plain: a missing order is a data race to a checker */
+	atomic_int ran;
+};
+
+static struct filchi_deque deque;
+static struct frame frame[FRAMES];
+static uint32_t frames_used;
+static _Thread_local uint64_t inlined, last_taken;
+
+/* --- src/wait.c without the pool ------------------------------------------------------------------------------------------------ */
+
+filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
+{
+	struct filchi_deque *d = (struct filchi_deque *)(void *)hot;
+	filch_index index;
+
+	if (filchi_deque_push_slow(d, carried, task, &index))
+		return index;
+	inlined++;
+	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(d), task);
+	filchi_store_relaxed(&task->word, 0);
+	return filch_index_add(hot->floor, -1);
+}
+
+void filch_push_asked(struct filch_worker *hot)
+{
+	(void)hot;
+	assert(!"nobody parks here");
+}
+
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+{
+	struct filchi_deque *d = (struct filchi_deque *)(void *)hot;
+
+	if (!filchi_load_acquire(&task->word)) {
+#if !defined(MUTANT_SETTLE_LEFT_OUT)
+		filchi_deque_settle(d, carried);
+#endif
+		return false;
+	}
+	if (filchi_deque_take_last(d, carried, index)) {
+		last_taken++;
+		return true;
+	}
+	while (filchi_load_acquire(&task->word))
+		RELAX();
+	return false;
+}
+
+/* --- tasks ---------------------------------------------------------------------------------------------------------------------- */
+
+static void spawn(struct filch_worker *w, filch_index *carried, struct frame *f, filch_thunk *body, int argument)
+{
+	f->argument = argument;
+	filch_store_relaxed(&f->task.word, (uintptr_t)body);
+	f->index = filch_push(w, carried, &f->task);
+}
+
+static void sync(struct filch_worker *w, filch_index *carried, struct frame *f, filch_thunk *body)
+{
+	if (filch_take(w, f->index)) {
+		*carried = f->index;
+		body(w, f->index, &f->task);
+	} else if (filch_sync_slow(w, *carried, f->index, &f->task)) {
+		body(w, w->floor, &f->task);
+	}
+	assert(f->result == f->argument + 1);
+}
+
+static struct frame *new_frame(void)
+{
+	assert(frames_used < FRAMES);
+	return &frame[frames_used++];
+}
+
+/* Writes its result, once. */
+static void leaf(struct filch_worker *w, filch_index carried, struct filch_task *task)
+{
+	struct frame *f = (struct frame *)(void *)task;
+
+	(void)w;
+	(void)carried;
+	assert(atomic_fetch_add_explicit(&f->ran, 1, memory_order_relaxed) == 0);
+	f->result = f->argument + 1;
+}
+
+/* Spawns the frame after its own, and syncs it: on the owner's deque or the thief's. */
+static void parent(struct filch_worker *w, filch_index carried, struct filch_task *task)
+{
+	struct frame *child = (struct frame *)(void *)task + 1;
+
+	spawn(w, &carried, child, leaf, 7);
+	PAUSE_AT_RANDOM();
+	sync(w, &carried, child, leaf);
+	leaf(w, carried, task);
+}
+
+/* A frame of its own above the caller's. */
+static void nested(struct filch_worker *w, filch_index carried, struct frame *b)
+{
+	spawn(w, &carried, b, leaf, 2);
+	PAUSE_AT_RANDOM();
+	sync(w, &carried, b, leaf);
+}
+
+/* --- the owner ------------------------------------------------------------------------------------------------------------------ */
+
+static void program(struct filch_worker *w, filch_index carried, int number)
+{
+	struct frame *a = new_frame(), *b, *c;
+
+	switch (number) {
+	case 1:
+		spawn(w, &carried, a, leaf, 1);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, a, leaf);
+		break;
+	case 2:
+		b = new_frame();
+		spawn(w, &carried, a, leaf, 1);
+		spawn(w, &carried, b, leaf, 2);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, b, leaf);
+		sync(w, &carried, a, leaf);
+		break;
+	case 3:
+		b = new_frame();
+		c = new_frame();
+		spawn(w, &carried, a, leaf, 1);
+		nested(w, carried, b);
+		sync(w, &carried, a, leaf);
+		spawn(w, &carried, c, leaf, 3);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, c, leaf);
+		break;
+	case 4:
+		b = new_frame();
+		c = new_frame();
+		spawn(w, &carried, a, leaf, 1);
+		spawn(w, &carried, b, leaf, 2);
+		spawn(w, &carried, c, leaf, 3);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, c, leaf);
+		sync(w, &carried, b, leaf);
+		sync(w, &carried, a, leaf);
+		break;
+	case 5:
+		b = new_frame(); /* the one after a's */
+		c = new_frame();
+		(void)b;
+		spawn(w, &carried, a, parent, 1);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, a, parent);
+		spawn(w, &carried, c, leaf, 3);
+		sync(w, &carried, c, leaf);
+		break;
+	default:
+		b = new_frame();
+		c = new_frame();
+		spawn(w, &carried, a, leaf, 1);
+		spawn(w, &carried, b, leaf, 2);
+		sync(w, &carried, b, leaf);
+		spawn(w, &carried, c, leaf, 3);
+		PAUSE_AT_RANDOM();
+		sync(w, &carried, c, leaf);
+		sync(w, &carried, a, leaf);
+		break;
+	}
+}
+
+/* One attempt; runs what it got on @own. */
+static enum filchi_steal thief_once(struct filchi_deque *own)
+{
+	static const struct filchi_want anything = { .any = true };
+	struct filchi_crew *crew;
+	struct filch_task *task;
+	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &crew);
+
+	if (outcome == FILCHI_STEAL_GOT) {
+		filch_thunk *body = (filch_thunk *)filchi_load_acquire(&task->word);
+
+		PAUSE_AT_RANDOM();
+		body(&own->hot, filchi_deque_carried(own), task);
+		filchi_store_release(&task->word, 0); /* the thief's last touch */
+	}
+	return outcome;
+}
+
+static void ledger(void)
+{
+	assert(filchi_deque_seems_empty(&deque));
+	for (uint32_t i = 0; i < frames_used; i++)
+		assert(atomic_load_explicit(&frame[i].ran, memory_order_relaxed) == 1);
+}
+
+#if defined(FILCH_EXPLORE)
+
+#ifndef SCENARIO
+#define SCENARIO 1
+#endif
+#ifndef THIEVES
+#define THIEVES 1
+#endif
+#ifndef STEALS
+#define STEALS 1
+#endif
+
+static struct filchi_deque own_deque[THIEVES];
+
+static void *thief(void *own)
+{
+	for (int i = 0; i < STEALS; i++)
+		(void)thief_once(own);
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread[THIEVES];
+
+	assert(!filchi_deque_init(&deque, 2, false));
+	for (int i = 0; i < THIEVES; i++) {
+		assert(!filchi_deque_init(&own_deque[i], 2, false));
+		pthread_create(&thread[i], NULL, thief, &own_deque[i]);
+	}
+	program(&deque.hot, FILCH_INDEX_START, SCENARIO);
+	for (int i = 0; i < THIEVES; i++)
+		pthread_join(thread[i], NULL);
+	ledger();
+	return 0;
+}
+
+#else
+
+enum { THIEVES_MAX = 3 };
+
+static struct meeting start, end;
+static unsigned threads;
+static uint32_t rounds;
+static atomic_bool over;
+static atomic_ulong steals, lost;
+
+static void *thief(void *number)
+{
+	struct filchi_deque own;
+
+	seed_with((uint64_t)(uintptr_t)number);
+	assert(!filchi_deque_init(&own, 2, false));
+	for (uint32_t round = 0; round < rounds; round++) {
+		unsigned long got = 0, failed = 0;
+
+		meet(&start, threads);
+		while (!atomic_load_explicit(&over, memory_order_acquire)) {
+			enum filchi_steal outcome = thief_once(&own);
+
+			got += outcome == FILCHI_STEAL_GOT;
+			failed += outcome == FILCHI_STEAL_LOST;
+			PAUSE_AT_RANDOM();
+		}
+		atomic_fetch_add_explicit(&steals, got, memory_order_relaxed);
+		atomic_fetch_add_explicit(&lost, failed, memory_order_relaxed);
+		meet(&end, threads);
+	}
+	filchi_deque_destroy(&own);
+	return NULL;
+}
+
+/* Each round a new deque; what it grew to goes with it. */
+static uint64_t owner(void)
+{
+	uint64_t grows = 0;
+
+	for (uint32_t round = 0; round < rounds; round++) {
+		filch_index carried;
+
+		assert(!filchi_deque_init(&deque, 2, false));
+		for (uint32_t i = 0; i < FRAMES; i++)
+			frame[i] = (struct frame){ .index = 0 };
+		frames_used = 0;
+		atomic_store_explicit(&over, false, memory_order_relaxed);
+		meet(&start, threads);
+		carried = filchi_deque_carried(&deque);
+		while (frames_used + 3 <= FRAMES) {
+			if (random_below(8) == 0 && frames_used + 16 <= FRAMES) {
+				/* eight at once: beyond what the array may grow to, the rest runs at its spawn */
+				struct frame *many = &frame[frames_used];
+
+				frames_used += 12;
+				for (int i = 0; i < 12; i++)
+					spawn(&deque.hot, &carried, &many[i], leaf, i);
+				for (int i = 12; i--;)
+					sync(&deque.hot, &carried, &many[i], leaf);
+			}
+			program(&deque.hot, carried, 1 + (int)random_below(PROGRAMS));
+		}
+		atomic_store_explicit(&over, true, memory_order_release);
+		meet(&end, threads);
+		ledger();
+		grows += deque.grows;
+		filchi_deque_destroy(&deque);
+	}
+	return grows;
+}
+
+int main(void)
+{
+	uint64_t grows = 0;
+
+	for (unsigned thieves = 1; thieves <= THIEVES_MAX; thieves++) {
+		pthread_t thread[THIEVES_MAX];
+
+		threads = thieves + 1;
+		rounds = scaled(40000 / thieves);
+		seed_with(100);
+		for (unsigned i = 0; i < thieves; i++)
+			assert(!pthread_create(&thread[i], NULL, thief, (void *)(uintptr_t)(i + 1)));
+		grows += owner();
+		for (unsigned i = 0; i < thieves; i++)
+			pthread_join(thread[i], NULL);
+	}
+	assert(atomic_load(&steals) && atomic_load(&lost) && last_taken && grows && inlined);
+	return 0;
+}
+
+#endif

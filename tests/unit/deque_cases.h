@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * deque: the owner takes the newest, thieves get the oldest, every task leaves exactly once; a full deque grows and then refuses;
+ * after thieves have passed a frame its next push is not lost; a thief takes only what its wants allow.
+ *
+ * One thread plays all roles, also inside the race windows, so that each case is the same interleaving every time. The file is
+ * compiled twice: with the shipped indices (deque.c) and with narrow ones that wrap after seven pushes (deque_narrow.c).
+ * Each case runs in the mode with membarrier(2) and in the fenced one.
+ *
+ * Nothing of the library but its membarrier and its assertions is linked: the cold halves of the owner's path, which in the
+ * library know what a worker is, are here those of a bare deque.
+ */
+#define FILCH_HOOKS
+#define FILCHI_DEQUE_MAX 64
+
+#include "unit.h"
+
+#include <deque.h>
+#include <membarrier.h>
+
+#define SPEC(name)     SPEC_IN(SUITE, name)
+#define SPEC_IN(s, n)  SPEC_IN_(s, n)
+#define SPEC_IN_(s, n)                                       \
+	static void n##_body(bool fenced);                   \
+	Test(s, n)                                           \
+	{                                                    \
+		n##_body(false);                             \
+	}                                                    \
+	Test(s, n##_in_the_fenced_mode)                      \
+	{                                                    \
+		n##_body(true);                              \
+	}                                                    \
+	static void n##_body(bool fenced)
+
+enum { TASKS = 128, EMPTY = -1, LOST = -2, BARRED = -3 };
+
+static struct filchi_deque d;
+static struct filch_task task[TASKS];
+static struct filchi_crew crew_a, crew_b, crew_c;
+static const struct filchi_want anything = { .any = true };
+static int asked, refused;
+
+static const char *hook_point;
+static void (*hook_body)(void);
+
+void filchi_hook(const char *point)
+{
+	if (hook_point && !strcmp(point, hook_point)) {
+		hook_point = NULL; /* once: what runs in the window meets no window itself */
+		hook_body();
+	}
+}
+
+/* @body runs in the next window named @point. */
+static void in_window(const char *point, void (*body)(void))
+{
+	hook_body = body;
+	hook_point = point;
+}
+
+filch_index filch_push_slow(struct filch_worker *worker, filch_index carried, struct filch_task *t)
+{
+	filch_index index;
+
+	if (filchi_deque_push_slow((struct filchi_deque *)(void *)worker, carried, t, &index))
+		return index;
+	refused++;
+	return filch_index_add(worker->floor, -1);
+}
+
+void filch_push_asked(struct filch_worker *worker)
+{
+	asked++;
+	filch_store_relaxed(&worker->ask, 0);
+}
+
+static void begin(filch_index capacity, bool fenced)
+{
+	if (!fenced)
+		(void)filchi_membarrier_register();
+	EQ(filchi_deque_init(&d, capacity, fenced), 0);
+	EQ(d.hot.limit, fenced ? 0 : capacity);
+}
+
+static void end(void)
+{
+	filchi_deque_destroy(&d);
+}
+
+static filch_index at(int n)
+{
+	return filch_index_add(FILCH_INDEX_START, n);
+}
+
+static filch_index push(filch_index *carried, int n)
+{
+	filch_store_relaxed(&task[n].word, (uintptr_t)1);
+	return filch_push(&d.hot, carried, &task[n]);
+}
+
+/* The owner's sync: true if the task was still its own. */
+static bool take(filch_index *carried, filch_index index)
+{
+	if (filch_take(&d.hot, index)) {
+		*carried = index;
+		return true;
+	}
+	return filchi_deque_take_last(&d, *carried, index);
+}
+
+/* A thief: the number of the task it got, or why it got none. */
+static int steal_as(const struct filchi_want *want, struct filchi_crew **crew)
+{
+	struct filch_task *t = NULL;
+
+	*crew = NULL;
+	switch (filchi_deque_steal(&d, want, &t, crew)) {
+	case FILCHI_STEAL_GOT:
+		return (int)(t - task);
+	case FILCHI_STEAL_LOST:
+		return LOST;
+	case FILCHI_STEAL_BARRED:
+		return BARRED;
+	case FILCHI_STEAL_EMPTY:
+		break;
+	}
+	return EMPTY;
+}
+
+static int steal(void)
+{
+	struct filchi_crew *crew;
+
+	return steal_as(&anything, &crew);
+}
+
+static uint64_t inside(struct filchi_crew *crew)
+{
+	return filchi_load_relaxed(&crew->inside);
+}
+
+/* --- sequential ---------------------------------------------------------------------------------------------------------------- */
+
+SPEC(a_take_on_a_fresh_deque_finds_nothing_and_leaves_it_in_order)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	cr_assert(!take(&carried, at(-1)));
+	EQ(d.hot.bottom, at(0));
+	EQ(d.hot.top, at(0));
+	EQ(d.hot.floor, at(0));
+	EQ(steal(), EMPTY);
+	EQ(push(&carried, 7), at(0));
+	EQ(steal(), 7);
+	end();
+}
+
+SPEC(the_owner_takes_the_newest_first)
+{
+	filch_index carried = at(0), index[3];
+
+	begin(4, fenced);
+	for (int i = 0; i < 3; i++)
+		index[i] = push(&carried, i);
+	EQ(carried, at(3));
+	for (int i = 2; i >= 0; i--) {
+		EQ(index[i], at(i));
+		EQ(d.hot.slot[index[i] & d.hot.mask] - task, i);
+		cr_assert(take(&carried, index[i]), "task %d", i);
+	}
+	cr_assert(filchi_deque_seems_empty(&d));
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(thieves_get_the_oldest_first)
+{
+	filch_index carried = at(0);
+
+	begin(4, fenced);
+	for (int i = 0; i < 4; i++)
+		push(&carried, i);
+	for (int i = 0; i < 4; i++)
+		EQ(steal(), i);
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(owner_and_thieves_meet_in_the_middle)
+{
+	filch_index carried = at(0), index[8];
+
+	begin(8, fenced);
+	for (int i = 0; i < 8; i++)
+		index[i] = push(&carried, i);
+	for (int i = 0; i < 4; i++) {
+		EQ(steal(), i);
+		cr_assert(take(&carried, index[7 - i]), "task %d", 7 - i);
+	}
+	EQ(steal(), EMPTY);
+	for (int i = 3; i >= 0; i--)
+		cr_assert(!take(&carried, index[i]), "task %d went twice", i);
+	end();
+}
+
+SPEC(a_push_that_was_asked_for_tells_after_it_is_visible)
+{
+	filch_index carried = at(0);
+
+	begin(4, fenced);
+	if (fenced) /* the slow path is the library's business there */
+		d.hot.limit = 4;
+	push(&carried, 0);
+	EQ(asked, 0);
+	filch_store_relaxed(&d.hot.ask, 1);
+	push(&carried, 1);
+	EQ(asked, 1);
+	push(&carried, 2);
+	EQ(asked, 1);
+	end();
+}
+
+/* --- growth and refusal -------------------------------------------------------------------------------------------------------- */
+
+SPEC(growth_from_capacity_two_keeps_every_task_in_its_place)
+{
+	filch_index carried = at(0), index[64];
+	bool seen[64] = { false };
+
+	begin(2, fenced);
+	for (int i = 0; i < 64; i++)
+		EQ((index[i] = push(&carried, i)), at(i));
+	EQ(d.grows, 5);
+	EQ(d.hot.mask, 63);
+	EQ(d.hot.limit, fenced ? 0 : 64);
+	for (int i = 0; i < 64; i++)
+		EQ(d.hot.slot[index[i] & d.hot.mask] - task, i);
+	for (int i = 0; i < 32; i++) {
+		EQ(steal(), i);
+		seen[i] = true;
+	}
+	for (int i = 63; i >= 32; i--) {
+		cr_assert(take(&carried, index[i]), "task %d", i);
+		seen[i] = true;
+	}
+	for (int i = 0; i < 64; i++)
+		cr_assert(seen[i], "task %d is lost", i);
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(growth_after_steals_keeps_what_is_left)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	for (int i = 0, out = 0; i < 60; i++) {
+		push(&carried, i);
+		if (i % 3 == 2)
+			EQ(steal(), out++);
+	}
+	for (int i = 20; i < 60; i++)
+		EQ(steal(), i);
+	cr_assert(d.grows > 0);
+	end();
+}
+
+static filch_index window_carried;
+
+static void grow_in_the_window(void)
+{
+	for (int i = 2; i < 40; i++)
+		push(&window_carried, i);
+}
+
+SPEC(a_thief_that_holds_the_old_array_gets_the_right_task)
+{
+	struct filch_array *first;
+	int arrays = 0;
+
+	begin(2, fenced);
+	window_carried = at(0);
+	push(&window_carried, 0);
+	push(&window_carried, 1);
+	first = filchi_load_relaxed(&d.hot.array);
+	in_window("steal_before_cas", grow_in_the_window);
+	EQ(steal(), 0);
+	cr_assert(d.grows >= 4);
+	cr_assert(filchi_load_relaxed(&d.hot.array) != first);
+	EQ(filchi_load_relaxed(&first->slot[at(0) & first->mask]) - task, 0); /* readable still: the address sanitizer agrees */
+	for (struct filch_array *a = filchi_load_relaxed(&d.hot.array); a; a = a->retired)
+		arrays++;
+	EQ(arrays, d.grows + 1);
+	for (int i = 1; i < 40; i++)
+		EQ(steal(), i);
+	end();
+}
+
+SPEC(a_deque_at_its_largest_refuses_and_takes_again_once_thieves_made_room)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	for (int i = 0; i < 64; i++)
+		push(&carried, i);
+	EQ(refused, 0);
+	for (int i = 0; i < 3; i++) {
+		filch_index index = push(&carried, 100);
+
+		EQ(refused, i + 1);
+		cr_assert(filch_index_after(d.hot.floor, index), "a refused push has an index below the floor");
+		EQ(carried, at(64));
+		EQ(d.hot.bottom, at(64));
+	}
+	EQ(steal(), 0);
+	EQ(push(&carried, 64), at(64));
+	EQ(refused, 3);
+	for (int i = 1; i <= 64; i++)
+		EQ(steal(), i);
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(syncing_a_refused_spawn_leaves_the_tasks_below_it)
+{
+	filch_index carried = at(0), index;
+
+	begin(2, fenced);
+	for (int i = 0; i < 64; i++)
+		push(&carried, i);
+	index = push(&carried, 100);
+	cr_assert(!filch_take(&d.hot, index));
+	filchi_deque_settle(&d, carried); /* what the library's slow sync does with a task that is done */
+	EQ(d.hot.bottom, at(64));
+	cr_assert(take(&carried, at(63)));
+	EQ(carried, at(63));
+	for (int i = 0; i < 63; i++)
+		EQ(steal(), i);
+	end();
+}
+
+/* --- stale indices ------------------------------------------------------------------------------------------------------------- */
+
+SPEC(after_thieves_have_passed_a_frame_its_next_push_is_not_lost)
+{
+	filch_index outer = at(0), inner = outer, index[3];
+
+	begin(4, fenced);
+	for (int i = 0; i < 3; i++)
+		index[i] = push(&inner, i); /* a callee, which got our index by value */
+	for (int i = 0; i < 3; i++)
+		EQ(steal(), i);
+	for (int i = 2; i >= 0; i--)
+		cr_assert(!take(&inner, index[i]), "task %d went twice", i);
+	EQ(d.hot.floor, at(3));
+	EQ(d.hot.bottom, at(3));
+	EQ(filchi_deque_carried(&d), at(3));
+	EQ(outer, at(0)); /* stale: three below top */
+	EQ(push(&outer, 3), at(3));
+	EQ(outer, at(4));
+	EQ(steal(), 3);
+	end();
+}
+
+SPEC(the_last_task_taken_by_its_owner_raises_the_floor_past_it)
+{
+	filch_index carried = at(0), index;
+
+	begin(2, fenced);
+	index = push(&carried, 0);
+	cr_assert(take(&carried, index));
+	EQ(d.hot.floor, at(1));
+	EQ(d.hot.top, at(1));
+	EQ(d.hot.bottom, at(1));
+	carried = index; /* the frame below: its index is stale by one */
+	EQ(push(&carried, 1), at(1));
+	EQ(steal(), 1);
+	end();
+}
+
+SPEC(a_model_of_the_deque_agrees_over_a_random_run)
+{
+	uint64_t state = test_seed();
+	filch_index carried = at(0), handle[TASKS];
+	int id[TASKS], open = 0, oldest = 0; /* handles [oldest, open) hold tasks not stolen yet */
+	unsigned takes = 0, steals = 0, gone = 0;
+
+	begin(2, fenced);
+	for (int step = 0; step < 100000; step++) {
+		switch (test_random(&state) % 3) {
+		case 0:
+			if (open == 60)
+				break;
+			id[open] = (int)(test_random(&state) % TASKS);
+			handle[open] = push(&carried, id[open]);
+			open++;
+			break;
+		case 1:
+			if (!open)
+				break;
+			open--;
+			EQ(take(&carried, handle[open]), open >= oldest);
+			if (open >= oldest)
+				takes++;
+			else
+				gone++, oldest = open;
+			break;
+		default:
+			EQ(steal(), oldest < open ? id[oldest] : EMPTY);
+			if (oldest < open)
+				oldest++, steals++;
+		}
+	}
+	EQ(refused, 0);
+	cr_assert(takes && steals && gone && d.grows);
+	end();
+}
+
+/* --- races, in their windows --------------------------------------------------------------------------------------------------- */
+
+static bool window_took;
+static int window_stole;
+
+static void owner_takes_in_the_window(void)
+{
+	window_took = take(&window_carried, at(0));
+}
+
+static void thief_steals_in_the_window(void)
+{
+	window_stole = steal();
+}
+
+SPEC(the_last_task_goes_to_the_owner_that_is_faster_than_the_thief)
+{
+	begin(2, fenced);
+	window_carried = at(0);
+	push(&window_carried, 0);
+	in_window("steal_before_cas", owner_takes_in_the_window);
+	EQ(steal(), LOST);
+	cr_assert(window_took);
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(the_last_task_goes_to_one_of_two_thieves)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	push(&carried, 0);
+	in_window("steal_before_cas", thief_steals_in_the_window);
+	EQ(steal(), LOST);
+	EQ(window_stole, 0);
+	cr_assert(!take(&carried, at(0)));
+	EQ(steal(), EMPTY);
+	end();
+}
+
+SPEC(a_thief_that_comes_while_the_owner_takes_the_last_task_sees_none)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	push(&carried, 0);
+	window_stole = 99;
+	in_window("take_before_cas", thief_steals_in_the_window);
+	cr_assert(take(&carried, at(0)));
+	EQ(window_stole, EMPTY);
+	end();
+}
+
+/* --- crews and segments -------------------------------------------------------------------------------------------------------- */
+
+SPEC(each_task_belongs_to_the_crew_whose_segment_was_open_when_it_was_pushed)
+{
+	filch_index carried = at(0), index[6];
+	struct filchi_crew *crew;
+	const int of[6] = { 0, 0, 1, 1, 2, 2 };
+	struct filchi_crew *const crews[3] = { &crew_a, &crew_b, &crew_c };
+
+	begin(2, fenced);
+	cr_assert(!filchi_segment_crew(&d));
+	cr_assert(!filchi_segment_find(&d, at(0)));
+	for (int i = 0; i < 6; i++) {
+		if (i % 2 == 0)
+			cr_assert(filchi_segment_open(&d, crews[of[i]]));
+		cr_assert(filchi_segment_crew(&d) == crews[of[i]]);
+		index[i] = push(&carried, i);
+	}
+	for (int i = 0; i < 6; i++)
+		cr_assert(filchi_segment_find(&d, index[i]) == crews[of[i]], "task %d", i);
+	EQ(steal_as(&anything, &crew), 0);
+	cr_assert(crew == &crew_a);
+	EQ(inside(&crew_a), 1);
+	/* the innermost job ends: the others' tasks keep their crews */
+	cr_assert(take(&carried, index[5]));
+	cr_assert(take(&carried, index[4]));
+	filchi_segment_close(&d);
+	cr_assert(filchi_segment_crew(&d) == &crew_b);
+	for (int i = 1; i < 4; i++) {
+		EQ(steal_as(&anything, &crew), i);
+		cr_assert(crew == crews[of[i]]);
+	}
+	EQ(inside(&crew_a), 2);
+	EQ(inside(&crew_b), 2);
+	EQ(inside(&crew_c), 0);
+	end();
+}
+
+SPEC(a_task_pushed_after_a_nested_job_ended_is_the_outer_jobs)
+{
+	filch_index carried = at(0), index;
+	struct filchi_crew *crew;
+
+	begin(2, fenced);
+	filchi_segment_open(&d, &crew_a);
+	push(&carried, 0);
+	filchi_segment_open(&d, &crew_b);
+	index = push(&carried, 1);
+	EQ(steal_as(&anything, &crew), 0);
+	EQ(steal_as(&anything, &crew), 1);
+	cr_assert(!take(&carried, index));
+	filchi_segment_close(&d);
+	push(&carried, 2);
+	EQ(steal_as(&anything, &crew), 2);
+	cr_assert(crew == &crew_a);
+	end();
+}
+
+SPEC(a_thief_is_barred_from_a_job_it_may_not_touch)
+{
+	const struct filchi_want only_b = { .crew = { NULL, &crew_b } }, b_first = { .crew = { &crew_b, NULL } };
+	const struct filchi_want nothing = { .any = false };
+	filch_index carried = at(0);
+	struct filchi_crew *crew;
+
+	begin(2, fenced);
+	filchi_segment_open(&d, &crew_a);
+	push(&carried, 0);
+	filchi_segment_open(&d, &crew_b);
+	push(&carried, 1);
+	EQ(steal_as(&only_b, &crew), BARRED);
+	EQ(steal_as(&b_first, &crew), BARRED);
+	EQ(steal_as(&nothing, &crew), BARRED);
+	cr_assert(!crew);
+	EQ(inside(&crew_a), 0);
+	EQ(steal_as(&(struct filchi_want){ .crew = { &crew_a, NULL } }, &crew), 0);
+	EQ(steal_as(&only_b, &crew), 1);
+	EQ(inside(&crew_b), 1);
+	EQ(steal_as(&only_b, &crew), EMPTY);
+	end();
+}
+
+SPEC(a_task_of_no_job_is_for_those_alone_who_want_anything)
+{
+	const struct filchi_want bound = { .crew = { &crew_a, NULL } };
+	filch_index carried = at(0);
+	struct filchi_crew *crew;
+
+	begin(2, fenced);
+	push(&carried, 0);
+	EQ(steal_as(&bound, &crew), BARRED);
+	EQ(steal_as(&anything, &crew), 0);
+	cr_assert(!crew);
+	end();
+}
+
+/*
+ * The count is raised whether the CAS then succeeds or not, so it does not wait for the outcome: with the raise after the CAS a
+ * thief that loses would leave no trace.
+ */
+SPEC(a_thief_that_loses_has_raised_the_count_already)
+{
+	struct filchi_crew *crew;
+
+	begin(2, fenced);
+	filchi_segment_open(&d, &crew_a);
+	window_carried = at(0);
+	push(&window_carried, 0);
+	in_window("steal_before_cas", owner_takes_in_the_window);
+	EQ(steal_as(&anything, &crew), LOST);
+	cr_assert(window_took);
+	cr_assert(crew == &crew_a);
+	EQ(inside(&crew_a), 1); /* the caller's to lower */
+	end();
+}
+
+SPEC(jobs_nest_as_deep_as_there_are_segments)
+{
+	begin(2, fenced);
+	for (uint32_t i = 0; i < FILCHI_SEGMENTS; i++)
+		cr_assert(filchi_segment_open(&d, i % 2 ? &crew_a : &crew_b));
+	cr_assert(!filchi_segment_open(&d, &crew_c));
+	cr_assert(filchi_segment_crew(&d) == &crew_a);
+	for (uint32_t i = 0; i < FILCHI_SEGMENTS; i++)
+		filchi_segment_close(&d);
+	cr_assert(!filchi_segment_crew(&d));
+	end();
+}
+
+SPEC(a_change_of_job_makes_the_next_push_look_for_sleepers)
+{
+	begin(2, fenced);
+	EQ(d.hot.ask, 0);
+	filchi_segment_open(&d, &crew_a);
+	EQ(d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 0);
+	filchi_segment_close(&d);
+	EQ(d.hot.ask, 1);
+	end();
+}
