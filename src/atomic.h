@@ -49,12 +49,14 @@
 	(atomic_store_explicit((p), (v), memory_order_release), atomic_thread_fence(memory_order_seq_cst))
 #define filchi_fence_then_load_acquire(p) \
 	(atomic_thread_fence(memory_order_seq_cst), atomic_load_explicit((p), memory_order_acquire))
+#define filchi_rmw_fence_then_load_acquire(p) filchi_fence_then_load_acquire(p)
 #define filchi_pause() ((void)0)
 #define filchi_membarrier() atomic_thread_fence(memory_order_seq_cst)
 #else
 /* read-modify-writes in place of fences: TSan follows them, and on x86-64 they are full fences */
 #define filchi_store_then_fence(p, v)     ((void)atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 #define filchi_fence_then_load_acquire(p) atomic_fetch_add_explicit((p), 0, memory_order_seq_cst)
+#define filchi_rmw_fence_then_load_acquire(p) filchi_fence_then_load_acquire(p)
 #define filchi_pause() __builtin_ia32_pause()
 #endif
 
@@ -141,6 +143,12 @@ static inline void filchi_ck_or(uint64_t *p, uint64_t bits)
 /* an exchange: a tenth of an mfence's cost on x86-64 */
 #define filchi_store_then_fence(p, v)     ((void)filchi_ck_exchange((p), (uint64_t)(v), FILCHI_IS_WIDE(p)))
 #define filchi_fence_then_load_acquire(p) FILCHI_VALUE(p, filchi_ck_fence_load((p), FILCHI_IS_WIDE(p)))
+/* the same where what must be ordered before the load was itself a seq_cst read-modify-write: on x86-64 that was the fence */
+#if defined(__x86_64__)
+#define filchi_rmw_fence_then_load_acquire(p) filchi_load_acquire(p)
+#else
+#define filchi_rmw_fence_then_load_acquire(p) filchi_fence_then_load_acquire(p)
+#endif
 #define filchi_pause()                    ck_pr_stall()
 
 #endif

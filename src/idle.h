@@ -178,7 +178,8 @@ static inline uint32_t filchi_sleeper_serves(struct filchi_sleeper *s, const str
 }
 
 /*
- * Steps b and c for who has posted work to a ring. Returns the counts; the full fence is in the read.
+ * Steps b and c for who has posted work to a ring (head, tail and entry are written by seq_cst read-modify-writes, and it is head
+ * and tail that a parking worker looks at). Returns the counts; the full fence is in the read.
  *
  * FENCE I3   publish -> read counts                pairs with: I2 in filchi_idle_prepare()
  * Ensures:   the poster sees who has gone to sleep, or that one sees the post.
@@ -188,7 +189,7 @@ static inline uint32_t filchi_sleeper_serves(struct filchi_sleeper *s, const str
  */
 static inline uint64_t filchi_idle_posted(struct filchi_idle *idle)
 {
-	return filchi_fence_then_load_acquire(&idle->counts);
+	return filchi_rmw_fence_then_load_acquire(&idle->counts);
 }
 
 /*
@@ -204,7 +205,7 @@ static inline uint64_t filchi_idle_posted(struct filchi_idle *idle)
 static inline uint64_t filchi_idle_asked(struct filchi_idle *idle, struct filchi_deque *d)
 {
 	(void)filchi_exchange_seq_cst(&d->hot.ask, 0);
-	return filchi_fence_then_load_acquire(&idle->counts);
+	return filchi_rmw_fence_then_load_acquire(&idle->counts);
 }
 
 #endif

@@ -41,20 +41,27 @@ bool filchi_injector_admit(struct filchi_injector *q, bool force)
 	return false;
 }
 
+/* Tells one blocked submitter to look, unless one has been told and not looked yet. */
+static void tell_one(struct filchi_injector *q)
+{
+	uint32_t nobody = 0;
+
+	if (filchi_load_acquire(&q->room) == 0 && filchi_cas_seq_cst(&q->room, &nobody, 1))
+		filchi_futex_wake(&q->room, 1);
+}
+
 void filchi_injector_release(struct filchi_injector *q)
 {
 	/*
-	 * FENCE J1   count down -> read blocked            pairs with: J2 in filchi_injector_wait()
-	 * Ensures:   the releaser sees the blocked submitter, or that one sees the room.
+	 * FENCE J1   count down -> read blocked, room      pairs with: J2 and J3 in filchi_injector_wait()
+	 * Ensures:   the releaser sees the blocked submitter (J2), and room taken back (J3), or that one sees the room.
 	 * Without:   a submitter sleeps while there is room, for ever if nothing else is ever released.
 	 * Weaker?    no: store->load; the read-modify-write is the fence.
 	 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
 	 */
 	(void)filchi_fetch_sub_seq_cst(&q->queued, 1);
-	if (filchi_load_acquire(&q->blocked)) {
-		(void)filchi_fetch_add_acq_rel(&q->room, 1);
-		filchi_futex_wake(&q->room, 1);
-	}
+	if (filchi_rmw_fence_then_load_acquire(&q->blocked))
+		tell_one(q);
 }
 
 int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadline, filch_atomic_u32 *closing)
@@ -68,8 +75,6 @@ int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadl
 	 */
 	(void)filchi_fetch_add_seq_cst(&q->blocked, 1);
 	for (;;) {
-		uint32_t room = filchi_load_acquire(&q->room); /* before the attempt: a release after it changes the word */
-
 		if (filchi_load_acquire(closing)) {
 			error = -ESHUTDOWN;
 			break;
@@ -80,18 +85,25 @@ int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadl
 		}
 		if (error) /* timed out, and a last attempt made */
 			break;
-		error = filchi_futex_wait(&q->room, room, deadline);
+		error = filchi_futex_wait(&q->room, 0, deadline);
+		/*
+		 * FENCE J3   take the news -> try for room          pairs with: J1 in filchi_injector_release()
+		 * Ensures:   a release that found somebody told already is seen by that one's look.
+		 * Without:   its room is seen by nobody while others sleep.
+		 * Weaker?    no: store->load; the exchange is the fence.
+		 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
+		 */
+		(void)filchi_exchange_seq_cst(&q->room, 0);
 	}
-	/* the wake that let us go may have been another's too, or we leave without using it: pass it on while there is room */
-	if (filchi_fetch_sub_seq_cst(&q->blocked, 1) > 1 && filchi_load_acquire(&q->queued) < q->capacity) {
-		(void)filchi_fetch_add_acq_rel(&q->room, 1);
-		filchi_futex_wake(&q->room, 1);
-	}
+	/* one telling wakes one of us: hand it on if there is more room, or if we leave without using it */
+	if (filchi_fetch_sub_seq_cst(&q->blocked, 1) > 1 &&
+	    (filchi_load_acquire(closing) || filchi_load_acquire(&q->queued) < q->capacity))
+		tell_one(q);
 	return error;
 }
 
 void filchi_injector_close(struct filchi_injector *q)
 {
-	(void)filchi_fetch_add_seq_cst(&q->room, 1);
+	(void)filchi_exchange_seq_cst(&q->room, 1);
 	filchi_futex_wake(&q->room, INT32_MAX);
 }

@@ -23,7 +23,7 @@ struct filchi_injector {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_i64 queued;
 	int64_t capacity;
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 blocked; /* submitters waiting for room */
-	filch_atomic_u32 room;                                   /* the word they sleep on; changes when room is made or the pool closes */
+	filch_atomic_u32 room;                                   /* the word they sleep on: 1 = one of them has been told to look */
 };
 
 /* @slots: a power of two, how many slot numbers there are. 0 or -ENOMEM. */
@@ -33,7 +33,11 @@ void filchi_injector_destroy(struct filchi_injector *q);
 /* Any thread. Counts one more queued job, if there is room or @force. Lock-free. */
 bool filchi_injector_admit(struct filchi_injector *q, bool force);
 
-/* Any thread. One queued job less: it was started, cancelled, or withdrawn. Wakes one blocked submitter. */
+/*
+ * Any thread. One queued job less: it was started, cancelled, or withdrawn. Wakes a blocked submitter, unless one is on its way:
+ * that one looks after it has taken the news off `room`, and wakes the next if there is more room. So a queue that is drained while
+ * a submitter comes back to life costs one system call, not one for each job.
+ */
 void filchi_injector_release(struct filchi_injector *q);
 
 /*

@@ -39,6 +39,7 @@ struct filchi_worker {
 	uint32_t id;
 	uint32_t turn;          /* counts looks for work, for taking turns */
 	struct filchi_victim victim;
+	uint64_t clock;         /* when the last job ended, while the next follows at once; 0 = ask */
 	uintptr_t stack_low;    /* no stolen work is started on a suspended frame with the stack pointer below this */
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	struct filchi_counters counters;

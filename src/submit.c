@@ -36,6 +36,7 @@ static struct filchi_worker *enter(struct filch_pool *pool)
 	if (!pool->has_caller || !pthread_equal(pool->caller, pthread_self()) || filchi_worker_self())
 		return NULL;
 	filchi_worker_set_self(pool->first);
+	pool->first->clock = 0;
 	return pool->first;
 }
 

@@ -187,7 +187,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 	int64_t id = job->id;
 
 	job->worker = (int32_t)w->id;
-	job->started_at = filchi_now();
+	job->started_at = w->clock && !nested ? w->clock : filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		filchi_count(&w->counters, expired);
 		job->ended_at = job->started_at;
@@ -208,7 +208,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		}
 		filchi_segment_close(&w->deque);
 		crew_leave(&job->crew);
-		job->ended_at = filchi_now();
+		w->clock = job->ended_at = filchi_now();
 	}
 	if (filchi_job_complete(&pool->jobs, job))
 		filchi_worker_job_done(pool, id);
@@ -322,9 +322,10 @@ static void work(struct filchi_worker *w)
 				since = 0;
 			}
 		}
-		/* no searcher now; stays busy while jobs are at hand */
+		/* no searcher now; stays busy while jobs are at hand, and reads the clock once for the end of one and the start of the next */
 		while (++w->turn % STEAL_TURN && run_queued(w, false))
 			;
+		w->clock = 0;
 		filchi_idle_search(&pool->idle);
 	}
 }

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The index ring: two producers, two consumers, capacity 2; each value arrives exactly once and in order.
+ *
+ * labels: model
+ *
+ * Threads, ordinary run. Two slots of memory go round through two rings of capacity 2, as job slots do: `vacant` and `ready`.
+ *   producer (2)   takes a slot from vacant, writes {producer, number} into it, puts it into ready; its numbers count up
+ *   consumer (2)   takes a slot from ready, reads it, puts it into vacant
+ * Threads, explored. One ring of capacity 2.
+ *   producer       puts its own value, PUTS times (default 1); PRODUCERS of them (default 1), at most two values in all
+ *   consumer       tries TAKES times (default 1); CONSUMERS of them (default 1)
+ *   main           after all have ended: takes the rest
+ *
+ * Asserts: a value is taken once; nothing is left over and nothing is invented; what was written before a put is seen after the
+ * take; the items of one producer reach each consumer in the order of their puts; a ring from which nobody takes any more hands out
+ * all that is in it and then says empty. The ordinary run also: takes in vain have happened.
+ *
+ * Mutants: found by an ordinary run
+ *   draw_by_store          head and tail move by load and store instead of fetch-and-add
+ *   entry_by_store         an entry is written by load, compare and store
+ * Found by a model checker alone, x86-64 keeps these orders by itself:
+ *   take_without_acquire   every load and CAS of the ring loses its acquire
+ */
+#include "driver.h"
+
+#include "atomic.h"
+
+#if defined(MUTANT_DRAW_BY_STORE)
+static inline uint64_t draw_by_store(filch_atomic_u64 *p)
+{
+	uint64_t old = atomic_load_explicit(p, memory_order_seq_cst);
+
+	HOLD();
+	atomic_store_explicit(p, old + 1, memory_order_seq_cst);
+	return old;
+}
+#undef filchi_fetch_add_seq_cst
+#define filchi_fetch_add_seq_cst(p, n) draw_by_store(p)
+#endif
+#if defined(MUTANT_ENTRY_BY_STORE)
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v) \
+	(atomic_load_explicit((p), memory_order_acquire) == *(expected) && \
+	 (HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+#endif
+#if defined(MUTANT_TAKE_WITHOUT_ACQUIRE)
+#undef filchi_load_acquire
+#define filchi_load_acquire(p) filchi_load_relaxed(p)
+#undef filchi_or_acq_rel
+#define filchi_or_acq_rel(p, bits) ((void)atomic_fetch_or_explicit((p), (bits), memory_order_release))
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v) \
+	atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_release, memory_order_relaxed)
+#undef filchi_fetch_add_seq_cst
+#define filchi_fetch_add_seq_cst(p, n) atomic_fetch_add_explicit((p), (n), memory_order_release)
+#undef filchi_fetch_sub_seq_cst
+#define filchi_fetch_sub_seq_cst(p, n) atomic_fetch_sub_explicit((p), (n), memory_order_release)
+#endif
+
+#include "ring.h"
+
+#if defined(FILCH_EXPLORE)
+
+#ifndef PRODUCERS
+#define PRODUCERS 1
+#endif
+#ifndef CONSUMERS
+#define CONSUMERS 1
+#endif
+#ifndef PUTS
+#define PUTS 1
+#endif
+#ifndef TAKES
+#define TAKES 1
+#endif
+enum { VALUES = PRODUCERS * PUTS };
+_Static_assert(VALUES <= 2, "the ring's capacity");
+
+static struct filchi_ring ring;
+static int message[VALUES]; /* plain: a missing order is a data race to a checker */
+static atomic_int taken[VALUES];
+
+static void *producer(void *number)
+{
+	uint32_t first = (uint32_t)(uintptr_t)number * PUTS;
+
+	for (uint32_t i = first; i < first + PUTS; i++) {
+		message[i] = (int)i + 1;
+		filchi_ring_put(&ring, i);
+	}
+	return NULL;
+}
+
+/* Takes once; the value is a new one. */
+static uint32_t take_one(void)
+{
+	uint32_t value = filchi_ring_take(&ring);
+
+	if (value == FILCHI_RING_EMPTY)
+		return value;
+	assert(value < VALUES);
+	assert(atomic_fetch_add_explicit(&taken[value], 1, memory_order_relaxed) == 0);
+	assert(message[value] == (int)value + 1);
+	return value;
+}
+
+static void *consumer(void *unused)
+{
+	uint32_t before = FILCHI_RING_EMPTY;
+
+	(void)unused;
+	for (int i = 0; i < TAKES; i++) {
+		uint32_t value = take_one();
+
+		if (value == FILCHI_RING_EMPTY)
+			continue;
+		if (before != FILCHI_RING_EMPTY && before / PUTS == value / PUTS)
+			assert(before < value);
+		before = value;
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t put[PRODUCERS], take[CONSUMERS + 1];
+
+	assert(!filchi_ring_init(&ring, 2));
+	for (int i = 0; i < PRODUCERS; i++)
+		pthread_create(&put[i], NULL, producer, (void *)(uintptr_t)i);
+	for (int i = 0; i < CONSUMERS; i++)
+		pthread_create(&take[i], NULL, consumer, NULL);
+	for (int i = 0; i < PRODUCERS; i++)
+		pthread_join(put[i], NULL);
+	for (int i = 0; i < CONSUMERS; i++)
+		pthread_join(take[i], NULL);
+	for (int i = 0; i < VALUES; i++)
+		(void)take_one();
+	for (int i = 0; i < VALUES; i++)
+		assert(atomic_load_explicit(&taken[i], memory_order_relaxed) == 1);
+	assert(filchi_ring_take(&ring) == FILCHI_RING_EMPTY);
+	filchi_ring_destroy(&ring);
+	return 0;
+}
+
+#else
+
+enum { SLOTS = 2, SIDE = 2 };
+
+static struct filchi_ring vacant, ready;
+static struct {
+	uint32_t producer, number;
+} slot[SLOTS];
+static atomic_int holder[SLOTS]; /* threads that believe the slot is theirs */
+static struct meeting start, end;
+static uint32_t items;           /* of each producer */
+static atomic_uchar *arrived[SIDE];
+static atomic_uint arrivals;
+static atomic_ulong vain;
+
+/* Takes a slot from @ring until there is one; none when @enough (NULL: never) have arrived. The slot is nobody else's. */
+static uint32_t take_one(struct filchi_ring *ring, uint32_t enough)
+{
+	for (;;) {
+		uint32_t s = filchi_ring_take(ring);
+
+		if (s != FILCHI_RING_EMPTY) {
+			assert(s < SLOTS);
+			assert(atomic_fetch_add_explicit(&holder[s], 1, memory_order_relaxed) == 0);
+			return s;
+		}
+		atomic_fetch_add_explicit(&vain, 1, memory_order_relaxed);
+		if (enough && atomic_load(&arrivals) >= enough)
+			return s;
+		if (random_below(4) == 0)
+			sched_yield();
+	}
+}
+
+static void put_one(struct filchi_ring *ring, uint32_t s)
+{
+	atomic_fetch_sub_explicit(&holder[s], 1, memory_order_relaxed);
+	filchi_ring_put(ring, s);
+}
+
+static void *producer(void *number)
+{
+	uint32_t me = (uint32_t)(uintptr_t)number;
+
+	seed_with(me);
+	meet(&start, 2 * SIDE);
+	for (uint32_t i = 0; i < items; i++) {
+		uint32_t s = take_one(&vacant, 0);
+
+		slot[s].producer = me;
+		slot[s].number = i;
+		PAUSE_AT_RANDOM();
+		put_one(&ready, s);
+	}
+	meet(&end, 2 * SIDE);
+	return NULL;
+}
+
+static void *consumer(void *number)
+{
+	uint32_t next[SIDE] = { 0 };
+
+	seed_with(SIDE + (uint64_t)(uintptr_t)number);
+	meet(&start, 2 * SIDE);
+	for (;;) {
+		uint32_t s = take_one(&ready, SIDE * items);
+
+		if (s == FILCHI_RING_EMPTY)
+			break;
+		uint32_t from = slot[s].producer, n = slot[s].number;
+		PAUSE_AT_RANDOM();
+		assert(from < SIDE && n < items);
+		assert(n >= next[from]); /* in the order of their puts */
+		next[from] = n + 1;
+		assert(atomic_fetch_add_explicit(&arrived[from][n], 1, memory_order_relaxed) == 0);
+		atomic_fetch_add(&arrivals, 1);
+		put_one(&vacant, s);
+	}
+	meet(&end, 2 * SIDE);
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread[2 * SIDE];
+
+	items = scaled(1000000);
+	assert(!filchi_ring_init(&vacant, SLOTS) && !filchi_ring_init(&ready, SLOTS));
+	for (uint32_t s = 0; s < SLOTS; s++)
+		filchi_ring_put(&vacant, s);
+	for (int i = 0; i < SIDE; i++) {
+		arrived[i] = calloc(items, sizeof *arrived[i]);
+		assert(arrived[i]);
+	}
+	for (int i = 0; i < SIDE; i++) {
+		assert(!pthread_create(&thread[i], NULL, producer, (void *)(uintptr_t)i));
+		assert(!pthread_create(&thread[SIDE + i], NULL, consumer, (void *)(uintptr_t)i));
+	}
+	for (int i = 0; i < 2 * SIDE; i++)
+		pthread_join(thread[i], NULL);
+	assert(atomic_load(&arrivals) == SIDE * items);
+	for (int i = 0; i < SIDE; i++) {
+		for (uint32_t n = 0; n < items; n++)
+			assert(atomic_load_explicit(&arrived[i][n], memory_order_relaxed) == 1);
+		free(arrived[i]);
+	}
+	assert(filchi_ring_take(&ready) == FILCHI_RING_EMPTY);
+	for (uint32_t s = 0; s < SLOTS; s++)
+		assert(take_one(&vacant, 0) < SLOTS);
+	assert(filchi_ring_take(&vacant) == FILCHI_RING_EMPTY);
+	assert(atomic_load(&vain));
+	filchi_ring_destroy(&vacant);
+	filchi_ring_destroy(&ready);
+	return 0;
+}
+
+#endif

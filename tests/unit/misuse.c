@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * misuse: a program compiled with FILCH_DEBUG that breaks the rules of spawn and sync is stopped with the task's name; a right one
+ * is not. Each wrong program is a child whose death and words are looked at; it has one worker, so that no thief hides the fault.
+ */
+#if !defined(FILCH_DEBUG)
+#define FILCH_DEBUG 1 /* of this source: the library may be built without */
+#endif
+#include <criterion/criterion.h>
+
+#include "unit.h"
+
+#include <sys/resource.h>
+
+FILCH_TASK(int, innocent_leaf, (int, x))
+{
+	return x;
+}
+
+FILCH_VOID_TASK(innocent_void, (int *, x))
+{
+	++*x;
+}
+
+FILCH_TASK(int, forgets_a_handle)
+{
+	FILCH_SPAWN(a, innocent_leaf, 1);
+	return 0;
+}
+
+FILCH_TASK(int, forgets_on_one_path, (int, n))
+{
+	FILCH_SPAWN(a, innocent_leaf, 1);
+	if (n > 3)
+		return 0;
+	return FILCH_SYNC(a);
+}
+
+FILCH_TASK(int, forgets_a_void_handle)
+{
+	int x = 0;
+
+	FILCH_SPAWN(a, innocent_void, &x);
+	return x;
+}
+
+FILCH_TASK(int, forgets_in_an_array)
+{
+	FILCH_FRAME(innocent_leaf) kid[2];
+
+	FILCH_SPAWN_INTO(&kid[0], innocent_leaf, 1);
+	FILCH_SPAWN_INTO(&kid[1], innocent_leaf, 2);
+	return FILCH_SYNC_FROM(innocent_leaf, &kid[1]);
+}
+
+FILCH_TASK(int, syncs_oldest_first)
+{
+	FILCH_SPAWN(a, innocent_leaf, 1);
+	FILCH_SPAWN(b, innocent_leaf, 2);
+	int first = FILCH_SYNC(a);
+	return first + FILCH_SYNC(b);
+}
+
+FILCH_TASK(int, syncs_the_array_oldest_first)
+{
+	FILCH_FRAME(innocent_leaf) kid[2];
+
+	FILCH_SPAWN_INTO(&kid[0], innocent_leaf, 1);
+	FILCH_SPAWN_INTO(&kid[1], innocent_leaf, 2);
+	int first = FILCH_SYNC_FROM(innocent_leaf, &kid[0]);
+	return first + FILCH_SYNC_FROM(innocent_leaf, &kid[1]);
+}
+
+FILCH_TASK(int, syncs_across_kinds_in_the_wrong_order)
+{
+	FILCH_FRAME(innocent_leaf) kid[1];
+
+	FILCH_SPAWN(a, innocent_leaf, 1);
+	FILCH_SPAWN_INTO(&kid[0], innocent_leaf, 2);
+	int first = FILCH_SYNC(a);
+	return first + FILCH_SYNC_FROM(innocent_leaf, &kid[0]);
+}
+
+FILCH_TASK(int, keeps_the_rules, (int, n))
+{
+	FILCH_FRAME(keeps_the_rules) kid[3];
+	int sum = n;
+
+	if (!n)
+		return 1;
+	FILCH_SPAWN(a, keeps_the_rules, n - 1);
+	for (int i = 0; i < 3; i++)
+		FILCH_SPAWN_INTO(&kid[i], keeps_the_rules, n - 1);
+	FILCH_SPAWN(v, innocent_void, &sum);
+	FILCH_SYNC(v);
+	for (int i = 2; i >= 0; i--)
+		sum += FILCH_SYNC_FROM(keeps_the_rules, &kid[i]);
+	FILCH_SPAWN(b, innocent_leaf, 0);
+	sum += FILCH_SYNC(b);
+	return sum + FILCH_SYNC(a);
+}
+
+struct wrong {
+	uint32_t workers;
+	int (*run)(struct filch_pool *pool);
+};
+
+static int program(void *arg)
+{
+	const struct wrong *wrong = arg;
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	config.workers = wrong->workers;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	if (filch_pool_create(&pool, &config))
+		return 10;
+	if (wrong->run(pool))
+		return 11;
+	return filch_pool_destroy(pool) ? 12 : 0;
+}
+
+static void dies_naming(int (*run)(struct filch_pool *pool), const char *task, const char *what)
+{
+	char text[4096], expect[256];
+	int status = in_child(program, &(struct wrong){ 1, run }, text, sizeof text);
+
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %#x: %s", (unsigned)status, text);
+	snprintf(expect, sizeof expect, "filch: task %s: ", task);
+	cr_assert(strstr(text, expect), "said: %s", text);
+	cr_assert(strstr(text, what), "said: %s", text);
+}
+
+#define WRONG(name, ...)                                 \
+	static int run_##name(struct filch_pool *pool)   \
+	{                                                \
+		return FILCH_RUN(pool, NULL, __VA_ARGS__); \
+	}
+WRONG(forget, forgets_a_handle)
+WRONG(forget_path, forgets_on_one_path, 4)
+WRONG(forget_void, forgets_a_void_handle)
+WRONG(forget_array, forgets_in_an_array)
+WRONG(order, syncs_oldest_first)
+WRONG(order_array, syncs_the_array_oldest_first)
+WRONG(order_kinds, syncs_across_kinds_in_the_wrong_order)
+
+Test(misuse, a_handle_left_unsynced_is_named)
+{
+	dies_naming(run_forget, "innocent_leaf", "without FILCH_SYNC");
+}
+
+Test(misuse, a_handle_left_unsynced_on_one_path_is_named)
+{
+	dies_naming(run_forget_path, "innocent_leaf", "without FILCH_SYNC");
+}
+
+Test(misuse, a_void_handle_left_unsynced_is_named)
+{
+	dies_naming(run_forget_void, "innocent_void", "without FILCH_SYNC");
+}
+
+Test(misuse, a_task_that_leaves_a_frame_of_an_array_unsynced_is_named)
+{
+	dies_naming(run_forget_array, "forgets_in_an_array", "unsynced");
+}
+
+Test(misuse, a_sync_out_of_order_is_named)
+{
+	dies_naming(run_order, "innocent_leaf", "newest first");
+}
+
+Test(misuse, a_sync_of_an_array_out_of_order_is_named)
+{
+	dies_naming(run_order_array, "innocent_leaf", "newest first");
+}
+
+Test(misuse, a_sync_of_a_handle_below_an_unsynced_frame_is_named)
+{
+	dies_naming(run_order_kinds, "innocent_leaf", "newest first");
+}
+
+static int run_right(struct filch_pool *pool)
+{
+	int r = 0, again = 0;
+
+	for (int i = 0; i < 20; i++) {
+		if (FILCH_RUN(pool, &r, keeps_the_rules, 5) || FILCH_RUN(pool, &again, forgets_on_one_path, 3))
+			return -1;
+		/* f(0) = 1, f(n) = 4 f(n-1) + n + 1 */
+		if (r != 1818 || again != 1)
+			return -1;
+	}
+	return 0;
+}
+
+Test(misuse, a_program_that_keeps_the_rules_is_left_alone)
+{
+	const uint32_t workers[] = { 1, 2, 6 };
+
+	for (int i = 0; i < 3; i++) {
+		char text[4096];
+		int status = in_child(program, &(struct wrong){ workers[i], run_right }, text, sizeof text);
+
+		cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%u workers: status %#x: %s", workers[i],
+			  (unsigned)status, text);
+		cr_assert(!*text, "%u workers said: %s", workers[i], text);
+	}
+}
