@@ -246,7 +246,6 @@ int filch_pool_create(struct filch_pool **out, const struct filch_config *config
 		(void)note(pool, text);
 	pool->workers = pool->plan->workers;
 	pool->running = pool->workers;
-	pool->crowded = pool->workers > pool->plan->usable;
 	pool->fenced = !filchi_membarrier_register();
 	if (pool->fenced)
 		(void)note(pool, "membarrier(2) is refused: spawns and syncs carry full fences\n");

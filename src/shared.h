@@ -60,7 +60,7 @@ struct filch_pool {
 	uint32_t running;           /* how many were started: what users are told */
 	uint32_t fork_generation;
 	uint32_t search_ns;
-	bool no_search, fenced, crowded; /* crowded: more workers than usable cores, so a searching one yields */
+	bool no_search, fenced;
 	struct filchi_marks marks;
 	struct filchi_plan *plan;
 	struct filch_config config;

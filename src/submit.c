@@ -237,10 +237,24 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 
 /* --- wait and cancel --------------------------------------------------------------------------------------------------------- */
 
+/* A guest waits for a job and reaps it: looks for a while, as a worker does, then sleeps. As filch_wait(). */
+static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
+			 struct filch_completion *out)
+{
+	uint64_t since = 0;
+	int error, late = 0;
+
+	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
+		if (!filchi_linger(pool, &since))
+			late = filchi_job_await(&pool->jobs, job, id, deadline);
+	}
+	return error == -EAGAIN ? late : error;
+}
+
 static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 			struct filch_completion *out)
 {
-	int error, late = 0;
+	int error;
 
 	if (outside_job == job && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
@@ -248,10 +262,9 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 	if (error != -EAGAIN)
 		return error;
 	filchi_guest_in(pool);
-	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late)
-		late = filchi_job_await(&pool->jobs, job, id, deadline);
+	error = wait_as_guest(pool, job, id, deadline, out);
 	filchi_guest_out(pool);
-	return error == -EAGAIN ? late : error;
+	return error;
 }
 
 int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline, struct filch_completion *out)
@@ -361,10 +374,7 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 	if (id < 0) {
 		error = (int)id;
 	} else {
-		struct filchi_job *job = filchi_job_find(&pool->jobs, id);
-
-		while ((error = filchi_job_reap(&pool->jobs, id, &completion)) == -EAGAIN)
-			(void)filchi_job_await(&pool->jobs, job, id, NULL);
+		error = wait_as_guest(pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion);
 		if (!error)
 			error = completion.status;
 	}

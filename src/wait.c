@@ -53,7 +53,7 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 			since = 0;
 			continue;
 		}
-		if (filchi_worker_linger(w, &since))
+		if (filchi_linger(pool, &since))
 			continue;
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
 		/* marked after prepare: who completes the task finds the mark, and a sleeper to wake */
@@ -94,7 +94,7 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			since = 0;
 			continue;
 		}
-		if (filchi_worker_linger(w, &since))
+		if (filchi_linger(pool, &since))
 			continue;
 		filchi_store_release(&w->awaits, (uint64_t)id);
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);

@@ -234,19 +234,17 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 	return false;
 }
 
-bool filchi_worker_linger(struct filchi_worker *w, uint64_t *since)
+bool filchi_linger(const struct filch_pool *pool, uint64_t *since)
 {
-	if (w->pool->no_search)
+	if (pool->no_search)
 		return false;
 	if (!*since)
 		*since = filchi_now();
-	else if (filchi_now() - *since > w->pool->search_ns)
+	else if (filchi_now() - *since > pool->search_ns)
 		return false;
-	if (w->pool->crowded)
-		sched_yield();
-	else
-		for (unsigned i = 0; i < PAUSES; i++)
-			filchi_pause();
+	for (unsigned i = 0; i < PAUSES; i++)
+		filchi_pause();
+	sched_yield(); /* a thread that would give us work may be waiting for this very core */
 	return true;
 }
 
@@ -317,7 +315,7 @@ static void work(struct filchi_worker *w)
 		while (!run_any(w)) {
 			if (filchi_load_acquire(&pool->stop))
 				return;
-			if (!filchi_worker_linger(w, &since)) {
+			if (!filchi_linger(pool, &since)) {
 				park(w);
 				since = 0;
 			}

@@ -42,8 +42,11 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
 	return (uintptr_t)__builtin_frame_address(0) > w->stack_low;
 }
 
-/* One step of a bounded search: pauses or yields; false when the time since *@since (0 = not begun) is used up. */
-bool filchi_worker_linger(struct filchi_worker *w, uint64_t *since);
+/*
+ * Any thread that waits: one step of a bounded search before it sleeps; it pauses, then yields its core. False when the time since
+ * *@since (0 = not begun) is used up.
+ */
+bool filchi_linger(const struct filch_pool *pool, uint64_t *since);
 
 /* Any thread: wakes this worker if it sleeps. */
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w);

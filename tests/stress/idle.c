@@ -210,7 +210,7 @@ static void every_completed_task_wakes_its_joiner(void)
 
 static pthread_t target[TARGETS];
 static _Atomic unsigned targets;
-static _Atomic bool storm_over, producers_done;
+static _Atomic bool storm_over;
 static _Atomic uint64_t signals;
 
 static void on_signal(int signal)

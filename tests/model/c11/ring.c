@@ -157,22 +157,61 @@ static struct meeting start, end;
 static uint32_t items;           /* of each producer */
 static atomic_uchar *arrived[SIDE];
 static atomic_uint arrivals;
-static atomic_ulong vain;
+static atomic_ulong moves, vain[2 * SIDE]; /* takes that got something, of all; takes in vain, of each thread */
 
-/* Takes a slot from @ring until there is one; none when @enough (NULL: never) have arrived. The slot is nobody else's. */
-static uint32_t take_one(struct filchi_ring *ring, uint32_t enough)
+/*
+ * A slot that neither ring hands out any more would stop everybody. Two stages: when each thread has made a take in vain since
+ * @w began and nobody has got anything, nobody holds a slot and all puts are through; when each has once more, the slots are lost.
+ */
+struct watch {
+	unsigned long moves, vain[2 * SIDE];
+	int stage;
+};
+
+static void watch_begin(struct watch *w, int stage)
 {
+	w->stage = stage;
+	w->moves = atomic_load(&moves);
+	for (int i = 0; i < 2 * SIDE; i++)
+		w->vain[i] = atomic_load(&vain[i]);
+}
+
+static void watch(struct watch *w)
+{
+	for (int i = 0; i < 2 * SIDE; i++) {
+		if (atomic_load(&vain[i]) - w->vain[i] < 2)
+			return;
+	}
+	if (atomic_load(&moves) != w->moves) {
+		watch_begin(w, 1);
+		return;
+	}
+	assert(w->stage == 1); /* else a slot is lost */
+	watch_begin(w, 2);
+}
+
+/*
+ * Takes a slot from @ring until there is one; none when @enough (0: never) items have arrived. The slot is nobody else's. @me:
+ * 0 and 1 the producers, 2 and 3 the consumers.
+ */
+static uint32_t take_one(struct filchi_ring *ring, uint32_t me, uint32_t enough)
+{
+	struct watch w;
+
+	watch_begin(&w, 1);
 	for (;;) {
 		uint32_t s = filchi_ring_take(ring);
 
 		if (s != FILCHI_RING_EMPTY) {
 			assert(s < SLOTS);
 			assert(atomic_fetch_add_explicit(&holder[s], 1, memory_order_relaxed) == 0);
+			atomic_fetch_add(&moves, 1);
 			return s;
 		}
-		atomic_fetch_add_explicit(&vain, 1, memory_order_relaxed);
+		atomic_fetch_add(&vain[me], 1);
 		if (enough && atomic_load(&arrivals) >= enough)
 			return s;
+		watch(&w);
 		if (random_below(4) == 0)
 			sched_yield();
 	}
@@ -191,7 +230,7 @@ static void *producer(void *number)
 	seed_with(me);
 	meet(&start, 2 * SIDE);
 	for (uint32_t i = 0; i < items; i++) {
-		uint32_t s = take_one(&vacant, 0);
+		uint32_t s = take_one(&vacant, me, 0);
 
 		slot[s].producer = me;
 		slot[s].number = i;
@@ -204,12 +243,13 @@ static void *producer(void *number)
 
 static void *consumer(void *number)
 {
+	uint32_t me = SIDE + (uint32_t)(uintptr_t)number;
 	uint32_t next[SIDE] = { 0 };
 
-	seed_with(SIDE + (uint64_t)(uintptr_t)number);
+	seed_with(me);
 	meet(&start, 2 * SIDE);
 	for (;;) {
-		uint32_t s = take_one(&ready, SIDE * items);
+		uint32_t s = take_one(&ready, me, SIDE * items);
 
 		if (s == FILCHI_RING_EMPTY)
 			break;
@@ -230,7 +270,7 @@ int main(void)
 {
 	pthread_t thread[2 * SIDE];
 
-	items = scaled(1000000);
+	items = scaled(500000);
 	assert(!filchi_ring_init(&vacant, SLOTS) && !filchi_ring_init(&ready, SLOTS));
 	for (uint32_t s = 0; s < SLOTS; s++)
 		filchi_ring_put(&vacant, s);
@@ -252,9 +292,9 @@ int main(void)
 	}
 	assert(filchi_ring_take(&ready) == FILCHI_RING_EMPTY);
 	for (uint32_t s = 0; s < SLOTS; s++)
-		assert(take_one(&vacant, 0) < SLOTS);
+		assert(take_one(&vacant, 0, 0) < SLOTS);
 	assert(filchi_ring_take(&vacant) == FILCHI_RING_EMPTY);
-	assert(atomic_load(&vain));
+	assert(atomic_load(&vain[0]) + atomic_load(&vain[1]) && atomic_load(&vain[2]) + atomic_load(&vain[3]));
 	filchi_ring_destroy(&vacant);
 	filchi_ring_destroy(&ready);
 	return 0;

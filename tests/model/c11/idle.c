@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The idle protocol: who posts work against workers that go to sleep; no post is left lying while nobody is awake to run it.
+ *
+ * labels: model
+ *
+ * Threads (ordinary run: 1 worker, then 2; explored: WORKERS, default 1)
+ *   poster   posts 1 to 3 items with small pauses, waits until all have run, and so on; explored: POSTS items (default 1) of KIND
+ *              0 push   filch_push() on its own deque, then ask (the shipped inline path; filch_push_asked() as in src/worker.c)
+ *              1 cell   a release store, then filchi_idle_posted(): a post that brings no fence of its own
+ *              2 ring   filchi_ring_put(), then filchi_idle_posted(): the injector
+ *              3 pair   two pushes of tasks that wait for each other: both workers must come (2 workers, ordinary run only)
+ *   worker   looks for an item; found: chain, run, search on; none: prepare, raise ask, fence, look again, cancel or sleep. It never
+ *            lingers, so that most posts meet it at the brink of its sleep. search, attempt, park, chain, wake_one and push_asked
+ *            are those of src/worker.c for one deque and free workers.
+ *            Explored: it looks LOOKS times at most (default 3) and its thread ends where it would sleep.
+ *
+ * Asserts. Ordinary: when all workers sleep (or wait in a pair for one that sleeps) and the poster is through, nothing is left:
+ * all are seen in the same sleep twice, so none was awake in between. Every item runs once. Sleeps, wakes, cancelled sleeps, asks
+ * and pairs have happened. Explored: after the end, an item is left only if some worker is awake or was woken.
+ *
+ * Mutants: found by an ordinary run
+ *   ask_read_before_publish    filch_push() reads ask before it publishes: I1
+ *   park_without_second_look   a worker sleeps without looking again: I2
+ *   post_without_fence         filchi_idle_posted() reads the counts before the post is visible: I3
+ *   ask_cleared_after_counts   filchi_idle_asked() reads the counts, then clears ask: I4
+ *   chain_left_out             who has found work does not wake the next
+ * Found by a model checker alone (on x86-64 the parking worker's read-modify-writes are fences whatever is left out):
+ *   park_without_fence         neither prepare() nor the look has its full fence
+ *   push_without_fence         filch_push() publishes and reads ask without a fence
+ */
+#include "driver.h"
+
+#define FILCHI_SEGMENTS 2u
+
+#include "atomic.h"
+
+#if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
+/* ask alone is read through a pointer to 32 bits in detail/deque.h */
+static _Thread_local uint32_t early_ask;
+#undef filch_store_release_light
+#define filch_store_release_light(p, v)                                                                                \
+	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(),                                 \
+	 atomic_store_explicit((p), (v), memory_order_release), atomic_thread_fence(memory_order_seq_cst))
+#undef filch_load_relaxed
+#define filch_load_relaxed(p) _Generic((p), filch_atomic_u32 *: early_ask, default: atomic_load_explicit((p), memory_order_relaxed))
+#elif defined(MUTANT_PUSH_WITHOUT_FENCE)
+#undef filch_store_release_light
+#define filch_store_release_light(p, v) \
+	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#endif
+
+#include <filch/detail/deque.h>
+
+#if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
+#undef filch_load_relaxed
+#define filch_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+#endif
+
+#include "deque.h"
+#include "ring.h"
+
+static void publish_cell(void);
+
+#if defined(MUTANT_POST_WITHOUT_FENCE)
+#undef filchi_fence_then_load_acquire
+#if defined(FILCH_EXPLORE)
+#define filchi_fence_then_load_acquire(p) filchi_load_acquire(p)
+#else
+/* the store lies in a store buffer while the counts are read */
+#define filchi_fence_then_load_acquire(p) late_post(p)
+static inline uint64_t late_post(filch_atomic_u64 *counts)
+{
+	uint64_t early = filchi_load_acquire(counts);
+
+	HOLD();
+	publish_cell();
+	return early;
+}
+#endif
+#elif defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+#undef filchi_exchange_seq_cst
+#define filchi_exchange_seq_cst(p, v) ((void)0)
+#undef filchi_fence_then_load_acquire
+#define filchi_fence_then_load_acquire(p) late_clear(p)
+static inline uint64_t late_clear(filch_atomic_u64 *counts);
+#elif defined(MUTANT_PARK_WITHOUT_FENCE)
+#undef filchi_store_then_fence
+#define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
+#undef filchi_membarrier
+#define filchi_membarrier() ((void)0)
+#endif
+
+#if defined(FILCH_EXPLORE)
+#define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(deadline), pthread_exit(NULL), 0)
+#define FILCHI_UNPARK(word) ((void)(word))
+#else
+static bool park_here(filch_atomic_u32 *word, uint32_t expected);
+#define FILCHI_PARK(word, expected, deadline) ((void)(deadline), park_here((word), (expected)))
+#define FILCHI_UNPARK(word) ((void)(word)) /* who sleeps here looks at the word now and then */
+#endif
+
+#include "idle.h"
+
+#if defined(MUTANT_POST_WITHOUT_FENCE) || defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+#undef filchi_fence_then_load_acquire
+#define filchi_fence_then_load_acquire(p) \
+	(atomic_thread_fence(memory_order_seq_cst), atomic_load_explicit((p), memory_order_acquire))
+#endif
+
+#if defined(FILCH_EXPLORE)
+#ifndef WORKERS
+#define WORKERS 1
+#endif
+#ifndef POSTS
+#define POSTS 1
+#endif
+#ifndef LOOKS
+#define LOOKS 3
+#endif
+#ifndef KIND
+#define KIND 0
+#endif
+enum { FRAMES = POSTS };
+#else
+enum { WORKERS = 2, FRAMES = 48 };
+#endif
+
+enum kind { PUSH, CELL, RING, PAIR };
+
+struct frame {
+	struct filch_task task;
+	filch_index index;
+	int partner; /* 1 + the number of the pair's other frame; 0 none */
+	atomic_bool started;
+};
+
+static struct filchi_deque deque;
+static struct filchi_ring ring;
+static filch_atomic_u32 cell;
+static struct filchi_idle idle;
+static struct filchi_sleeper sleeper[WORKERS];
+static unsigned workers = WORKERS;
+static struct frame frame[FRAMES];
+static unsigned frames_used;
+static atomic_ulong executed, wakes, asked, cancels;
+static _Thread_local unsigned me;
+static const struct filchi_want anything = { .any = true };
+
+static void publish_cell(void)
+{
+	filchi_store_release(&cell, 1);
+}
+
+#if defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+static inline uint64_t late_clear(filch_atomic_u64 *counts)
+{
+	uint64_t early = filchi_load_acquire(counts);
+
+	HOLD();
+	(void)atomic_exchange_explicit(&deque.hot.ask, 0, memory_order_seq_cst);
+	return early;
+}
+#endif
+
+/* --- src/worker.c, for one deque and free workers ------------------------------------------------------------------------------ */
+
+static bool wake_one(bool free, bool *left)
+{
+	bool woken = false;
+
+	*left = false;
+	for (unsigned i = 0; i < workers; i++) {
+		uint32_t state = filchi_sleeper_serves(&sleeper[i], NULL);
+
+		if (!state)
+			continue;
+		if (woken || (!free && FILCHI_SLEEP_KIND(state) == FILCHI_ASLEEP_FREE)) {
+			*left = true;
+			break;
+		}
+		woken = filchi_idle_wake(&idle, &sleeper[i], state);
+		if (woken)
+			atomic_fetch_add_explicit(&wakes, 1, memory_order_relaxed);
+	}
+	return woken;
+}
+
+static void posted(void)
+{
+	uint64_t counts = filchi_idle_posted(&idle);
+	bool left;
+
+	if (FILCHI_IDLE_FREES(counts) && !FILCHI_IDLE_SEARCH(counts))
+		(void)wake_one(true, &left);
+}
+
+void filch_push_asked(struct filch_worker *hot)
+{
+	uint64_t counts = filchi_idle_asked(&idle, (struct filchi_deque *)(void *)hot);
+	bool left = false;
+
+	if (!FILCHI_IDLE_ASLEEP(counts))
+		return;
+	atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
+	if (FILCHI_IDLE_SEARCH(counts) && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+		left = true;
+	else
+		(void)wake_one(!FILCHI_IDLE_SEARCH(counts), &left);
+	if (left)
+		filchi_store_relaxed(&hot->ask, 1);
+}
+
+static void chain(void)
+{
+#if !defined(MUTANT_CHAIN_LEFT_OUT)
+	bool left;
+
+	if (!filchi_deque_seems_empty(&deque) && wake_one(true, &left))
+		return;
+	if (filchi_load_acquire(&cell) || !filchi_ring_seems_empty(&ring))
+		(void)wake_one(true, &left);
+#endif
+}
+
+static bool look_again(void)
+{
+	filchi_store_relaxed(&deque.hot.ask, 1);
+	(void)filchi_heavy_fence_then_load_acquire(&cell, false);
+#if defined(MUTANT_PARK_WITHOUT_SECOND_LOOK)
+	return false;
+#else
+	return filchi_load_acquire(&cell) || !filchi_ring_seems_empty(&ring) || !filchi_deque_seems_empty(&deque);
+#endif
+}
+
+/* A searcher has found an item. */
+static void found(void)
+{
+	if (filchi_idle_found(&idle))
+		chain();
+}
+
+/* One look by a searcher; runs what it finds, and is a searcher again. */
+static bool run_any(void)
+{
+	struct filchi_crew *crew;
+	struct filch_task *task;
+	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &crew);
+
+	if (outcome == FILCHI_STEAL_GOT) {
+		filch_thunk *thunk = (filch_thunk *)filchi_load_acquire(&task->word);
+
+		found();
+		thunk(NULL, 0, task);
+		filchi_store_release(&task->word, 0);
+	} else if (filchi_load_acquire(&cell) && filchi_exchange_acq_rel(&cell, 0)) {
+		found();
+	} else if (filchi_ring_take(&ring) != FILCHI_RING_EMPTY) {
+		found();
+	} else {
+		return outcome == FILCHI_STEAL_LOST;
+	}
+	atomic_fetch_add_explicit(&executed, 1, memory_order_release);
+	filchi_idle_search(&idle);
+	return true;
+}
+
+static void park(void)
+{
+	filchi_idle_prepare(&idle, &sleeper[me], &anything);
+	PAUSE_AT_RANDOM();
+	if (look_again()) {
+		filchi_idle_cancel(&idle, &sleeper[me]);
+		atomic_fetch_add_explicit(&cancels, 1, memory_order_relaxed);
+		return;
+	}
+	(void)filchi_idle_sleep(&idle, &sleeper[me], NULL);
+}
+
+/* --- src/wait.c ----------------------------------------------------------------------------------------------------------------- */
+
+filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
+{
+	filch_index index;
+	bool pushed = filchi_deque_push_slow(&deque, carried, task, &index);
+
+	assert(pushed && hot == &deque.hot);
+	if (filchi_load_relaxed(&hot->ask))
+		filch_push_asked(hot);
+	return index;
+}
+
+/* Only for tasks that thieves have done. */
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+{
+	(void)index;
+	assert(hot == &deque.hot && !filchi_load_acquire(&task->word));
+	filchi_deque_settle(&deque, carried);
+	return false;
+}
+
+/* --- posts ---------------------------------------------------------------------------------------------------------------------- */
+
+static void body(struct filch_worker *w, filch_index carried, struct filch_task *task);
+
+static void push(filch_index *carried, int partner)
+{
+	struct frame *f = &frame[frames_used++];
+
+	f->partner = partner;
+	atomic_store_explicit(&f->started, false, memory_order_relaxed);
+	filch_store_relaxed(&f->task.word, (uintptr_t)body);
+	f->index = filch_push(&deque.hot, carried, &f->task);
+}
+
+static void post(enum kind kind, filch_index *carried)
+{
+	switch (kind) {
+	case PUSH:
+		push(carried, 0);
+		break;
+	case CELL:
+#if !defined(MUTANT_POST_WITHOUT_FENCE) || defined(FILCH_EXPLORE)
+		publish_cell();
+#endif
+		posted();
+		break;
+	case RING:
+		filchi_ring_put(&ring, 0);
+		posted();
+		break;
+	case PAIR:
+		push(carried, (int)frames_used + 2);
+		push(carried, (int)frames_used);
+		break;
+	}
+}
+
+static void set_up(void)
+{
+	assert(!filchi_deque_init(&deque, 64, false) && !filchi_ring_init(&ring, 4));
+	filchi_store_relaxed(&cell, 0);
+	filchi_idle_init(&idle);
+	for (unsigned i = 0; i < workers; i++) {
+		filchi_sleeper_init(&sleeper[i]);
+		filchi_idle_search(&idle);
+	}
+}
+
+static void tear_down(void)
+{
+	filchi_deque_destroy(&deque);
+	filchi_ring_destroy(&ring);
+}
+
+#if defined(FILCH_EXPLORE)
+
+static void body(struct filch_worker *w, filch_index carried, struct filch_task *task)
+{
+	(void)w;
+	(void)carried;
+	(void)task;
+}
+
+static void *worker(void *number)
+{
+	me = (unsigned)(uintptr_t)number;
+	for (int i = 0; i < LOOKS; i++) {
+		if (!run_any())
+			park();
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	filch_index carried = FILCH_INDEX_START;
+	pthread_t thread[WORKERS];
+	bool awake = false;
+
+	set_up();
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i);
+	for (int i = 0; i < POSTS; i++)
+		post(KIND, &carried);
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_join(thread[i], NULL);
+	for (unsigned i = 0; i < WORKERS; i++)
+		awake |= FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) == FILCHI_AWAKE;
+	/* who is awake was woken, or had used up its looks; either would look on */
+	assert(awake || atomic_load_explicit(&executed, memory_order_acquire) == POSTS);
+	tear_down();
+	return 0;
+}
+
+#else
+
+static struct meeting start, end;
+static uint32_t rounds;
+static atomic_bool stop;
+static atomic_bool parked[WORKERS];    /* inside park_here(), its word unchanged when last seen */
+static atomic_ulong paired[WORKERS];   /* waits in a pair: number of that wait, times 256, plus the frame it waits for; else 0 */
+static unsigned long parks[WORKERS], pairs[WORKERS];
+
+static bool park_here(filch_atomic_u32 *word, uint32_t expected)
+{
+	parks[me]++;
+	atomic_store(&parked[me], true);
+	while (filchi_load_acquire(word) == expected)
+		sched_yield();
+	atomic_store(&parked[me], false);
+	return false;
+}
+
+static void body(struct filch_worker *w, filch_index carried, struct filch_task *task)
+{
+	struct frame *f = (struct frame *)(void *)task;
+
+	(void)w;
+	(void)carried;
+	assert(!atomic_exchange(&f->started, true)); /* once */
+	if (f->partner) {
+		atomic_store(&paired[me], ++pairs[me] << 8 | (unsigned long)(f->partner - 1));
+		while (!atomic_load(&frame[f->partner - 1].started))
+			sched_yield();
+		atomic_store(&paired[me], 0);
+	}
+}
+
+/* What worker @i is stuck in: its sleep, or its wait for a task that nobody has begun; 0 if it is at work. */
+static uint64_t stuck_in(unsigned i)
+{
+	uint32_t state = filchi_load_acquire(&sleeper[i].state);
+	unsigned long pair = atomic_load(&paired[i]);
+
+	if (pair)
+		return atomic_load(&frame[pair & 255].started) ? 0 : (uint64_t)pair << 32;
+	return FILCHI_SLEEP_KIND(state) != FILCHI_AWAKE && atomic_load(&parked[i]) ? state : 0;
+}
+
+/* Until @items have run. Fails if no worker will ever run the rest. */
+static void wait_for(unsigned long items)
+{
+	while (atomic_load_explicit(&executed, memory_order_acquire) != items) {
+		uint64_t seen[WORKERS];
+		unsigned stuck = 0;
+
+		for (unsigned i = 0; i < workers; i++)
+			seen[i] = stuck_in(i);
+		for (unsigned i = 0; i < workers; i++)
+			stuck += seen[i] && stuck_in(i) == seen[i];
+		/* all at the same time, in between: nobody is left to run the rest */
+		assert(stuck < workers || atomic_load_explicit(&executed, memory_order_acquire) == items);
+		sched_yield();
+	}
+}
+
+static void *worker(void *number)
+{
+	me = (unsigned)(uintptr_t)number;
+	seed_with(me);
+	meet(&start, workers + 1);
+	while (!atomic_load_explicit(&stop, memory_order_acquire)) {
+		if (!run_any())
+			park();
+	}
+	meet(&end, workers + 1);
+	return NULL;
+}
+
+static enum kind kind_at_random(void)
+{
+#if defined(MUTANT_POST_WITHOUT_FENCE)
+	return CELL;
+#elif defined(MUTANT_CHAIN_LEFT_OUT)
+	return PAIR;
+#elif defined(MUTANT_ASK_READ_BEFORE_PUBLISH) || defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+	return PUSH;
+#else
+	return (enum kind)random_below(workers == 1 ? 3 : 4);
+#endif
+}
+
+static void poster(void)
+{
+	filch_index carried = FILCH_INDEX_START;
+	unsigned long items = 0;
+
+	for (uint32_t round = 0; round < rounds; round++) {
+		uint32_t kinds = 0;
+
+		for (uint32_t i = 1 + random_below(3); i--;) {
+			enum kind kind = kind_at_random();
+
+			/* one item in the cell and one in the ring at a time */
+			if ((kind == CELL || kind == RING) && (kinds & 1u << kind))
+				break;
+			/* a pair needs both workers: nothing before it may be in their way but what has an end */
+			kinds |= 1u << kind;
+			post(kind, &carried);
+			items += kind == PAIR ? 2 : 1;
+			PAUSE_AT_RANDOM();
+			if (kind == PAIR)
+				break;
+		}
+		wait_for(items);
+		PAUSE_AT_RANDOM();
+		if (frames_used + 8 > FRAMES) {
+			while (frames_used) {
+				struct frame *f = &frame[--frames_used];
+
+				if (filch_take(&deque.hot, f->index) ||
+				    filch_sync_slow(&deque.hot, carried, f->index, &f->task))
+					assert(false); /* all have run */
+			}
+		}
+	}
+}
+
+int main(void)
+{
+	for (workers = 1; workers <= WORKERS; workers++) {
+		pthread_t thread[WORKERS];
+
+		set_up();
+		atomic_store(&executed, 0);
+		atomic_store(&stop, false);
+		frames_used = 0;
+		rounds = scaled(200000);
+		seed_with(100);
+		for (unsigned i = 0; i < workers; i++)
+			assert(!pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i));
+		meet(&start, workers + 1);
+		poster();
+		atomic_store_explicit(&stop, true, memory_order_release);
+		for (unsigned i = 0; i < workers; i++) {
+			/* as filch_pool_destroy() does: nobody sleeps through a stop */
+			while (!filchi_idle_wake(&idle, &sleeper[i], filchi_load_acquire(&sleeper[i].state)) &&
+			       atomic_load(&end.arrived) < workers)
+				sched_yield();
+		}
+		meet(&end, workers + 1);
+		for (unsigned i = 0; i < workers; i++)
+			pthread_join(thread[i], NULL);
+		tear_down();
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert(parks[i] && pairs[i]);
+	assert(atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels));
+	return 0;
+}
+
+#endif

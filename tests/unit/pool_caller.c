@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool, with FILCH_POOL_CALLER: the creating thread is worker 0 while it is inside a run, a loop or a wait, and no other thread ever
+ * is; a pool whose only worker it is works, and nothing it calls waits for a worker that is itself.
+ */
+#include <criterion/criterion.h>
+
+#include "unit.h"
+
+#include <sched.h>
+
+static struct filch_pool *caller_pool(uint32_t workers, uint32_t capacity)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+
+	config.workers = workers;
+	config.flags = FILCH_POOL_CALLER | FILCH_POOL_OVERSUBSCRIBE;
+	config.queue_capacity = capacity;
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(filch_pool_workers(pool), workers);
+	return pool;
+}
+
+struct where {
+	pthread_t thread;
+	int worker;
+	struct filch_pool *pool;
+};
+
+FILCH_VOID_TASK(look, (struct where *, where))
+{
+	where->thread = pthread_self();
+	where->worker = filch_worker_id();
+	where->pool = filch_pool_current();
+}
+
+static int look_in_a_job(void *arg)
+{
+	struct where *where = arg;
+
+	where->thread = pthread_self();
+	where->worker = filch_worker_id();
+	where->pool = filch_pool_current();
+	return 3;
+}
+
+FILCH_TASK(long, fib, (int, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib, n - 1);
+	long y = FILCH_CALL(fib, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
+Test(pool_caller, a_run_stays_on_the_creating_thread_as_worker_zero)
+{
+	for (uint32_t workers = 1; workers <= 3; workers++) {
+		int threads = test_threads();
+		struct filch_pool *pool = caller_pool(workers, 0);
+
+		EQ(test_threads(), threads + (int)workers - 1);
+		for (int i = 0; i < 20; i++) {
+			struct where where;
+			long r = 0;
+
+			EQ(FILCH_RUN(pool, NULL, look, &where), 0);
+			cr_assert(pthread_equal(where.thread, pthread_self()));
+			EQ(where.worker, 0);
+			cr_assert(where.pool == pool);
+			cr_assert(!filch_pool_current());
+			EQ(filch_worker_id(), -1);
+			EQ(FILCH_RUN(pool, &r, fib, 15), 0);
+			EQ(r, 610);
+		}
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
+FILCH_VOID_TASK(raise, (struct gate *, g))
+{
+	gate_raise(g);
+}
+
+FILCH_TASK(int, is_stolen, (struct gate *, g))
+{
+	FILCH_SPAWN(a, raise, g);
+	gate_wait(g, 1);
+	FILCH_SYNC(a);
+	return filch_worker_id();
+}
+
+Test(pool_caller, the_other_workers_steal_from_the_creating_thread)
+{
+	struct filch_pool *pool = caller_pool(2, 0);
+
+	for (int i = 0; i < 50; i++) {
+		struct gate g = GATE_INIT;
+		int worker = -1;
+
+		EQ(FILCH_RUN(pool, &worker, is_stolen, &g), 0);
+		EQ(worker, 0);
+	}
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static void *run_elsewhere(void *arg)
+{
+	struct where *where = arg;
+	struct filch_pool *pool = where->pool;
+
+	return FILCH_RUN(pool, NULL, look, where) ? pool : NULL;
+}
+
+Test(pool_caller, other_threads_hand_over_to_a_worker)
+{
+	struct filch_pool *pool = caller_pool(2, 0);
+	struct where where = { .pool = pool };
+	pthread_t thread;
+	void *failed;
+
+	EQ(pthread_create(&thread, NULL, run_elsewhere, &where), 0);
+	EQ(pthread_join(thread, &failed), 0);
+	cr_assert(!failed);
+	EQ(where.worker, 1);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+Test(pool_caller, a_pool_of_the_creating_thread_alone_runs_jobs_when_it_waits)
+{
+	struct filch_pool *pool = caller_pool(1, 0);
+	struct filch_completion c;
+	struct where where;
+
+	for (int i = 0; i < 50; i++) {
+		int64_t first = filch_submit(pool, look_in_a_job, &where, NULL), second = filch_submit(pool, look_in_a_job, &where, NULL);
+
+		EQ(filch_wait(pool, second, NULL, &c), 0);
+		EQ(c.status, 3);
+		EQ(c.worker, 0);
+		cr_assert(pthread_equal(where.thread, pthread_self()));
+		EQ(filch_wait(pool, first, NULL, &c), 0);
+		EQ(c.status, 3);
+	}
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static int count(void *arg)
+{
+	__atomic_fetch_add((int *)arg, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+
+Test(pool_caller, drain_and_shutdown_run_what_is_queued)
+{
+	struct filch_pool *pool = caller_pool(1, 0);
+	int n = 0;
+
+	for (int i = 0; i < 20; i++)
+		cr_assert(filch_submit(pool, count, &n, &detached) > 0);
+	EQ(n, 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(n, 20);
+	for (int i = 0; i < 20; i++)
+		cr_assert(filch_submit(pool, count, &n, &detached) > 0);
+	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
+	EQ(n, 40);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+/* "Submit waits only for what the pool itself will finish": here the pool is the submitter. */
+Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker, .timeout = 20)
+{
+	struct filch_pool *pool = caller_pool(1, 2);
+	int n = 0;
+
+	for (int i = 0; i < 10; i++)
+		cr_assert(filch_submit(pool, count, &n, &detached) > 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(n, 10);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static struct filch_pool *own;
+static int deadlocks;
+
+FILCH_VOID_TASK(try_to_end_the_pool)
+{
+	struct timespec past = { 0, 1 };
+
+	deadlocks += filch_pool_drain(own, &past) == -EDEADLK;
+	deadlocks += filch_pool_shutdown(own, FILCH_DRAIN, &past) == -EDEADLK;
+	deadlocks += filch_pool_destroy(own) == -EDEADLK;
+}
+
+Test(pool_caller, inside_a_run_the_creating_thread_is_a_worker_and_cannot_end_the_pool)
+{
+	own = caller_pool(2, 0);
+	EQ(FILCH_RUN(own, NULL, try_to_end_the_pool), 0);
+	EQ(deadlocks, 3);
+	EQ(filch_pool_shutdown(own, FILCH_DRAIN, NULL), 0);
+	EQ(FILCH_RUN(own, NULL, try_to_end_the_pool), -ESHUTDOWN);
+	EQ(filch_pool_destroy(own), 0);
+}
+
+FILCH_TASK(long, into, (struct filch_pool *, there), (int, n))
+{
+	long r = -1;
+
+	return FILCH_RUN(there, &r, fib, n) ? -1 : r;
+}
+
+Test(pool_caller, the_seat_is_one_for_each_pool_and_a_worker_takes_no_second)
+{
+	struct filch_pool *a = caller_pool(2, 0), *b = caller_pool(2, 0), *plain = pool_of(1, 0);
+	long r = 0;
+
+	EQ(FILCH_RUN(a, &r, into, b, 10), 0); /* a's worker 0 hands over to b's worker 1 */
+	EQ(r, 55);
+	EQ(FILCH_RUN(a, &r, into, plain, 10), 0);
+	EQ(r, 55);
+	EQ(FILCH_RUN(plain, &r, into, a, 10), 0);
+	EQ(r, 55);
+	EQ(filch_pool_destroy(plain), 0);
+	EQ(filch_pool_destroy(b), 0);
+	EQ(filch_pool_destroy(a), 0);
+}
+
+static int starts, stops, zero_starts;
+
+static void on_start(void *arg, int worker)
+{
+	(void)arg;
+	__atomic_fetch_add(&starts, 1, __ATOMIC_RELAXED);
+	zero_starts += worker == 0;
+}
+
+static void on_stop(void *arg, int worker)
+{
+	(void)arg;
+	(void)worker;
+	__atomic_fetch_add(&stops, 1, __ATOMIC_RELAXED);
+}
+
+Test(pool_caller, hooks_run_for_worker_zero_as_well)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+
+	config.workers = 3;
+	config.flags = FILCH_POOL_CALLER | FILCH_POOL_OVERSUBSCRIBE;
+	config.on_worker_start = on_start;
+	config.on_worker_stop = on_stop;
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(starts, 3);
+	EQ(zero_starts, 1);
+	EQ(filch_pool_destroy(pool), 0);
+	EQ(stops, 3);
+}
+
+Test(pool_caller, destroy_cancels_what_nobody_ran)
+{
+	struct filch_pool *pool = caller_pool(1, 0);
+	int n = 0;
+
+	for (int i = 0; i < 20; i++)
+		cr_assert(filch_submit(pool, count, &n, &detached) > 0);
+	EQ(filch_pool_destroy(pool), 0);
+	EQ(n, 0);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool, what it says about itself: the report as text and as well-formed JSON, pins that are what the report says they are, and the
+ * counters in structures of any size.
+ */
+#include <criterion/criterion.h>
+
+#include "unit.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *describe(struct filch_pool *pool, int format)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(out);
+	EQ(filch_pool_describe(pool, out, format), 0);
+	fclose(out);
+	cr_assert(size > 0);
+	return text;
+}
+
+/* --- JSON: a reader that takes well-formed text only; NULL where it is not ------------------------------------------------------ */
+
+static const char *blank(const char *s)
+{
+	while (isspace((unsigned char)*s))
+		s++;
+	return s;
+}
+
+static const char *value(const char *s);
+
+static const char *string(const char *s)
+{
+	if (*s++ != '"')
+		return NULL;
+	while (*s != '"') {
+		if ((unsigned char)*s < ' ' || (*s == '\\' && !strchr("\"\\/bfnrt", *++s)))
+			return NULL;
+		s++;
+	}
+	return s + 1;
+}
+
+static const char *members(const char *s, char last, bool named)
+{
+	s = blank(s + 1);
+	if (*s == last)
+		return s + 1;
+	for (;;) {
+		if (named) {
+			s = string(blank(s));
+			if (!s || *(s = blank(s)) != ':')
+				return NULL;
+			s++;
+		}
+		s = value(s);
+		if (!s)
+			return NULL;
+		s = blank(s);
+		if (*s == last)
+			return s + 1;
+		if (*s++ != ',')
+			return NULL;
+	}
+}
+
+static const char *value(const char *s)
+{
+	static const char *const words[] = { "true", "false", "null" };
+	char *end;
+
+	s = blank(s);
+	if (*s == '{')
+		return members(s, '}', true);
+	if (*s == '[')
+		return members(s, ']', false);
+	if (*s == '"')
+		return string(s);
+	for (int i = 0; i < 3; i++)
+		if (!strncmp(s, words[i], strlen(words[i])))
+			return s + strlen(words[i]);
+	if (*s != '-' && !isdigit((unsigned char)*s))
+		return NULL;
+	(void)strtod(s, &end);
+	return end;
+}
+
+static bool is_json(const char *text)
+{
+	const char *end = value(text);
+
+	return end && !*blank(end);
+}
+
+Test(pool_report, the_reader_of_these_tests_tells_json_from_what_is_not)
+{
+	cr_assert(is_json("{\"a\":[1,-2.5,{}],\"b\":\"x\\\"y\",\"c\":[],\"d\":true}\n"));
+	for (const char *const *bad = (const char *const[]){ "{", "[1,]", "{\"a\":}", "{a:1}", "[1 2]", "\"x", "{} {}", "", NULL }; *bad; bad++)
+		cr_assert(!is_json(*bad), "%s", *bad);
+}
+
+Test(pool_report, the_json_report_is_json_and_has_a_seat_for_each_worker)
+{
+	for (uint32_t workers = 1; workers <= 9; workers += 4) {
+		struct filch_pool *pool = pool_of(workers, 0);
+		char *text = describe(pool, FILCH_JSON), wanted[64];
+		const char *at = text;
+		int seats = 0;
+
+		cr_assert(is_json(text), "%s", text);
+		snprintf(wanted, sizeof wanted, "{\"workers\":%u,", workers);
+		cr_assert(!strncmp(text, wanted, strlen(wanted)), "%s", text);
+		while ((at = strstr(at, "\"cpu\":"))) {
+			seats++;
+			at++;
+		}
+		EQ(seats, workers);
+		cr_assert(strstr(text, "\"reasons\":[\n  \""), "a report gives a reason: %s", text);
+		free(text);
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
+Test(pool_report, the_text_report_says_why)
+{
+	struct filch_pool *pool = pool_of(3, 0);
+	char *text = describe(pool, FILCH_TEXT);
+
+	cr_assert(strstr(text, "reasons\n  "), "%s", text);
+	cr_assert(strstr(text, "seats\n"), "%s", text);
+	cr_assert(strstr(text, "steal order\n"), "%s", text);
+	free(text);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+Test(pool_report, a_report_that_cannot_be_written_is_an_error)
+{
+	struct filch_pool *pool = pool_of(1, 0);
+	FILE *full = fopen("/dev/full", "w");
+
+	EQ(filch_pool_describe(NULL, stderr, FILCH_TEXT), -EINVAL);
+	EQ(filch_pool_describe(pool, NULL, FILCH_TEXT), -EINVAL);
+	EQ(filch_pool_describe(pool, stderr, 2), -EINVAL);
+	EQ(filch_pool_describe(pool, stderr, -1), -EINVAL);
+	cr_assert(full);
+	setvbuf(full, NULL, _IONBF, 0);
+	EQ(filch_pool_describe(pool, full, FILCH_TEXT), -EIO);
+	EQ(filch_pool_describe(pool, full, FILCH_JSON), -EIO);
+	fclose(full);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+/* --- pins ---------------------------------------------------------------------------------------------------------------------- */
+
+static cpu_set_t mask_of[64];
+
+static void note_mask(void *arg, int worker)
+{
+	(void)arg;
+	if (sched_getaffinity(0, sizeof mask_of[worker], &mask_of[worker]))
+		abort();
+}
+
+/* The number after "@key": in the seat of @worker. */
+static long seat_of(const char *json, int worker, const char *key)
+{
+	char wanted[64];
+	const char *at;
+
+	snprintf(wanted, sizeof wanted, "{\"worker\":%d,\"cpu\"", worker);
+	at = strstr(json, wanted);
+	cr_assert(at, "no seat of worker %d", worker);
+	at = strstr(at, key);
+	cr_assert(at);
+	return strtol(at + strlen(key) + 2, NULL, 10);
+}
+
+static struct filch_pool *noting_pool(uint32_t workers, uint64_t flags)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+
+	config.workers = workers;
+	config.flags = flags;
+	config.on_worker_start = note_mask;
+	EQ(filch_pool_create(&pool, &config), 0);
+	return pool;
+}
+
+Test(pool_report, each_worker_sits_on_the_one_cpu_that_the_report_says)
+{
+	unsetenv("FILCH_NO_PIN");
+	for (int round = 0; round < 2; round++) {
+		struct filch_pool *pool = round ? noting_pool(5, FILCH_POOL_OVERSUBSCRIBE) : noting_pool(0, 0);
+		char *json = describe(pool, FILCH_JSON);
+		cpu_set_t ours;
+
+		EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+		for (int i = 0; i < filch_pool_workers(pool); i++) {
+			long cpu = seat_of(json, i, "cpu");
+
+			EQ(seat_of(json, i, "error"), 0);
+			EQ(CPU_COUNT(&mask_of[i]), 1);
+			cr_assert(CPU_ISSET((size_t)cpu, &mask_of[i]), "worker %d is not on cpu %ld", i, cpu);
+			cr_assert(CPU_ISSET((size_t)cpu, &ours), "cpu %ld is not ours to use", cpu);
+		}
+		free(json);
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
+Test(pool_report, unpinned_workers_go_where_the_process_may_go)
+{
+	struct filch_pool *pool = noting_pool(3, FILCH_POOL_NO_PIN | FILCH_POOL_OVERSUBSCRIBE);
+	char *json = describe(pool, FILCH_JSON);
+	cpu_set_t ours;
+
+	EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+	for (int i = 0; i < 3; i++) {
+		cr_assert(CPU_EQUAL(&ours, &mask_of[i]), "worker %d", i);
+		EQ(seat_of(json, i, "cpu"), -1);
+	}
+	cr_assert(strstr(json, "\"pin\":false"));
+	free(json);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+/* --- counters ------------------------------------------------------------------------------------------------------------------ */
+
+FILCH_TASK(int, leaf, (struct gate *, g))
+{
+	gate_raise(g);
+	return 1;
+}
+
+FILCH_TASK(int, is_stolen, (struct gate *, g))
+{
+	FILCH_SPAWN(a, leaf, g);
+	gate_wait(g, 1);
+	return FILCH_SYNC(a);
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+Test(pool_report, counters_count)
+{
+	struct filch_pool *pool = pool_of(2, FILCH_POOL_NO_SEARCH);
+	struct filch_stats s = FILCH_STATS_INIT;
+
+	for (int i = 0; i < 10; i++) {
+		struct gate g = GATE_INIT;
+
+		EQ(FILCH_RUN(pool, NULL, is_stolen, &g), 0);
+		EQ(filch_wait(pool, filch_submit(pool, nothing, NULL, NULL), NULL, NULL), 0);
+	}
+	while (s.asleep < 2) /* quiet */
+		EQ(filch_pool_stats(pool, &s), 0);
+	EQ(s.jobs, 20);
+	EQ(s.steals, 10);
+	EQ(s.queued, 0);
+	EQ(s.asleep, 2);
+	cr_assert(s.parks > 0 && s.wakes > 0, "parks %llu, wakes %llu", (unsigned long long)s.parks, (unsigned long long)s.wakes);
+	EQ(s.jobs_nested + s.expired + s.cancelled + s.inlined + s.grows, 0);
+	EQ(s.size, sizeof s);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+Test(pool_report, counters_fit_structures_of_older_and_newer_programs)
+{
+	struct {
+		struct filch_stats s;
+		uint64_t tail[3];
+	} newer;
+	struct filch_pool *pool = pool_of(1, 0);
+	struct filch_stats s;
+
+	EQ(filch_wait(pool, filch_submit(pool, nothing, NULL, NULL), NULL, NULL), 0);
+	memset(&s, 0xff, sizeof s);
+	s.size = offsetof(struct filch_stats, jobs) + sizeof s.jobs;
+	EQ(filch_pool_stats(pool, &s), 0);
+	EQ(s.jobs, 1);
+	EQ(s.jobs_nested, UINT64_MAX); /* beyond the size: not ours to write */
+	EQ(s.size, offsetof(struct filch_stats, jobs) + sizeof s.jobs);
+	s.size = sizeof s.size;
+	s.steals = 99;
+	EQ(filch_pool_stats(pool, &s), 0);
+	EQ(s.steals, 99);
+	memset(&newer, 0xff, sizeof newer);
+	newer.s.size = sizeof newer;
+	EQ(filch_pool_stats(pool, &newer.s), 0);
+	EQ(newer.s.jobs, 1);
+	EQ(newer.tail[0] | newer.tail[1] | newer.tail[2], 0); /* what this library does not count */
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+Test(pool_report, counters_without_a_pool_or_a_size_are_refused)
+{
+	struct filch_pool *pool = pool_of(1, 0);
+	struct filch_stats s = FILCH_STATS_INIT;
+
+	EQ(filch_pool_stats(NULL, &s), -EINVAL);
+	EQ(filch_pool_stats(pool, NULL), -EINVAL);
+	s.size = 0;
+	EQ(filch_pool_stats(pool, &s), -EINVAL);
+	EQ(filch_pool_destroy(pool), 0);
+}
