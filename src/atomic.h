@@ -12,7 +12,9 @@
  *   FILCH_ATOMICS_C11  <stdatomic.h>, for ThreadSanitizer and, with FILCH_MODEL, for model checkers. CK_USE_CC_BUILTINS is no way
  *                      out: volatile accesses are false races to TSan and a false all-clear to checkers.
  *
- * Operations are generic over 4- and 8-byte integers and pointers. seq_cst means: full fence on both sides.
+ * Operations are generic over 4- and 8-byte integers and pointers. seq_cst means: full fence on both sides, in the ck_pr body on
+ * every machine, in the C11 body on x86-64. C11 itself promises less of a read-modify-write; where the algorithm needs the fence
+ * the following load is a ..._fence_then_load, which is one in the model too.
  *
  * Heavy and light. filchi_heavy_fence_then_load_acquire() is the other half of filch_store_release_light(): membarrier(2) makes
  * every running thread of the process pass a full fence, so that the frequent side pays nothing. Where the kernel refuses it
@@ -57,7 +59,11 @@
 #define filchi_store_then_fence(p, v)     ((void)atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 #define filchi_fence_then_load_acquire(p) atomic_fetch_add_explicit((p), 0, memory_order_seq_cst)
 #define filchi_rmw_fence_then_load_acquire(p) filchi_fence_then_load_acquire(p)
+#if defined(__x86_64__)
 #define filchi_pause() __builtin_ia32_pause()
+#else
+#define filchi_pause() ((void)0)
+#endif
 #endif
 
 #else /* ck_pr */

@@ -8,7 +8,8 @@
  *
  * counts, one word:  47..32 searching | 31..16 asleep with a suspended frame | 15..0 asleep with an empty stack
  *   searching = awake, empty-stacked, on its way to look at everything; the waker counts whom it wakes, so that those who post
- *   work see it at once.
+ *   work see it at once. The waker counts after its CAS: until then the number of sleepers is too high, which makes a poster look
+ *   in vain, and that of searchers too low, even negative, which makes it wake one more. Neither loses anything.
  *
  * sleeper.state:
  *   awake  -> asleep   the worker itself, in prepare()
@@ -49,7 +50,7 @@ enum { FILCHI_AWAKE = 0, FILCHI_ASLEEP_FREE = 1, FILCHI_ASLEEP_BOUND = 2 };
 #define FILCHI_IDLE_ASLEEP(c)  ((c) & UINT64_C(0xffffffff))
 #define FILCHI_IDLE_FREES(c)   ((c) & UINT64_C(0xffff))
 #define FILCHI_IDLE_BOUNDS(c)  (((c) >> 16) & UINT64_C(0xffff))
-#define FILCHI_IDLE_SEARCH(c)  ((c) >> 32)
+#define FILCHI_IDLE_SEARCH(c)  ((int64_t)(c) >> 32) /* may be below the truth, and below 0, while a waker has yet to count */
 
 struct filchi_sleeper {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 state; /* the word it sleeps on */
@@ -86,7 +87,15 @@ static inline bool filchi_idle_found(struct filchi_idle *idle)
 {
 	uint64_t old = filchi_fetch_sub_seq_cst(&idle->counts, FILCHI_IDLE_SEARCHER);
 
-	return FILCHI_IDLE_SEARCH(old) == 1 && FILCHI_IDLE_ASLEEP(old);
+	/*
+	 * FENCE I6   count down -> look once more           pairs with: I3 and I4, of a poster that saw us searching
+	 * Ensures:   the poster that woke nobody because of us is seen by our look, or it saw that we search no more.
+	 * Without:   a poster relies on a searcher that has looked already.
+	 * Weaker?    no: store->load; the read-modify-write is the fence.
+	 * Checked:   tests/model/c11/idle.c, two parking workers
+	 */
+	return FILCHI_IDLE_SEARCH(old) == 1 && FILCHI_IDLE_ASLEEP(old) &&
+	       FILCHI_IDLE_ASLEEP(filchi_rmw_fence_then_load_acquire(&idle->counts));
 }
 
 /*

@@ -126,7 +126,7 @@ void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
 
 /*
  * Leaves the slot's present state for @state, dropping all flags but IN_RING; from GONE without IN_RING it becomes free. Returns
- * the flags it had.
+ * the flags it had. The CAS is the fence of I5: the caller may go on to read what workers wait for.
  */
 static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
 {
@@ -136,7 +136,7 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 		next = (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_RING | FILCHI_JOB_NOBODY)) | state;
 		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_RING))
 			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE; /* FREE */
-	} while (!filchi_cas_acq_rel(&job->state, &s, next));
+	} while (!filchi_cas_seq_cst(&job->state, &s, next));
 	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
 		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX); /* no read of the slot: only its address */
 	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)

@@ -3,7 +3,7 @@
  * Job slots: one array per pool, type-stable until the pool is destroyed, and a ring of the free ones. A slot's state word decides
  * every race by CAS.
  *
- * state, one word:  63..16 generation | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
+ * state, one word:  63..16 generation | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
  *
  *   FREE      -> QUEUED      submit (the slot is the submitter's from the free ring on)
  *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue
@@ -20,7 +20,7 @@
  * The thread that makes a transition to RUNNING, FINISHING or REAPING owns the slot's plain fields until the next one. An id is
  * pool tag, generation and slot: a stale or foreign id meets another generation or tag, and is -ESRCH.
  *
- * FOR_THREAD: a thread sleeps on the low half of the word. FOR_WORKER: a worker of the pool is parked and waits for this job.
+ * NOBODY: detached or with a callback, so nobody may wait. FOR_THREAD: a thread sleeps on the low half of the word. FOR_WORKER: a worker of the pool is parked and waits for this job.
  */
 #ifndef FILCHI_JOB_H
 #define FILCHI_JOB_H

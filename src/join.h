@@ -62,11 +62,11 @@ static inline filch_thunk *filchi_task_begin(struct filch_task *task, const stru
 
 /*
  * Thief: the task is done, its result written. Returns the worker that waits for it, or -1. The frame is not ours any more.
- * The exchange is a release for the result and an acquire of nothing we use.
+ * The exchange is a release for the result, and the fence of I5: the caller reads the joiner's state after it.
  */
 static inline int filchi_task_finish(struct filch_task *task, const struct filchi_marks *m)
 {
-	return filchi_mark_worker(m, filchi_exchange_acq_rel(&task->word, (uintptr_t)0), true);
+	return filchi_mark_worker(m, filchi_exchange_seq_cst(&task->word, (uintptr_t)0), true);
 }
 
 /* Joiner: whether the task is done; all its writes are then visible. Pairs with filchi_task_finish(). */

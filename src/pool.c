@@ -142,6 +142,8 @@ static int start_caller(struct filch_pool *pool)
 
 static void join_workers(struct filch_pool *pool)
 {
+	if (pool->has_caller && pool->config.on_worker_stop)
+		pool->config.on_worker_stop(pool->config.hook_arg, 0);
 	filchi_store_then_fence(&pool->stop, 1);
 	for (uint32_t i = 0; i < pool->workers; i++)
 		(void)filchi_worker_wake(pool, filchi_worker_at(pool, i));
@@ -397,8 +399,6 @@ int filch_pool_destroy(struct filch_pool *pool)
 	(void)await_all(pool, NULL);
 	while ((guests = filchi_load_acquire(&pool->guests)))
 		(void)filchi_futex_wait(&pool->guests, guests, NULL);
-	if (pool->has_caller && pool->config.on_worker_stop)
-		pool->config.on_worker_stop(pool->config.hook_arg, 0);
 	join_workers(pool);
 	filchi_injector_destroy(&pool->injector);
 	filchi_jobs_destroy(&pool->jobs);

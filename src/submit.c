@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 
 /* The job that runs on a thread that is no worker (FILCH_CALLER_RUNS). */
@@ -131,7 +132,21 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	complete(pool, job, job->id);
 }
 
-/* One submit. @posted: wake somebody and look at closing now, not in a later call to after_post(). */
+/* The one worker there is may be the submitter itself (FILCH_POOL_CALLER): then it makes the room it waits for. True: admitted. */
+static bool make_room(struct filch_pool *pool)
+{
+	struct filchi_worker *w = pool->running == 1 ? enter(pool) : NULL;
+
+	if (!w)
+		return false;
+	while (!filchi_injector_admit(&pool->injector, false))
+		if (!filchi_worker_run_one(w))
+			sched_yield(); /* a submitter has been admitted and is about to put its job */
+	leave();
+	return true;
+}
+
+/* One submit; @now is when it was asked for. As filch_submit(). */
 static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
 {
 	struct filchi_injector *q = &pool->injector;
@@ -153,7 +168,9 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 			here = true;
 		} else {
 			filchi_guest_in(pool);
-			error = filchi_injector_wait(q, how->when_full == FILCH_UNTIL ? how->deadline : NULL, &pool->closing);
+			if (!make_room(pool))
+				error = filchi_injector_wait(q, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
+							     &pool->closing);
 			if (error)
 				filchi_job_discard(&pool->jobs, job);
 			filchi_guest_out(pool);
@@ -175,7 +192,7 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	filchi_job_publish(job, FILCHI_JOB_QUEUED, nobody(how));
 	filchi_injector_put(q, how->lane, (uint32_t)(job - pool->jobs.slot));
 	/*
-	 * FENCE S1   publish the job -> read closing        pairs with: S2 in filch_pool_shutdown()
+	 * FENCE S1   publish the job -> read closing        pairs with: S2 in close_pool()
 	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
 	 * Without:   a job is accepted by a pool that will never run it.
 	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
@@ -325,7 +342,7 @@ static struct filchi_job *job_here(void)
 	struct filchi_worker *w = filchi_worker_self();
 	struct filchi_crew *crew = w ? filchi_segment_crew(&w->deque) : NULL;
 
-	return crew ? filchi_job_of(crew) : outside_job;
+	return outside_job ? outside_job : crew ? filchi_job_of(crew) : NULL;
 }
 
 bool filch_job_cancelled(void)

@@ -46,6 +46,7 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 	struct filch_pool *pool = w->pool;
 	const struct filchi_want want = want_of(w, NULL);
 	uint64_t since = 0;
+	bool parked = false;
 
 	filchi_count(&w->counters, joins_waited);
 	while (!filchi_task_done(task)) {
@@ -58,15 +59,23 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
 		/* marked after prepare: who completes the task finds the mark, and a sleeper to wake */
 		(void)park(w, &want, filchi_task_await(task, &pool->marks, w->id), NULL);
+		parked = true;
 		since = 0;
 	}
+	if (parked)
+		filchi_worker_pass_on(w);
 }
 
+/*
+ * Two workers may wait for one id, though only one of them can have its completion. Between the other's reaping and our next look
+ * the slot may be used again, and one task of that stranger be run here: allowed, it is over before the loop comes round.
+ */
 int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 		    struct filch_completion *out)
 {
 	struct filch_pool *pool = w->pool;
 	uint64_t since = 0;
+	bool parked = false;
 	int error = 0;
 
 	for (uint32_t i = filchi_load_relaxed(&w->deque.depth); i--;) {
@@ -78,10 +87,11 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 		const struct filchi_want want = want_of(w, &job->crew);
 		int reaped = filchi_job_reap(&pool->jobs, id, out);
 
-		if (reaped != -EAGAIN)
-			return reaped;
-		if (error)
-			return error;
+		if (reaped != -EAGAIN || error) {
+			if (parked)
+				filchi_worker_pass_on(w);
+			return reaped != -EAGAIN ? reaped : error;
+		}
 		if (!want.crew[1]) {
 			/* no room to run it here: waiting for another worker to start it could be waiting for ever */
 			if (FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED)
@@ -101,6 +111,7 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 		/* flagged after prepare: who completes the job sees the flag, and a sleeper to wake */
 		error = park(w, &want, filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_FOR_WORKER), deadline);
 		filchi_store_release(&w->awaits, 0);
+		parked = true;
 		since = 0;
 	}
 }
@@ -132,7 +143,10 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index 
 	struct filchi_worker *w = filchi_worker_of(hot);
 
 	if (filchi_task_done(task)) {
+		/* the take of a task that ran at its spawn has lowered bottom below live ones: who looked meanwhile may sleep now */
 		filchi_deque_settle(&w->deque, carried);
+		if (filchi_fence_then_load_acquire(&hot->ask))
+			filch_push_asked(hot);
 		return false;
 	}
 	if (filchi_deque_take_last(&w->deque, carried, index))

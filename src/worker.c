@@ -27,7 +27,14 @@ void filchi_worker_set_self(struct filchi_worker *w)
 
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 {
-	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_load_acquire(&w->sleeper.state)))
+	/*
+	 * FENCE I5   complete, or stop -> read the sleeper's state    pairs with: I2 in filchi_idle_prepare()
+	 * Ensures:   who completes what a worker waits for sees it asleep, or the worker sees the completion in its last look.
+	 * Without:   the worker sleeps on though its task, its job or the pool has ended.
+	 * Weaker?    no: store->load. The callers' completing store is a seq_cst read-modify-write.
+	 * Checked:   tests/model/c11/join.c; tests/stress/join.c
+	 */
+	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_rmw_fence_then_load_acquire(&w->sleeper.state)))
 		return false;
 	(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
 	return true;
@@ -35,12 +42,12 @@ bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 
 /*
  * Wakes the nearest sleeper (seen from worker @near) that may run work of @crew's job; free ones only if @free. Sets *@left if
- * one that could be woken later is left asleep.
+ * one that could be woken later is left asleep. The kind of the one woken, 0 if none.
  */
-static bool wake_one(struct filch_pool *pool, uint32_t near, const struct filchi_crew *crew, bool free, bool *left)
+static unsigned wake_one(struct filch_pool *pool, uint32_t near, const struct filchi_crew *crew, bool free, bool *left)
 {
 	const uint16_t *order = pool->plan->order + (size_t)near * (pool->workers - 1);
-	bool woken = false;
+	unsigned woken = 0;
 
 	*left = false;
 	for (uint32_t i = 0; i < pool->workers; i++) {
@@ -53,9 +60,10 @@ static bool wake_one(struct filch_pool *pool, uint32_t near, const struct filchi
 			*left = true;
 			break;
 		}
-		woken = filchi_idle_wake(&pool->idle, &w->sleeper, state);
-		if (woken)
+		if (filchi_idle_wake(&pool->idle, &w->sleeper, state)) {
+			woken = FILCHI_SLEEP_KIND(state);
 			(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
+		}
 	}
 	return woken;
 }
@@ -65,7 +73,7 @@ void filchi_worker_posted(struct filch_pool *pool)
 	uint64_t counts = filchi_idle_posted(&pool->idle);
 	bool left;
 
-	if (FILCHI_IDLE_FREES(counts) && !FILCHI_IDLE_SEARCH(counts))
+	if (FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
 		(void)wake_one(pool, self && self->pool == pool ? self->id : 0, NULL, true, &left);
 }
 
@@ -74,7 +82,7 @@ void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 
-		if (filchi_load_acquire(&w->awaits) == (uint64_t)id)
+		if (filchi_rmw_fence_then_load_acquire(&w->awaits) == (uint64_t)id) /* I5, likewise */
 			(void)filchi_worker_wake(pool, w);
 	}
 }
@@ -90,15 +98,18 @@ void filch_push_asked(struct filch_worker *hot)
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return;
 	filchi_count(&w->counters, asked);
-	if (FILCHI_IDLE_SEARCH(counts) && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+	if (FILCHI_IDLE_SEARCH(counts) > 0 && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
 		left = true; /* the searcher on its way wakes the next; we ask again in case it comes to that */
 	else
-		(void)wake_one(pool, w->id, filchi_segment_crew(&w->deque), !FILCHI_IDLE_SEARCH(counts), &left);
+		(void)wake_one(pool, w->id, filchi_segment_crew(&w->deque), FILCHI_IDLE_SEARCH(counts) <= 0, &left);
 	if (left)
 		filchi_store_relaxed(&hot->ask, 1); /* our own next push reads it */
 }
 
-/* A searcher that was the last has found work while others sleep: wakes the next if there is more. */
+/*
+ * A searcher that was the last has found work while others sleep: wakes the next if there is more. The chain goes on through free
+ * workers only, so it looks on until it has woken one of those.
+ */
 static void chain(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
@@ -107,12 +118,20 @@ static void chain(struct filchi_worker *w)
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
 
-		if (!filchi_deque_seems_empty(d) &&
-		    wake_one(pool, w->id, filchi_segment_find(d, filchi_load_acquire(&d->hot.top)), true, &left))
+		if (!filchi_deque_seems_empty(d) && wake_one(pool, w->id, filchi_segment_find(d, filchi_load_acquire(&d->hot.top)),
+							     true, &left) == FILCHI_ASLEEP_FREE)
 			return;
 	}
 	if (!filchi_injector_seems_empty(&pool->injector))
 		(void)wake_one(pool, w->id, NULL, true, &left);
+}
+
+void filchi_worker_pass_on(struct filchi_worker *w)
+{
+	uint64_t counts = filchi_fence_then_load_acquire(&w->pool->idle.counts);
+
+	if (FILCHI_IDLE_ASLEEP(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
+		chain(w);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------------------- */
@@ -184,10 +203,11 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_want *want,
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested)
 {
 	struct filch_pool *pool = w->pool;
+	bool plain = !nested && !job->on_complete;
 	int64_t id = job->id;
 
 	job->worker = (int32_t)w->id;
-	job->started_at = w->clock && !nested ? w->clock : filchi_now();
+	job->started_at = w->clock > job->queued_at && !nested ? w->clock : filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		filchi_count(&w->counters, expired);
 		job->ended_at = job->started_at;
@@ -208,8 +228,9 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		}
 		filchi_segment_close(&w->deque);
 		crew_leave(&job->crew);
-		w->clock = job->ended_at = filchi_now();
+		job->ended_at = filchi_now();
 	}
+	w->clock = plain ? job->ended_at : 0; /* callbacks, and what goes on under a nested job, take time of their own */
 	if (filchi_job_complete(&pool->jobs, job))
 		filchi_worker_job_done(pool, id);
 }
@@ -300,6 +321,7 @@ static void park(struct filchi_worker *w)
 
 bool filchi_worker_run_one(struct filchi_worker *w)
 {
+	w->turn++;
 	return run_queued(w, false);
 }
 
@@ -320,9 +342,12 @@ static void work(struct filchi_worker *w)
 				since = 0;
 			}
 		}
-		/* no searcher now; stays busy while jobs are at hand, and reads the clock once for the end of one and the start of the next */
-		while (++w->turn % STEAL_TURN && run_queued(w, false))
-			;
+		/* no searcher now: stays busy while jobs are at hand, but for the looks at which it is its turn to steal */
+		while ((w->turn + 1) % STEAL_TURN) {
+			w->turn++;
+			if (!run_queued(w, false))
+				break;
+		}
 		w->clock = 0;
 		filchi_idle_search(&pool->idle);
 	}

@@ -51,6 +51,9 @@ bool filchi_linger(const struct filch_pool *pool, uint64_t *since);
 /* Any thread: wakes this worker if it sleeps. */
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w);
 
+/* Worker: it has slept as a bound one and leaves its wait; a wake-up it was given for a task goes to the next who may run it. */
+void filchi_worker_pass_on(struct filchi_worker *w);
+
 /* Any thread: a job was put into the injector; wakes one free worker unless a searcher is on its way. Passes a full fence. */
 void filchi_worker_posted(struct filch_pool *pool);
 

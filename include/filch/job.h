@@ -103,7 +103,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Progress: blocks until the job is complete or the deadline has passed; signals do not end it.
  * Ordering: the job's writes are visible afterwards.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
- *           -EINVAL (NULL pool; the job is detached or has a callback), -EDEADLK (a job waits for itself), -ECHILD.
+ *           -EINVAL (NULL pool; the job is detached or has a callback), -EDEADLK (a job waits for itself; or, on a worker, the job is
+ *           still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);

@@ -3,7 +3,8 @@
  * A pool: a fixed set of workers, one pinned thread per physical core, and everything they share.
  *
  * Errors are negative errno; nothing here prints (FILCH_VERBOSE=1 in the environment apart) or aborts. A deadline is an absolute
- * time on CLOCK_MONOTONIC, NULL = none; filch_after() makes one. After fork() every call on an inherited pool is -ECHILD.
+ * time on CLOCK_MONOTONIC, NULL = none; filch_after() makes one. After fork() every call that
+ * would act on an inherited pool is -ECHILD; asking for its size, report or counters still works.
  */
 #ifndef FILCH_POOL_H
 #define FILCH_POOL_H

@@ -121,7 +121,7 @@ FILCH_VOID_TASK(spawn_and_look, (uint64_t, n))
 				__asm__ volatile("");
 		}
 		FILCH_SPAWN(kid, set_flag, &flag, i);
-		for (unsigned look = 0; flag != i; look++) {
+		for (unsigned look = 0; atomic_load(&flag) != i; look++) {
 			if (look % 64 == 63)
 				sched_yield();
 			CHECK(look % 1024 || test_now() - since < LATE, "task %llu is not stolen: parked %llu", (unsigned long long)i,
@@ -182,7 +182,7 @@ FILCH_VOID_TASK(spawn_and_sleep, (uint64_t, n))
 
 	for (uint64_t i = 1; i <= n; i++) {
 		FILCH_SPAWN(kid, finish_late, &started, i);
-		for (unsigned look = 0; started != i; look++)
+		for (unsigned look = 0; atomic_load(&started) != i; look++)
 			if (look % 64 == 63)
 				sched_yield();
 		CHECK_EQ(FILCH_SYNC(kid), i); /* stolen: this worker parks until it is done */

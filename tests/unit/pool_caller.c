@@ -172,7 +172,7 @@ Test(pool_caller, drain_and_shutdown_run_what_is_queued)
 }
 
 /* "Submit waits only for what the pool itself will finish": here the pool is the submitter. */
-Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker, .timeout = 20)
+Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker, .timeout = 5)
 {
 	struct filch_pool *pool = caller_pool(1, 2);
 	int n = 0;

@@ -3,6 +3,7 @@
  * pool, what it says about itself: the report as text and as well-formed JSON, pins that are what the report says they are, and the
  * counters in structures of any size.
  */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
 
 #include "unit.h"

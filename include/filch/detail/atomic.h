@@ -53,7 +53,11 @@
 /* store, then keep the compiler from moving a later load above it; the hardware is held by the other side's membarrier(2) */
 #define filch_store_release_light(p, v) (__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_signal_fence(__ATOMIC_SEQ_CST))
 /* store, then a full fence; an exchange is a tenth of an mfence's cost on x86-64 */
+#if defined(__x86_64__)
 #define filch_store_release_full(p, v) ((void)__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#else
+#define filch_store_release_full(p, v) (__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+#endif
 
 #endif
 

@@ -19,7 +19,7 @@
  * push there would be lost. The slow sync then raises floor to top, and `carried - floor` is negative, which the push's one
  * unsigned compare catches together with "no room".
  *
- * Cost of a spawn and its sync that meet no thief: push 6 loads, 2 stores, 2 branches never taken; take 2 loads, 1 store,
+ * Cost of a spawn and its sync that meet no thief: push 5 loads, 2 stores, 2 branches never taken; take 2 loads, 1 store,
  * 2 branches; no read-modify-write, no full fence, no allocation (with membarrier; else one exchange per take).
  */
 #ifndef FILCH_DETAIL_DEQUE_H

@@ -80,7 +80,7 @@ static inline uint64_t late_post(filch_atomic_u64 *counts)
 #endif
 #elif defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
 #undef filchi_exchange_seq_cst
-#define filchi_exchange_seq_cst(p, v) ((void)0)
+#define filchi_exchange_seq_cst(p, v) ((void)(p), 0u)
 #undef filchi_fence_then_load_acquire
 #define filchi_fence_then_load_acquire(p) late_clear(p)
 static inline uint64_t late_clear(filch_atomic_u64 *counts);
@@ -339,7 +339,7 @@ static void post(enum kind kind, filch_index *carried)
 
 static void set_up(void)
 {
-	assert(!filchi_deque_init(&deque, 64, false) && !filchi_ring_init(&ring, 4));
+	assert(!filchi_deque_init(&deque, 64, false) && !filchi_ring_init(&ring, 2));
 	filchi_store_relaxed(&cell, 0);
 	filchi_idle_init(&idle);
 	for (unsigned i = 0; i < workers; i++) {
@@ -527,7 +527,7 @@ int main(void)
 		atomic_store(&executed, 0);
 		atomic_store(&stop, false);
 		frames_used = 0;
-		rounds = scaled(200000);
+		rounds = scaled(100000);
 		seed_with(100);
 		for (unsigned i = 0; i < workers; i++)
 			assert(!pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i));

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The public headers as C++17: argument types with commas, tasks in a namespace, lambdas as loop bodies, a task of one file used in
+ * another. Prints what failed and returns 1.
+ */
+#include "shapes.hpp"
+
+#include <cstdio>
+#include <type_traits>
+
+static int failures;
+
+#define CHECK(condition) \
+	((condition) ? (void)0 : (void)(++failures, std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition)))
+
+typedef int vector[4];
+
+template <typename T> struct box {
+	T value;
+};
+
+FILCH_TASK(long, fib, (int, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib, n - 1);
+	long y = FILCH_CALL(fib, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
+FILCH_TASK(int, sum_vector, (vector, v), (std::pair<int, box<char>>, p), (int (*)(int, int), f))
+{
+	return f(v[0] + v[1] + v[2] + v[3], p.first + p.second.value);
+}
+
+static int add(int a, int b)
+{
+	return a + b;
+}
+
+FILCH_TASK(long, everything, (long, n))
+{
+	FILCH_FRAME(fib) kid[5];
+	vector v = { 1, 2, 3, 4 };
+	long out = 0, sum = 0;
+
+	FILCH_SPAWN(a, sum_vector, v, std::pair<int, box<char>>(10, box<char>{ 5 }), add);
+	FILCH_SPAWN(b, fib, 10);
+	for (int i = 0; i < 5; i++)
+		FILCH_SPAWN_INTO(&kid[i], fib, 10 + i);
+	for (int i = 4; i >= 0; i--)
+		sum += FILCH_SYNC_FROM(fib, &kid[i]);
+	sum += FILCH_SYNC(b);
+	sum += FILCH_SYNC(a);
+	{
+		using shapes::put_filch;
+		using shapes::put_filch_spawn;
+		using shapes::put_filch_sync;
+		FILCH_SPAWN(c, put, &out, n);
+		FILCH_SYNC(c);
+	}
+	return sum + out;
+}
+
+static void run(uint32_t workers)
+{
+	filch_config config = FILCH_CONFIG_INIT;
+	filch_pool *pool = nullptr;
+	shapes::span s{ 0, 0 };
+	long r = 0;
+
+	config.workers = workers;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	CHECK(filch_pool_create(&pool, &config) == 0);
+	CHECK(filch_pool_workers(pool) == static_cast<int>(workers));
+	for (int i = 0; i < 20; i++) {
+		CHECK(FILCH_RUN(pool, &r, fib, 15) == 0 && r == 610);
+		CHECK(FILCH_RUN(pool, &r, everything, 1000) == 0 && r == 55 + 89 + 144 + 233 + 377 + 55 + 25 + 1000);
+		CHECK(FILCH_RUN(pool, &r, shapes::sum_span, shapes::span(0, 1000), 10) == 0 && r == 499500);
+		CHECK(FILCH_RUN(pool, &s, shapes::widen, std::array<long, 2>{ { 1, 2 } }, shapes::span(10, 20)) == 0);
+		CHECK(s == shapes::span(9, 22));
+	}
+	long hits[100] = {};
+	CHECK(filch_for(
+		      pool, 0, 100, 7,
+		      [](size_t b, size_t e, void *arg) {
+			      for (size_t i = b; i < e; i++)
+				      static_cast<long *>(arg)[i]++;
+		      },
+		      hits) == 0);
+	for (long hit : hits)
+		CHECK(hit == 1);
+	int64_t id = filch_submit(pool, [](void *arg) { return *static_cast<int *>(arg); }, &failures, nullptr);
+	filch_completion completion;
+	CHECK(id > 0 && filch_wait(pool, id, nullptr, &completion) == 0 && completion.status == failures);
+	CHECK(filch_pool_destroy(pool) == 0);
+}
+
+int main()
+{
+	static_assert(std::is_standard_layout<filch_config>::value, "a C structure");
+	run(1);
+	run(3);
+	std::printf("cxx: %s\n", failures ? "failed" : "passed");
+	return failures != 0;
+}

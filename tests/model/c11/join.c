@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The join: a task is stolen, its spawner waits and parks, who completes it wakes the spawner and never touches the frame again.
+ *
+ * labels: model
+ *
+ * Threads (one owner, one thief)
+ *   owner   fills a frame in memory that was something else before; filch_push(); filch_take(), and if that fails the slow sync and
+ *           the wait of src/wait.c: done? else prepare the sleep, mark the task's word as awaited, sleep. After the join it reads
+ *           the result and overwrites the whole frame at once; before the next use it looks whether what it wrote is still there.
+ *           Explored: two frames one after the other in the same memory (ROUNDS, default 1), then a last look.
+ *   thief   filchi_deque_steal(); begins the task (its thunk, or `saved` if the joiner was faster), runs it, finishes it, wakes the
+ *           joiner that the finish yields. Explored: STEALS attempts (default 1).
+ *
+ * Asserts: the task runs once, the right thunk with what the spawner wrote; the joiner sees the result; nobody sleeps on while its
+ * task is done and the thief is through with it (ordinary: the thief has ended two more attempts and the same sleep goes on;
+ * explored: at the end); the overwritten frame stays as it is. The ordinary run also: joins that parked, joiners that came before
+ * the thief had begun, and frames that were taken back have happened.
+ *
+ * Mutants: found by an ordinary run
+ *   finish_by_store        the completer loads the word and stores 0, instead of an exchange
+ *   finish_touches_frame   the completer stores 0 once more after its exchange
+ *   mark_by_store          thief and joiner mark the word by load, compare and store
+ *   await_without_mark     the joiner parks without leaving its mark
+ * Found by a model checker alone, x86-64 keeps these orders by itself:
+ *   finish_without_release the completer's exchange is relaxed
+ *   done_without_acquire   the joiner's loads of the word are relaxed
+ */
+#include "driver.h"
+
+#define FILCHI_SEGMENTS 2u
+
+#if defined(FILCH_EXPLORE)
+#define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), park_explored())
+static bool park_explored(void);
+#define FILCHI_UNPARK(word) ((void)(word))
+#else
+#include "atomic.h"
+static bool park_here(filch_atomic_u32 *word, uint32_t expected);
+#define FILCHI_PARK(word, expected, deadline) ((void)(deadline), park_here((word), (expected)))
+#define FILCHI_UNPARK(word) ((void)(word)) /* who sleeps here looks at the word now and then */
+#endif
+
+#include "idle.h"
+
+#if defined(MUTANT_FINISH_BY_STORE)
+static inline uintptr_t finish_by_store(filch_atomic_word *word)
+{
+	uintptr_t old = atomic_load_explicit(word, memory_order_acquire);
+
+	HOLD();
+	atomic_store_explicit(word, 0, memory_order_seq_cst);
+	return old;
+}
+#undef filchi_exchange_acq_rel
+#define filchi_exchange_acq_rel(p, v) finish_by_store(p)
+#elif defined(MUTANT_FINISH_TOUCHES_FRAME)
+static inline uintptr_t finish_twice(filch_atomic_word *word)
+{
+	uintptr_t old = atomic_exchange_explicit(word, 0, memory_order_acq_rel);
+
+	HOLD();
+	atomic_store_explicit(word, 0, memory_order_release);
+	return old;
+}
+#undef filchi_exchange_acq_rel
+#define filchi_exchange_acq_rel(p, v) finish_twice(p)
+#elif defined(MUTANT_FINISH_WITHOUT_RELEASE)
+#undef filchi_exchange_acq_rel
+#define filchi_exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_relaxed)
+#elif defined(MUTANT_DONE_WITHOUT_ACQUIRE)
+#undef filchi_load_acquire
+#define filchi_load_acquire(p) filchi_load_relaxed(p)
+#elif defined(MUTANT_MARK_BY_STORE)
+#undef filchi_cas_acq_rel
+#define filchi_cas_acq_rel(p, expected, v) \
+	(atomic_load_explicit((p), memory_order_acquire) == *(expected) && \
+	 (HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+#endif
+
+#include "join.h"
+
+enum { OWNER, THIEF };
+
+/* Frames as a program has them: the word first, then argument and result; plain, so that a checker sees races. */
+struct frame {
+	struct filch_task task;
+	uint64_t argument, result;
+};
+
+/* Addresses to name workers by; what lies there does not matter. */
+static struct {
+	FILCH_ALIGNED(FILCH_CACHELINE) char place[FILCH_CACHELINE];
+} worker[2];
+
+static struct filchi_deque deque;
+static struct filchi_idle idle;
+static struct filchi_sleeper sleeper; /* the owner's; the thief does not sleep */
+static struct filchi_marks marks;
+static atomic_ulong looks;            /* attempts that the thief has ended */
+static unsigned long waited, taken_back, before_thief;
+static const struct filchi_want nothing = { .any = false }, anything = { .any = true };
+
+/* --- src/wait.c and src/worker.c, for two workers ------------------------------------------------------------------------------- */
+
+static void wait_task(struct filch_task *task)
+{
+	waited++;
+	while (!filchi_task_done(task)) {
+		uintptr_t word = filchi_load_relaxed(&task->word);
+
+		filchi_idle_prepare(&idle, &sleeper, &nothing);
+		before_thief += word && !filchi_mark_is(&marks, word);
+#if !defined(MUTANT_AWAIT_WITHOUT_MARK)
+		if (!filchi_task_await(task, &marks, OWNER)) {
+			filchi_idle_cancel(&idle, &sleeper);
+			continue;
+		}
+#endif
+		(void)filchi_idle_sleep(&idle, &sleeper, NULL);
+#if defined(FILCH_EXPLORE)
+		return; /* slept, or was woken: see park_explored() */
+#endif
+	}
+}
+
+filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
+{
+	filch_index index;
+	bool pushed = filchi_deque_push_slow(&deque, carried, task, &index);
+
+	assert(pushed && hot == &deque.hot);
+	return index;
+}
+
+void filch_push_asked(struct filch_worker *hot)
+{
+	assert(!hot); /* nobody asks here */
+}
+
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+{
+	assert(hot == &deque.hot);
+	if (filchi_task_done(task)) {
+		filchi_deque_settle(&deque, carried);
+		return false;
+	}
+	if (filchi_deque_take_last(&deque, carried, index))
+		return true;
+	wait_task(task);
+	return false;
+}
+
+static bool steal_one(void)
+{
+	struct filchi_crew *crew;
+	struct filch_task *task;
+
+	if (filchi_deque_steal(&deque, &anything, &task, &crew) != FILCHI_STEAL_GOT)
+		return false;
+	PAUSE_AT_RANDOM();
+	filch_thunk *thunk = filchi_task_begin(task, &marks, THIEF);
+	PAUSE_AT_RANDOM();
+	thunk(NULL, 0, task);
+	int joiner = filchi_task_finish(task, &marks);
+	if (joiner >= 0) {
+		assert(joiner == OWNER);
+		(void)filchi_idle_wake(&idle, &sleeper, filchi_load_acquire(&sleeper.state));
+	}
+	return true;
+}
+
+/* --- the task ------------------------------------------------------------------------------------------------------------------- */
+
+static void body(struct filch_worker *w, filch_index carried, struct filch_task *task)
+{
+	struct frame *f = (struct frame *)(void *)task;
+
+	(void)w;
+	(void)carried;
+	assert(f->result == 0); /* once */
+	f->result = f->argument + 1;
+}
+
+/* One spawn and its join, on memory that is then something else's. True: joined. */
+static bool round_trip(struct frame *f, filch_index *carried, uint64_t argument)
+{
+	filch_index index;
+
+	f->argument = argument;
+	f->result = 0;
+	f->task.saved = 0;
+	filch_store_relaxed(&f->task.word, (uintptr_t)body);
+	index = filch_push(&deque.hot, carried, &f->task);
+	PAUSE_AT_RANDOM();
+	if (filch_take(&deque.hot, index)) {
+		*carried = index;
+		body(&deque.hot, index, &f->task);
+		taken_back++;
+	} else if (filch_sync_slow(&deque.hot, *carried, index, &f->task)) {
+		body(&deque.hot, deque.hot.floor, &f->task);
+		taken_back++;
+	}
+#if defined(FILCH_EXPLORE)
+	else if (!filchi_task_done(&f->task))
+		return false;
+#endif
+	assert(f->result == argument + 1);
+	return true;
+}
+
+/* The frame is gone, its memory in use for something else. */
+static void overwrite(struct frame *f, uint64_t pattern)
+{
+	filch_store_relaxed(&f->task.word, pattern);
+	f->task.saved = pattern;
+	f->argument = pattern;
+	f->result = pattern;
+}
+
+static void untouched(struct frame *f, uint64_t pattern)
+{
+	assert(filch_load_relaxed(&f->task.word) == pattern && f->task.saved == pattern);
+	assert(f->argument == pattern && f->result == pattern);
+}
+
+static void set_up(void)
+{
+	marks.base = (uintptr_t)&worker[0];
+	marks.stride = sizeof worker[0];
+	marks.size = sizeof worker;
+	assert(!filchi_deque_init(&deque, 64, false));
+	filchi_idle_init(&idle);
+	filchi_sleeper_init(&sleeper);
+}
+
+#if defined(FILCH_EXPLORE)
+
+#ifndef ROUNDS
+#define ROUNDS 1
+#endif
+#ifndef STEALS
+#define STEALS 1
+#endif
+
+/* Would sleep here: the owner goes no further, main() judges. Ends filchi_idle_sleep() as a deadline does, but leaves the sleep. */
+static bool asleep;
+static filch_atomic_u32 unchanged;
+static bool park_explored(void)
+{
+	asleep = true;
+	return true;
+}
+
+static void *thief(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < STEALS; i++)
+		(void)steal_one();
+	return NULL;
+}
+
+int main(void)
+{
+	static struct frame f;
+	filch_index carried = FILCH_INDEX_START;
+	pthread_t thread;
+	bool joined = true;
+
+	(void)unchanged;
+	set_up();
+	pthread_create(&thread, NULL, thief, NULL);
+	for (int i = 0; i < ROUNDS && joined; i++) {
+		joined = round_trip(&f, &carried, (uint64_t)i + 5);
+		if (joined)
+			overwrite(&f, 77);
+	}
+	pthread_join(thread, NULL);
+	if (joined)
+		untouched(&f, 77);
+	filchi_deque_destroy(&deque);
+	return 0;
+}
+
+#else
+
+enum { FRAMES = 8 };
+#define PATTERN UINT64_C(0xdeadf00ddeadf00d)
+
+static struct meeting start, end;
+static uint32_t rounds;
+static atomic_bool stop;
+
+/* A sleep that goes on though the task is done and the thief has ended two attempts since would go on for ever. */
+static bool park_here(filch_atomic_u32 *word, uint32_t expected)
+{
+	unsigned long since = atomic_load(&looks);
+	bool done = false;
+
+	while (filchi_load_acquire(word) == expected) {
+		bool through = atomic_load(&looks) - since >= 2;
+
+		if (through && filchi_deque_seems_empty(&deque)) {
+			assert(!done || filchi_load_acquire(word) != expected);
+			done = true; /* the thief was not inside this task's finish; once more, and nobody will wake us */
+			since = atomic_load(&looks);
+		}
+		sched_yield();
+	}
+	return false;
+}
+
+static void *thief(void *unused)
+{
+	(void)unused;
+	seed_with(1);
+	meet(&start, 2);
+	while (!atomic_load_explicit(&stop, memory_order_acquire)) {
+		(void)steal_one();
+		atomic_fetch_add(&looks, 1);
+		PAUSE_AT_RANDOM();
+	}
+	meet(&end, 2);
+	return NULL;
+}
+
+int main(void)
+{
+	static struct frame frame[FRAMES]; /* each is used again after FRAMES rounds: a late touch has that long to be seen */
+	filch_index carried = FILCH_INDEX_START;
+	pthread_t thread;
+
+	rounds = scaled(1000000);
+	set_up();
+	seed_with(0);
+	for (int i = 0; i < FRAMES; i++)
+		overwrite(&frame[i], PATTERN);
+	assert(!pthread_create(&thread, NULL, thief, NULL));
+	meet(&start, 2);
+	for (uint32_t i = 0; i < rounds; i++) {
+		struct frame *f = &frame[i % FRAMES];
+
+		untouched(f, PATTERN);
+		(void)round_trip(f, &carried, i + 5u);
+		overwrite(f, PATTERN);
+	}
+	atomic_store_explicit(&stop, true, memory_order_release);
+	meet(&end, 2);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < FRAMES; i++)
+		untouched(&frame[i], PATTERN);
+	assert(waited && taken_back && before_thief);
+	filchi_deque_destroy(&deque);
+	return 0;
+}
+
+#endif

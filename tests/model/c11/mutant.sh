@@ -1,0 +1,19 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A mutant of a driver must be found: by an assertion of the driver, not by a crash, a hang or a sanitizer.
+#
+# usage: mutant.sh program
+set -uo pipefail
+
+ulimit -c 0
+said=$("$1" 2>&1)
+status=$?
+# the shell's number for SIGABRT
+if ((status == 134)) && [[ $said == *Assertion*failed* ]]; then
+	echo "found: ${said%%$'\n'*}"
+	exit 0
+fi
+echo "mutant.sh: the mutant was not found by an assertion: status $status"
+echo "$said" | tail -n 5
+exit 1

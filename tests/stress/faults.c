@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * faults: what the system refuses is an error or a call that is completed all the same, never a crash, a hang or a leak. The k-th
+ * malloc, calloc, realloc, aligned_alloc, mmap, mprotect or pthread_create fails, for every k, until a pool is created without meeting the fault;
+ * memory fails for good while deques want to grow; half of all futex waits return at once; membarrier(2) is refused, at its
+ * registration or at its first use.
+ *
+ * The functions are replaced in this program (the library is linked into it): each asks whether it is to fail, and else calls libc's.
+ * Sanitizers replace the same functions, so there this driver is skipped.
+ * Full campaign: the same with FILCH_TEST_SCALE=10, which repeats the sweep with other pools.
+ * timeout: 300
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ledger.h"
+#include "pools.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#if SANITIZED
+
+int main(void)
+{
+	test_skip("a sanitizer replaces malloc and mmap itself");
+}
+
+#else
+
+enum kind { NONE, MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, MPROTECT, THREAD, ANY_MEMORY, KINDS };
+static const char *const kind_name[KINDS] = { "none", "malloc", "calloc", "realloc", "aligned_alloc", "mmap", "mprotect", "pthread_create",
+					      "memory of any kind" };
+
+static _Atomic int failing;       /* enum kind */
+static _Atomic uint64_t fail_at;  /* this call, counted from 1; 0: all of them */
+static _Atomic uint64_t calls, failed;
+static _Atomic unsigned early;    /* of 2 futex waits this many return at once */
+static _Atomic uint64_t early_returns, waits;
+static _Atomic int membarrier_refused; /* 1: registration, 2: the command */
+static _Atomic uint64_t refusals;
+
+static bool fails(enum kind kind)
+{
+	int want = atomic_load_explicit(&failing, memory_order_relaxed);
+
+	if (!want || (want != (int)kind && !(want == ANY_MEMORY && kind < THREAD)))
+		return false;
+	uint64_t call = ++calls;
+	if (fail_at && call != fail_at)
+		return false;
+	failed++;
+	return true;
+}
+
+/* libc's own function of that name, looked up at the first call. */
+#define REAL(name) \
+	static __typeof__(&name) real; \
+	if (!real) { \
+		void *found = dlsym(RTLD_NEXT, #name); \
+		memcpy((void *)&real, (void *)&found, sizeof real); \
+	}
+
+void *malloc(size_t size)
+{
+	REAL(malloc)
+	if (fails(MALLOC)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return real(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	REAL(calloc)
+	if (fails(CALLOC)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return real(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+	REAL(realloc)
+	if (fails(REALLOC)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return real(old, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	REAL(aligned_alloc)
+	if (fails(ALIGNED)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return real(alignment, size);
+}
+
+void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset)
+{
+	REAL(mmap)
+	if (fails(MMAP)) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return real(at, size, protection, flags, file, offset);
+}
+
+int mprotect(void *at, size_t size, int protection)
+{
+	REAL(mprotect)
+	if (fails(MPROTECT)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return real(at, size, protection);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *), void *arg)
+{
+	REAL(pthread_create)
+	return fails(THREAD) ? EAGAIN : real(thread, attr, body, arg);
+}
+
+long syscall(long number, ...)
+{
+	REAL(syscall)
+	long a[6];
+	va_list args;
+
+	va_start(args, number);
+	for (unsigned i = 0; i < 6; i++)
+		a[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_futex && ((a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT || (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET)) {
+		static _Thread_local uint64_t rng;
+		uint64_t dice = test_random(&rng);
+
+		waits++;
+		if (dice % 2 < early) {
+			early_returns++;
+			errno = dice & 2 ? EINTR : EAGAIN;
+			return dice & 4 ? 0 : -1; /* 0: a wake-up that was for nobody */
+		}
+	}
+	if (number == SYS_membarrier && membarrier_refused) {
+		bool registers = a[0] == MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+
+		if (registers == (membarrier_refused == 1)) {
+			refusals++;
+			errno = EPERM;
+			return -1;
+		}
+	}
+	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* --- work that a pool must be able to do ---------------------------------------------------------------------------------------- */
+
+FILCH_TASK(long, fib, (long, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib, n - 1);
+	long y = FILCH_CALL(fib, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
+static int answer(void *arg)
+{
+	(void)arg;
+	return 42;
+}
+
+static void check_works(struct filch_pool *pool)
+{
+	struct filch_completion c;
+	long r = 0;
+	int64_t id;
+
+	CHECK_EQ(FILCH_RUN(pool, &r, fib, 12), 0);
+	CHECK_EQ(r, 144);
+	id = filch_submit(pool, answer, NULL, NULL);
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
+	CHECK_EQ(c.status, 42);
+}
+
+static void check_threads(int expected)
+{
+	for (uint64_t since = test_now(); test_threads() != expected;) {
+		sched_yield();
+		if (test_now() - since > UINT64_C(5000000000))
+			CHECK_EQ(test_threads(), expected);
+	}
+}
+
+/* --- the sweep -------------------------------------------------------------------------------------------------------------------- */
+
+/* The number of calls of @kind that a create meets; each of them is made to fail once. */
+static uint64_t sweep(enum kind kind, const struct filch_config *config, uint64_t *errors, uint64_t *completed)
+{
+	for (uint64_t k = 1;; k++) {
+		int threads = test_threads(), descriptors = test_descriptors(), error;
+		struct filch_pool *pool = NULL;
+		uint64_t hit;
+
+		test_watchdog(60);
+		calls = failed = 0;
+		fail_at = k;
+		failing = kind;
+		error = filch_pool_create(&pool, config);
+		failing = NONE;
+		hit = failed;
+		if (error) {
+			CHECK(hit > 0, "a create without a fault returned %d", error);
+			CHECK(error == -ENOMEM || error == -EAGAIN, "%s %llu failed, and create returned %d", kind_name[kind],
+			      (unsigned long long)k, error);
+			CHECK(!pool, "an error and a pool");
+			++*errors;
+		} else {
+			CHECK(filch_pool_workers(pool) >= 1 && filch_pool_workers(pool) <= (int)config->workers, "%d workers",
+			      filch_pool_workers(pool));
+			if (!hit)
+				CHECK_EQ(filch_pool_workers(pool), config->workers);
+			check_works(pool);
+			CHECK_EQ(filch_pool_destroy(pool), 0);
+			*completed += hit;
+		}
+		check_threads(threads);
+		CHECK_EQ(test_descriptors(), descriptors);
+		if (!hit)
+			return k - 1;
+	}
+}
+
+static void every_fault_of_a_create_is_an_error_or_is_survived(void)
+{
+	const struct filch_config config = { .size = sizeof config, .workers = 3, .flags = FILCH_POOL_OVERSUBSCRIBE, .queue_capacity = 16 };
+	uint64_t rounds = test_scaled(20), after_first = 0, at_end;
+
+	pool_close(pool_open(1, 0)); /* the machine's plan is loaded once per process; hwloc's own faults are hwloc's */
+	for (uint64_t round = 0; round < rounds; round++) {
+		struct filch_config this = config;
+
+		if (round % 3 == 1)
+			this.flags |= FILCH_POOL_CALLER;
+		for (enum kind kind = MALLOC; kind <= THREAD; kind++) {
+			uint64_t errors = 0, survived = 0, n = sweep(kind, &this, &errors, &survived);
+
+			if (!round)
+				printf("    %s: %llu calls, %llu errors, %llu survived\n", kind_name[kind], (unsigned long long)n,
+				       (unsigned long long)errors, (unsigned long long)survived);
+			if (kind == MALLOC || kind == MMAP)
+				CHECK(errors > 0, "no failing %s was ever an error", kind_name[kind]);
+			if (kind == THREAD)
+				CHECK(errors + survived >= 2 && survived > 0, "pthread_create was not met: %llu and %llu",
+				      (unsigned long long)errors, (unsigned long long)survived);
+		}
+		if (round == 2)
+			after_first = test_resident();
+	}
+	at_end = test_resident();
+	printf("    resident after three sweeps: %llu KiB, at the end: %llu KiB\n", (unsigned long long)after_first >> 10,
+	       (unsigned long long)at_end >> 10);
+	if (after_first)
+		CHECK(at_end <= after_first + (UINT64_C(1) << 20), "%llu bytes more", (unsigned long long)(at_end - after_first));
+}
+
+/* All of a kind fail at once. */
+static void a_pool_that_can_get_no_thread_or_memory_is_an_error(void)
+{
+	for (enum kind kind = MALLOC; kind <= ANY_MEMORY; kind++) {
+		const struct filch_config config = { .size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE };
+		int threads = test_threads(), error;
+		struct filch_pool *pool = NULL;
+
+		calls = failed = fail_at = 0;
+		failing = kind;
+		error = filch_pool_create(&pool, &config);
+		failing = NONE;
+		if (failed) {
+			if (kind == THREAD)
+				CHECK_EQ(error, -EAGAIN);
+			else
+				CHECK(error == -ENOMEM || (!error && kind != ANY_MEMORY && kind != MALLOC && kind != MMAP),
+				      "%s: %d", kind_name[kind], error);
+		}
+		if (!error) {
+			check_works(pool);
+			CHECK_EQ(filch_pool_destroy(pool), 0);
+		}
+		check_threads(threads);
+	}
+}
+
+/* --- faults while the pool runs --------------------------------------------------------------------------------------------------- */
+
+static struct ledger ledger;
+
+FILCH_TASK(uint64_t, wide, (uint64_t, begin), (uint64_t, end))
+{
+	FILCH_FRAME(wide) kid[16];
+	uint64_t sum = 1, at = begin + 1, step = (end - begin) / 16 + 1;
+	unsigned n = 0;
+
+	ledger_enter(&ledger, begin);
+	for (; at < end; at += step)
+		FILCH_SPAWN_INTO(&kid[n++], wide, at, at + step < end ? at + step : end);
+	while (n)
+		sum += FILCH_SYNC_FROM(wide, &kid[--n]);
+	return sum;
+}
+
+static void deques_that_cannot_grow_run_their_tasks_in_place(void)
+{
+	const struct filch_config config = { .size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE, .deque_capacity = 2 };
+	struct filch_pool *pool = pool_open_with(&config);
+	uint64_t sum = 0, n = test_scaled(300000);
+
+	pools_begin();
+	ledger_open(&ledger, n);
+	calls = failed = fail_at = 0;
+	failing = ANY_MEMORY;
+	CHECK_EQ(FILCH_RUN(pool, &sum, wide, 0, n), 0);
+	failing = NONE;
+	CHECK_EQ(sum, n);
+	ledger_close(&ledger);
+	CHECK_EQ(pool_stats(pool).grows, 0);
+	/* and when there is memory again they grow */
+	ledger_open(&ledger, n);
+	CHECK_EQ(FILCH_RUN(pool, &sum, wide, 0, n), 0);
+	CHECK_EQ(sum, n);
+	ledger_close(&ledger);
+	pool_close(pool);
+	pools_print();
+	printf("    %llu allocations refused\n", (unsigned long long)failed);
+	POOLS_COVER(inlined);
+	POOLS_COVER(grows);
+}
+
+/* --- futexes and membarrier --------------------------------------------------------------------------------------------------------- */
+
+static _Atomic uint64_t ran;
+
+static int count_one(void *arg)
+{
+	(void)arg;
+	ran++;
+	return 0;
+}
+
+static struct filch_pool *shared_pool;
+
+static void *produce(void *arg)
+{
+	uint64_t n = test_scaled(20000);
+
+	(void)arg;
+	for (uint64_t i = 0; i < n; i++) {
+		struct timespec soon = filch_after(i % 100000);
+		int64_t id = filch_submit(shared_pool, count_one, NULL, NULL);
+		int error;
+
+		CHECK(id > 0, "%lld", (long long)id);
+		error = filch_wait(shared_pool, id, i % 2 ? NULL : &soon, NULL);
+		if (error) {
+			CHECK_EQ(error, -ETIMEDOUT);
+			CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec, "timed out too early");
+			CHECK_EQ(filch_wait(shared_pool, id, NULL, NULL), 0);
+		}
+		if (i % 16 == 0) {
+			long r = 0;
+
+			CHECK_EQ(FILCH_RUN(shared_pool, &r, fib, 10), 0);
+			CHECK_EQ(r, 55);
+		}
+	}
+	return NULL;
+}
+
+static void half_of_all_futex_waits_may_return_at_once(void)
+{
+	const struct filch_config config = { .size = sizeof config, .workers = 2, .queue_capacity = 1, .jobs_max = 64,
+					     .flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_NO_SEARCH };
+	pthread_t thread[4];
+
+	test_watchdog(120);
+	pools_begin();
+	ran = waits = early_returns = 0;
+	early = 1;
+	shared_pool = pool_open_with(&config);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, produce, NULL), 0);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	CHECK_EQ(filch_pool_drain(shared_pool, NULL), 0);
+	CHECK_EQ(ran, 4 * test_scaled(20000));
+	pool_close(shared_pool);
+	early = 0;
+	printf("    %llu futex waits, %llu returned at once\n", (unsigned long long)waits, (unsigned long long)early_returns);
+	pools_print();
+	CHECK(early_returns > 0, "no wait returned early");
+	POOLS_COVER(parks);
+	POOLS_COVER(wakes);
+}
+
+static void a_refused_membarrier_costs_speed_and_nothing_else(void)
+{
+	for (int which = 1; which <= 2; which++) {
+		struct filch_pool *pool;
+		uint64_t tries = 0;
+
+		test_watchdog(120);
+		pools_begin();
+		refusals = 0;
+		membarrier_refused = which;
+		pool = pool_open(2, 0);
+		do {
+			uint64_t sum = 0, n = test_scaled(500000);
+
+			ledger_open(&ledger, n);
+			CHECK_EQ(FILCH_RUN(pool, &sum, wide, 0, n), 0);
+			CHECK_EQ(sum, n);
+			ledger_close(&ledger);
+		} while (!pool_stats(pool).steals && tries++ < 10000);
+		CHECK_EQ(refusals, 1); /* it asked once, and never used the command again */
+		pool_close(pool);
+		membarrier_refused = 0;
+		pools_print();
+		POOLS_COVER(steals);
+	}
+}
+
+int main(void)
+{
+	test_watchdog(60);
+	(void)test_seed();
+	test_case("the ledger finds a duplicate and a loss", ledger_self_test);
+	test_case("every fault of a create is an error or is survived", every_fault_of_a_create_is_an_error_or_is_survived);
+	test_case("a pool that can get no thread or no memory is an error", a_pool_that_can_get_no_thread_or_memory_is_an_error);
+	test_case("deques that cannot grow run their tasks in place", deques_that_cannot_grow_run_their_tasks_in_place);
+	test_case("half of all futex waits may return at once", half_of_all_futex_waits_may_return_at_once);
+	test_case("a refused membarrier costs speed and nothing else", a_refused_membarrier_costs_speed_and_nothing_else);
+	return test_finish("faults");
+}
+
+#endif
