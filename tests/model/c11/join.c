@@ -182,6 +182,21 @@ static void body(struct filch_worker *w, filch_index carried, struct filch_task 
 	f->result = f->argument + 1;
 }
 
+/* What the owner does meanwhile: often long enough for the thief to come. */
+static void busy(void)
+{
+#if !defined(FILCH_EXPLORE)
+	uint32_t r = random_below(16);
+
+	for (uint32_t i = 0; i < r * 8 && !filchi_deque_seems_empty(&deque); i++) {
+		spin(10);
+		if (i % 32 == 31)
+			sched_yield();
+	}
+	pause_at_random();
+#endif
+}
+
 /* One spawn and its join, on memory that is then something else's. True: joined. */
 static bool round_trip(struct frame *f, filch_index *carried, uint64_t argument)
 {
@@ -192,7 +207,7 @@ static bool round_trip(struct frame *f, filch_index *carried, uint64_t argument)
 	f->task.saved = 0;
 	filch_store_relaxed(&f->task.word, (uintptr_t)body);
 	index = filch_push(&deque.hot, carried, &f->task);
-	PAUSE_AT_RANDOM();
+	busy();
 	if (filch_take(&deque.hot, index)) {
 		*carried = index;
 		body(&deque.hot, index, &f->task);
@@ -245,7 +260,6 @@ static void set_up(void)
 
 /* Would sleep here: the owner goes no further, main() judges. Ends filchi_idle_sleep() as a deadline does, but leaves the sleep. */
 static bool asleep;
-static filch_atomic_u32 unchanged;
 static bool park_explored(void)
 {
 	asleep = true;
@@ -267,7 +281,6 @@ int main(void)
 	pthread_t thread;
 	bool joined = true;
 
-	(void)unchanged;
 	set_up();
 	pthread_create(&thread, NULL, thief, NULL);
 	for (int i = 0; i < ROUNDS && joined; i++) {
@@ -276,6 +289,9 @@ int main(void)
 			overwrite(&f, 77);
 	}
 	pthread_join(thread, NULL);
+	/* who stole the task has ended: the owner was woken */
+	if (asleep)
+		assert(FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper.state)) == FILCHI_AWAKE && filchi_task_done(&f.task));
 	if (joined)
 		untouched(&f, 77);
 	filchi_deque_destroy(&deque);
@@ -330,7 +346,7 @@ int main(void)
 	filch_index carried = FILCH_INDEX_START;
 	pthread_t thread;
 
-	rounds = scaled(1000000);
+	rounds = scaled(300000);
 	set_up();
 	seed_with(0);
 	for (int i = 0; i < FRAMES; i++)
