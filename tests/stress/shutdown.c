@@ -333,7 +333,7 @@ static void destroy_under(uint64_t round, uint64_t *rng)
 		sched_yield();
 	if (round % 2) {
 		gate = true;
-		for (uint64_t spin = test_random(rng) % 3000; spin--;)
+		for (uint64_t spin = test_random(rng) % 30000; spin--;)
 			filchi_pause();
 	}
 	CHECK_EQ(filch_pool_destroy(pool), 0);

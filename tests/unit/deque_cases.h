@@ -12,6 +12,7 @@
  */
 #define FILCH_HOOKS
 #define FILCHI_DEQUE_MAX 64
+#define UNIT_WITHOUT_POOLS
 
 #include "unit.h"
 

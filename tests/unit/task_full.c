@@ -94,6 +94,22 @@ FILCH_TASK(long, fib, (int, n))
 	return FILCH_SYNC(a) + y;
 }
 
+/* The control of the other cases: what they find is due to the refusals. */
+Test(task_full, with_memory_nothing_runs_at_its_spawn)
+{
+	for (uint32_t workers = 1; workers <= 4; workers *= 2) {
+		struct filch_pool *pool = tiny_pool(workers);
+		int r = 0;
+
+		EQ(FILCH_RUN(pool, &r, many, 300), 0);
+		EQ(r, 3 * 44850);
+		EQ(FILCH_RUN(pool, &r, one_by_one), 0);
+		EQ(r, 33333);
+		EQ(stats_of(pool).inlined, 0);
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
 Test(task_full, a_spawn_without_room_runs_its_task_there_and_then)
 {
 	NEED_MALLOC();
