@@ -47,6 +47,16 @@ static void tag_give(uint32_t tag)
 	pthread_mutex_unlock(&tag_lock);
 }
 
+void filchi_jobs_before_fork(void)
+{
+	pthread_mutex_lock(&tag_lock);
+}
+
+void filchi_jobs_after_fork(void)
+{
+	pthread_mutex_unlock(&tag_lock);
+}
+
 static uint64_t id_generation_mask(const struct filchi_jobs *jobs)
 {
 	return (UINT64_C(1) << (ID_BITS - TAG_BITS - jobs->slot_bits)) - 1;

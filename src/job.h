@@ -122,6 +122,16 @@ int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 /* Sets @flag in the state word while the job of @id is unfinished; false if it is not. */
 bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, uint64_t flag);
 
+/* Held over a fork, so that the child does not inherit a lock that nobody will release. */
+void filchi_jobs_before_fork(void);
+void filchi_jobs_after_fork(void);
+
+/* Whether @deadline, which may be NULL, is a time at all. */
+static inline bool filchi_deadline_ok(const struct timespec *deadline)
+{
+	return !deadline || (deadline->tv_sec >= 0 && deadline->tv_nsec >= 0 && deadline->tv_nsec < 1000000000);
+}
+
 /* Nanoseconds on CLOCK_MONOTONIC. */
 static inline uint64_t filchi_now(void)
 {

@@ -35,11 +35,12 @@ static void in_child(void)
 {
 	filchi_store_relaxed(&fork_generation, filchi_load_relaxed(&fork_generation) + 1);
 	filchi_worker_set_self(NULL);
+	filchi_jobs_after_fork();
 }
 
 static void watch_forks(void)
 {
-	(void)pthread_atfork(NULL, NULL, in_child);
+	(void)pthread_atfork(filchi_jobs_before_fork, filchi_jobs_after_fork, in_child);
 }
 
 bool filchi_forked(const struct filch_pool *pool)
@@ -317,16 +318,25 @@ static bool is_pending(uint64_t s)
 	return FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED && FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING;
 }
 
-/* Cancels what has not started, raises the flag of what runs. */
+/*
+ * Cancels what has not started, then raises the flag of what runs: in this order, or a job that heeds its flag would make way for
+ * one that is still to be cancelled.
+ */
 static void cancel_all(struct filch_pool *pool)
 {
-	for (uint32_t i = 0; i < pool->jobs.count; i++) {
-		struct filchi_job *job = &pool->jobs.slot[i];
-		uint64_t s = filchi_load_acquire(&job->state);
-		int64_t id = filchi_job_id_of(&pool->jobs, job, s);
+	for (uint32_t pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < pool->jobs.count; i++) {
+			struct filchi_job *job = &pool->jobs.slot[i];
+			uint64_t s = filchi_load_acquire(&job->state);
+			int64_t id = filchi_job_id_of(&pool->jobs, job, s);
 
-		if (is_pending(s) && !filchi_cancel_queued(pool, job, id))
-			(void)filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL);
+			if (!is_pending(s))
+				continue;
+			if (pass == 0)
+				(void)filchi_cancel_queued(pool, job, id);
+			else
+				(void)filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL);
+		}
 	}
 }
 
@@ -353,6 +363,8 @@ int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
 
 	if (error)
 		return error;
+	if (!filchi_deadline_ok(deadline))
+		return -EINVAL;
 	filchi_guest_in(pool);
 	error = await_all(pool, deadline);
 	filchi_guest_out(pool);
@@ -376,7 +388,7 @@ int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec
 
 	if (error)
 		return error;
-	if (mode != FILCH_DRAIN && mode != FILCH_ABANDON)
+	if ((mode != FILCH_DRAIN && mode != FILCH_ABANDON) || !filchi_deadline_ok(deadline))
 		return -EINVAL;
 	filchi_guest_in(pool);
 	close_pool(pool);

@@ -16,12 +16,11 @@
 #include <sched.h>
 #include <string.h>
 
-/* The job that runs on a thread that is no worker (FILCH_CALLER_RUNS). */
-static _Thread_local struct filchi_job *outside_job;
-
 bool filchi_runs_job_of(const struct filch_pool *pool)
 {
-	return outside_job >= pool->jobs.slot && outside_job < pool->jobs.slot + pool->jobs.count;
+	const struct filchi_job *job = filchi_foreign_job_here();
+
+	return job >= pool->jobs.slot && job < pool->jobs.slot + pool->jobs.count;
 }
 
 static struct filchi_worker *worker_here(const struct filch_pool *pool)
@@ -77,7 +76,7 @@ static int import_how(struct filch_submit *to, const struct filch_submit *how)
 	*to = *how;
 	if (to->flags & ~FILCH_JOB_DETACHED || to->when_full > FILCH_CALLER_RUNS || to->lane >= FILCHI_LANES)
 		return -EINVAL;
-	if (to->when_full == FILCH_UNTIL && !to->deadline)
+	if ((to->when_full == FILCH_UNTIL && !to->deadline) || !filchi_deadline_ok(to->deadline) || !filchi_deadline_ok(to->start_by))
 		return -EINVAL;
 	if (to->flags & FILCH_JOB_DETACHED && to->on_complete)
 		return -EINVAL;
@@ -123,12 +122,11 @@ static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
 /* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. */
 static void run_here(struct filch_pool *pool, struct filchi_job *job)
 {
-	struct filchi_job *outer = outside_job;
+	struct filchi_job *outer = filchi_foreign_job(job);
 
-	outside_job = job;
 	job->started_at = filchi_now();
 	job->status = job->fn(job->arg);
-	outside_job = outer;
+	(void)filchi_foreign_job(outer);
 	complete(pool, job, job->id);
 }
 
@@ -146,51 +144,36 @@ static bool make_room(struct filch_pool *pool)
 	return true;
 }
 
-/* One submit; @now is when it was asked for. As filch_submit(). */
-static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
+/* Room in the queue for one more job: 0, with *@here set if the job is to be run by the submitter; or the policy's error. */
+static int find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
 {
-	struct filchi_injector *q = &pool->injector;
-	struct filchi_job *job;
-	int64_t id;
-	bool here = false;
-
-	if (filchi_load_acquire(&pool->closing))
-		return -ESHUTDOWN;
-	job = filchi_job_new(&pool->jobs);
-	if (!job)
-		return -ENOBUFS;
-	if (!filchi_injector_admit(q, worker_here(pool) != NULL)) {
-		int error = 0;
-
-		if (how->when_full == FILCH_TRY) {
-			error = -EAGAIN;
-		} else if (how->when_full == FILCH_CALLER_RUNS) {
-			here = true;
-		} else {
-			filchi_guest_in(pool);
-			if (!make_room(pool))
-				error = filchi_injector_wait(q, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
-							     &pool->closing);
-			if (error)
-				filchi_job_discard(&pool->jobs, job);
-			filchi_guest_out(pool);
-			if (error)
-				return error;
-		}
-		if (error) {
-			filchi_job_discard(&pool->jobs, job);
-			return error;
-		}
+	switch (how->when_full) {
+	case FILCH_TRY:
+		return -EAGAIN;
+	case FILCH_CALLER_RUNS:
+		*here = true;
+		return 0;
+	default:
+		if (make_room(pool))
+			return 0;
+		return filchi_injector_wait(&pool->injector, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
+					    &pool->closing);
 	}
+}
+
+/* Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or -ESHUTDOWN. */
+static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct work *work, const struct filch_submit *how,
+		    uint64_t now, bool here)
+{
+	int64_t id = job->id;
+
 	fill(job, work, how, now);
-	id = job->id;
+	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how));
 	if (here) {
-		filchi_job_publish(job, FILCHI_JOB_RUNNING, nobody(how));
 		run_here(pool, job);
 		return id;
 	}
-	filchi_job_publish(job, FILCHI_JOB_QUEUED, nobody(how));
-	filchi_injector_put(q, how->lane, (uint32_t)(job - pool->jobs.slot));
+	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	/*
 	 * FENCE S1   publish the job -> read closing        pairs with: S2 in close_pool()
 	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
@@ -200,9 +183,33 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	 */
 	filchi_worker_posted(pool);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
-		filchi_injector_release(q);
+		filchi_injector_release(&pool->injector);
 		return -ESHUTDOWN;
 	}
+	return id;
+}
+
+/* One submit; @now is when it was asked for. As filch_submit(). */
+static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
+{
+	struct filchi_job *job;
+	bool here = false;
+	int64_t id;
+	int error;
+
+	if (filchi_load_acquire(&pool->closing))
+		return -ESHUTDOWN;
+	job = filchi_job_new(&pool->jobs);
+	if (!job)
+		return -ENOBUFS;
+	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
+		return post(pool, job, work, how, now, false);
+	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
+	error = find_room(pool, how, &here);
+	if (error)
+		filchi_job_discard(&pool->jobs, job);
+	id = error ? error : post(pool, job, work, how, now, here);
+	filchi_guest_out(pool);
 	return id;
 }
 
@@ -273,7 +280,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 {
 	int error;
 
-	if (outside_job == job && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+	if (filchi_foreign_job_here() == job && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
 	error = filchi_job_reap(&pool->jobs, id, out);
 	if (error != -EAGAIN)
@@ -294,6 +301,8 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
+	if (!filchi_deadline_ok(deadline))
+		return -EINVAL;
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
@@ -340,9 +349,10 @@ int filch_cancel(struct filch_pool *pool, int64_t id)
 static struct filchi_job *job_here(void)
 {
 	struct filchi_worker *w = filchi_worker_self();
+	struct filchi_job *foreign = filchi_foreign_job_here();
 	struct filchi_crew *crew = w ? filchi_segment_crew(&w->deque) : NULL;
 
-	return outside_job ? outside_job : crew ? filchi_job_of(crew) : NULL;
+	return foreign ? foreign : crew ? filchi_job_of(crew) : NULL;
 }
 
 bool filch_job_cancelled(void)

@@ -23,6 +23,21 @@ void filchi_worker_set_self(struct filchi_worker *w)
 	self = w;
 }
 
+static _Thread_local struct filchi_job *foreign_job;
+
+struct filchi_job *filchi_foreign_job(struct filchi_job *job)
+{
+	struct filchi_job *old = foreign_job;
+
+	foreign_job = job;
+	return old;
+}
+
+struct filchi_job *filchi_foreign_job_here(void)
+{
+	return foreign_job;
+}
+
 /* --- waking ------------------------------------------------------------------------------------------------------------------ */
 
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
@@ -146,9 +161,11 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 {
 	bool opened = crew != filchi_segment_crew(&w->deque) && filchi_segment_open(&w->deque, crew);
 	filch_thunk *thunk = filchi_task_begin(task, &w->pool->marks, w->id);
+	struct filchi_job *foreign = filchi_foreign_job(NULL);
 
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	int joiner = filchi_task_finish(task, &w->pool->marks);
+	(void)filchi_foreign_job(foreign);
 	if (opened)
 		filchi_segment_close(&w->deque);
 	crew_leave(crew);
@@ -218,6 +235,8 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		filchi_count(&w->counters, jobs);
 		if (nested)
 			filchi_count(&w->counters, jobs_nested);
+		struct filchi_job *foreign = filchi_foreign_job(NULL);
+
 		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
 		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
 		if (job->fn) {
@@ -227,6 +246,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 			job->status = 0;
 		}
 		filchi_segment_close(&w->deque);
+		(void)filchi_foreign_job(foreign);
 		crew_leave(&job->crew);
 		job->ended_at = filchi_now();
 	}

@@ -15,6 +15,13 @@
 struct filchi_worker *filchi_worker_self(void);
 void filchi_worker_set_self(struct filchi_worker *w);
 
+/*
+ * The job that FILCH_CALLER_RUNS runs on this thread, which is no worker of that job's pool; NULL while work of the thread's own pool
+ * runs on top of it. Sets it to @job and returns what it was.
+ */
+struct filchi_job *filchi_foreign_job(struct filchi_job *job);
+struct filchi_job *filchi_foreign_job_here(void);
+
 /* The thread of a worker; @arg is the struct filchi_worker. Returns when the pool stops. */
 void *filchi_worker_main(void *arg);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faults: what the system refuses is an error or a call that is completed all the same, never a crash, a hang or a leak. The k-th
- * malloc, calloc, realloc, aligned_alloc, mmap, mprotect or pthread_create fails, for every k, until a pool is created without meeting the fault;
- * memory fails for good while deques want to grow; half of all futex waits return at once; membarrier(2) is refused, at its
- * registration or at its first use.
+ * malloc, calloc, realloc, aligned_alloc, mmap, mprotect or pthread_create fails, for every k, until a pool is created without
+ * meeting the fault; memory fails for good while deques want to grow; half of all futex waits return at once; membarrier(2) is
+ * refused, at its registration or at its first use.
  *
  * The functions are replaced in this program (the library is linked into it): each asks whether it is to fail, and else calls libc's.
  * Sanitizers replace the same functions, so there this driver is skipped.

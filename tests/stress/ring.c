@@ -258,7 +258,13 @@ static void a_producer_held_at_its_worst_point_stops_nobody(void)
 		CHECK_EQ(pthread_join(held_one, NULL), 0);
 		for (unsigned i = 0; i < 64; i++)
 			seen[i] = false;
-		for (uint32_t got; (got = filchi_ring_take(&ready)) != FILCHI_RING_EMPTY || (got = filchi_ring_take(&spare)) != FILCHI_RING_EMPTY;) {
+		for (;;) {
+			uint32_t got = filchi_ring_take(&ready);
+
+			if (got == FILCHI_RING_EMPTY)
+				got = filchi_ring_take(&spare);
+			if (got == FILCHI_RING_EMPTY)
+				break;
 			CHECK(got < 64 && !seen[got], "slot %u twice", got);
 			seen[got] = true;
 		}

@@ -93,7 +93,8 @@ static inline bool ledger_has(struct ledger *l, uint64_t id)
 
 static inline struct ledger_verdict ledger_judge(struct ledger *l)
 {
-	struct ledger_verdict v = { .doubled = l->doubled, .foreign = l->foreign, .one_double = l->one_double, .one_foreign = l->one_foreign };
+	struct ledger_verdict v = { .doubled = l->doubled, .foreign = l->foreign, .one_double = l->one_double,
+				    .one_foreign = l->one_foreign };
 	uint64_t xored = 0, expected = 0;
 
 	for (unsigned i = 0; i < LEDGER_STRIPES; i++) {

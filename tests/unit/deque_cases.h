@@ -140,7 +140,7 @@ static uint64_t inside(struct filchi_crew *crew)
 	return filchi_load_relaxed(&crew->inside);
 }
 
-/* --- sequential ---------------------------------------------------------------------------------------------------------------- */
+/* --- sequential ------------------------------------------------------------------------------------------------------------ */
 
 SPEC(a_take_on_a_fresh_deque_finds_nothing_and_leaves_it_in_order)
 {
@@ -222,7 +222,7 @@ SPEC(a_push_that_was_asked_for_tells_after_it_is_visible)
 	end();
 }
 
-/* --- growth and refusal -------------------------------------------------------------------------------------------------------- */
+/* --- growth and refusal ---------------------------------------------------------------------------------------------------- */
 
 SPEC(growth_from_capacity_two_keeps_every_task_in_its_place)
 {
@@ -341,7 +341,7 @@ SPEC(syncing_a_refused_spawn_leaves_the_tasks_below_it)
 	end();
 }
 
-/* --- stale indices ------------------------------------------------------------------------------------------------------------- */
+/* --- stale indices --------------------------------------------------------------------------------------------------------- */
 
 SPEC(after_thieves_have_passed_a_frame_its_next_push_is_not_lost)
 {
@@ -418,7 +418,7 @@ SPEC(a_model_of_the_deque_agrees_over_a_random_run)
 	end();
 }
 
-/* --- races, in their windows --------------------------------------------------------------------------------------------------- */
+/* --- races, in their windows ----------------------------------------------------------------------------------------------- */
 
 static bool window_took;
 static int window_stole;
@@ -472,7 +472,7 @@ SPEC(a_thief_that_comes_while_the_owner_takes_the_last_task_sees_none)
 	end();
 }
 
-/* --- crews and segments -------------------------------------------------------------------------------------------------------- */
+/* --- crews and segments ---------------------------------------------------------------------------------------------------- */
 
 SPEC(each_task_belongs_to_the_crew_whose_segment_was_open_when_it_was_pushed)
 {

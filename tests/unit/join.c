@@ -129,7 +129,7 @@ Test(join, a_joiner_that_parks_again_finds_its_mark_in_place)
 	cr_assert(!filchi_task_await(&task, &marks, 0));
 }
 
-/* --- thief and joiner at once -------------------------------------------------------------------------------------------------- */
+/* --- thief and joiner at once ---------------------------------------------------------------------------------------------- */
 
 enum { ROUNDS = 20000 };
 

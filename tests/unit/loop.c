@@ -158,7 +158,7 @@ Test(loop, loops_of_several_threads_do_not_mix)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- reduce -------------------------------------------------------------------------------------------------------------------- */
+/* --- reduce ---------------------------------------------------------------------------------------------------------------- */
 
 /* x -> a x + b modulo 2^64: composing such maps is associative and does not commute */
 struct affine {
@@ -306,7 +306,7 @@ Test(loop, a_job_may_reduce_and_the_identity_may_be_the_result)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- invoke -------------------------------------------------------------------------------------------------------------------- */
+/* --- invoke ---------------------------------------------------------------------------------------------------------------- */
 
 static void count(void *arg)
 {
@@ -363,7 +363,7 @@ Test(loop, functions_that_wait_for_each_other_all_run_on_enough_workers)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- bad input ----------------------------------------------------------------------------------------------------------------- */
+/* --- bad input ------------------------------------------------------------------------------------------------------------- */
 
 Test(loop, bad_input_is_refused_and_runs_nothing)
 {

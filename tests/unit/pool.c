@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool, its life: what is refused at creation and what is not; hooks, names and ids; drain, shutdown and destroy from every state
- * and from every kind of thread; nothing that was accepted is left without its completion. The report, the counters and the
- * creating thread as worker 0 are in pool_report.c and pool_caller.c.
+ * pool, its beginning and middle: what is refused at creation and what is not; hooks, names and ids; several pools at once. Its end
+ * is in pool_end.c, the report and the counters in pool_report.c, the creating thread as worker 0 in pool_caller.c.
  */
 #include <criterion/criterion.h>
 
 #include "unit.h"
 
 #include <dirent.h>
-#include <sched.h>
-#include <shared.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,7 +20,7 @@ static struct filch_config config_of(uint32_t workers)
 	return config;
 }
 
-/* --- creation ------------------------------------------------------------------------------------------------------------------ */
+/* --- creation -------------------------------------------------------------------------------------------------------------- */
 
 Test(pool, all_defaults_make_a_pool_that_runs)
 {
@@ -153,7 +150,7 @@ Test(pool, pools_come_and_go_and_leave_nothing)
 	EQ(test_descriptors(), descriptors);
 }
 
-/* --- hooks, names, ids --------------------------------------------------------------------------------------------------------- */
+/* --- hooks, names, ids ----------------------------------------------------------------------------------------------------- */
 
 static struct {
 	pthread_t started[8], stopped[8];
@@ -304,7 +301,7 @@ Test(pool, a_worker_knows_its_pool_and_number_and_other_threads_have_none)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- several pools ------------------------------------------------------------------------------------------------------------- */
+/* --- several pools --------------------------------------------------------------------------------------------------------- */
 
 FILCH_TASK(long, fib, (int, n))
 {
@@ -374,391 +371,5 @@ Test(pool, a_job_may_make_and_destroy_a_pool_of_its_own)
 
 	EQ(filch_wait(pool, filch_submit(pool, pool_in_a_job, NULL, NULL), NULL, &c), 0);
 	EQ(c.status, 0);
-	EQ(filch_pool_destroy(pool), 0);
-}
-
-/* --- the end of a pool --------------------------------------------------------------------------------------------------------- */
-
-struct hold {
-	struct gate started, release;
-};
-#define HOLD_INIT { GATE_INIT, GATE_INIT }
-
-static int hold(void *arg)
-{
-	struct hold *h = arg;
-
-	gate_raise(&h->started);
-	gate_wait(&h->release, 1);
-	return 5;
-}
-
-/* Runs until its job is cancelled. */
-static int until_cancelled(void *arg)
-{
-	gate_raise(arg);
-	while (!filch_job_cancelled())
-		sched_yield();
-	return -EINTR;
-}
-
-static int completions[64], statuses[64];
-
-static void tell(const struct filch_completion *c)
-{
-	size_t i = (size_t)(uintptr_t)c->user;
-
-	statuses[i] = c->status;
-	__atomic_fetch_add(&completions[i], 1, __ATOMIC_RELAXED);
-}
-
-static int64_t submit_telling(struct filch_pool *pool, filch_job_fn *fn, void *arg, size_t i)
-{
-	struct filch_submit how = FILCH_SUBMIT_INIT;
-
-	how.on_complete = tell;
-	how.user = (void *)(uintptr_t)i;
-	return filch_submit(pool, fn, arg, &how);
-}
-
-Test(pool, drain_waits_for_what_was_accepted_before_it)
-{
-	struct filch_pool *pool = pool_of(2, 0);
-	struct timespec past = { 0, 1 }, soon;
-	struct hold h = HOLD_INIT;
-	int n = 0;
-
-	EQ(filch_pool_drain(pool, &past), 0);
-	cr_assert(submit_telling(pool, hold, &h, 0) > 0);
-	cr_assert(submit_telling(pool, one, &n, 1) > 0);
-	gate_wait(&h.started, 1);
-	EQ(filch_pool_drain(pool, &past), -ETIMEDOUT);
-	soon = filch_after(2000000);
-	EQ(filch_pool_drain(pool, &soon), -ETIMEDOUT);
-	EQ(completions[0], 0);
-	gate_raise(&h.release);
-	EQ(filch_pool_drain(pool, NULL), 0);
-	EQ(completions[0], 1);
-	EQ(completions[1], 1);
-	EQ(statuses[0], 5);
-	cr_assert(submit_telling(pool, one, &n, 2) > 0, "a drained pool is open");
-	EQ(filch_pool_drain(pool, NULL), 0);
-	EQ(completions[2], 1);
-	EQ(filch_pool_destroy(pool), 0);
-}
-
-Test(pool, shutdown_refuses_what_comes_after_and_runs_what_came_before)
-{
-	struct filch_pool *pool = pool_of(1, 0);
-	struct filch_completion c;
-	int64_t id;
-	int n = 0;
-
-	for (size_t i = 0; i < 20; i++)
-		cr_assert(submit_telling(pool, one, &n, i) > 0);
-	id = filch_submit(pool, one, &n, NULL);
-	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
-	EQ(n, 21);
-	EQ(filch_submit(pool, one, &n, NULL), -ESHUTDOWN);
-	EQ(submit_telling(pool, one, &n, 30), -ESHUTDOWN);
-	EQ(filch_submit_batch(pool, &(struct filch_job_spec){ one, &n, NULL }, 1, NULL, &(int64_t){ 0 }), -ESHUTDOWN);
-	EQ(FILCH_RUN(pool, NULL, fib, 3), -ESHUTDOWN);
-	EQ(filch_wait(pool, id, NULL, &c), 0);
-	EQ(c.status, 1);
-	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
-	EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), 0);
-	EQ(filch_pool_drain(pool, NULL), 0);
-	EQ(n, 21);
-	EQ(completions[30], 0);
-	EQ(filch_pool_destroy(pool), 0);
-}
-
-Test(pool, shutdown_may_time_out_and_then_abandon)
-{
-	struct filch_pool *pool = pool_of(1, 0);
-	struct timespec soon = filch_after(2000000);
-	struct gate started = GATE_INIT;
-	struct filch_completion c;
-	int64_t running = filch_submit(pool, until_cancelled, &started, NULL), queued;
-	int n = 0;
-
-	gate_wait(&started, 1);
-	queued = filch_submit(pool, one, &n, NULL);
-	for (size_t i = 0; i < 10; i++)
-		cr_assert(submit_telling(pool, one, &n, i) > 0);
-	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, &soon), -ETIMEDOUT);
-	EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), 0);
-	EQ(n, 0);
-	EQ(filch_wait(pool, running, NULL, &c), 0);
-	EQ(c.status, -EINTR);
-	EQ(filch_wait(pool, queued, NULL, &c), 0);
-	EQ(c.status, -ECANCELED);
-	EQ(c.worker, -1);
-	for (int i = 0; i < 10; i++) {
-		EQ(completions[i], 1);
-		EQ(statuses[i], -ECANCELED);
-	}
-	EQ(filch_pool_destroy(pool), 0);
-}
-
-Test(pool, destroy_completes_what_is_queued_once_and_flags_what_runs)
-{
-	struct filch_pool *pool = pool_of(2, 0);
-	struct gate started = GATE_INIT;
-	int n = 0, threads;
-
-	cr_assert(submit_telling(pool, until_cancelled, &started, 40) > 0);
-	cr_assert(submit_telling(pool, until_cancelled, &started, 41) > 0);
-	gate_wait(&started, 2);
-	for (size_t i = 0; i < 40; i++)
-		cr_assert(submit_telling(pool, one, &n, i) > 0);
-	threads = test_threads();
-	EQ(filch_pool_destroy(pool), 0);
-	EQ(test_threads(), threads - 2);
-	EQ(n, 0);
-	for (int i = 0; i < 42; i++) {
-		EQ(completions[i], 1);
-		EQ(statuses[i], i < 40 ? -ECANCELED : -EINTR);
-	}
-}
-
-Test(pool, destroy_needs_no_shutdown_and_may_follow_any)
-{
-	for (int before = 0; before < 4; before++) {
-		struct filch_pool *pool = pool_of(2, 0);
-		int n = 0;
-
-		for (int i = 0; i < 10; i++)
-			cr_assert(filch_submit(pool, one, &n, NULL) > 0); /* never reaped */
-		if (before == 1)
-			EQ(filch_pool_drain(pool, NULL), 0);
-		if (before == 2)
-			EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
-		if (before == 3)
-			EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), 0);
-		EQ(filch_pool_destroy(pool), 0);
-		if (before == 1 || before == 2)
-			EQ(n, 10);
-	}
-}
-
-/* What a thread that sits inside a call of the pool when it is destroyed comes back with. */
-struct guest {
-	struct filch_pool *pool;
-	int64_t id, result;
-	struct filch_completion completion;
-};
-
-static void *guest_submits(void *arg)
-{
-	struct guest *g = arg;
-
-	g->result = filch_submit(g->pool, one, &(int){ 0 }, NULL);
-	return NULL;
-}
-
-static void *guest_waits(void *arg)
-{
-	struct guest *g = arg;
-
-	g->result = filch_wait(g->pool, g->id, NULL, &g->completion);
-	return NULL;
-}
-
-static void *guest_runs(void *arg)
-{
-	struct guest *g = arg;
-
-	g->result = FILCH_RUN(g->pool, NULL, fib, 3);
-	return NULL;
-}
-
-static void *guest_drains(void *arg)
-{
-	struct guest *g = arg;
-
-	g->result = filch_pool_drain(g->pool, NULL);
-	return NULL;
-}
-
-static void guests_come_home(bool abandon_first)
-{
-	struct filch_config config = config_of(1);
-	void *(*const call[])(void *) = { guest_runs, guest_submits, guest_submits, guest_waits, guest_waits, guest_drains };
-	struct gate started = GATE_INIT;
-	struct filch_pool *pool;
-	struct guest guest[6];
-	pthread_t thread[6];
-	int n = 0;
-
-	config.queue_capacity = 2;
-	config.jobs_max = 16;
-	EQ(filch_pool_create(&pool, &config), 0);
-	guest[4].id = filch_submit(pool, until_cancelled, &started, NULL);
-	gate_wait(&started, 1);
-	guest[3].id = filch_submit(pool, one, &n, NULL);
-	for (int i = 0; i < 6; i++) {
-		guest[i].pool = pool;
-		guest[i].result = 999;
-		EQ(pthread_create(&thread[i], NULL, call[i], &guest[i]), 0);
-		if (i == 0)
-			while (filchi_load_acquire(&pool->injector.queued) < 2) /* its job fills the queue */
-				sched_yield();
-	}
-	/* all inside: the two submitters count as guests and as blocked */
-	while (filchi_load_acquire(&pool->guests) < 6 || filchi_load_acquire(&pool->injector.blocked) < 2)
-		sched_yield();
-	if (abandon_first)
-		EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), 0);
-	EQ(filch_pool_destroy(pool), 0);
-	for (int i = 0; i < 6; i++)
-		EQ(pthread_join(thread[i], NULL), 0);
-	EQ(guest[0].result, -ECANCELED);
-	EQ(guest[1].result, -ESHUTDOWN);
-	EQ(guest[2].result, -ESHUTDOWN);
-	EQ(guest[3].result, 0);
-	EQ(guest[3].completion.status, -ECANCELED);
-	EQ(guest[4].result, 0);
-	EQ(guest[4].completion.status, -EINTR);
-	EQ(guest[5].result, 0);
-	EQ(n, 0);
-}
-
-Test(pool, callers_blocked_in_a_call_return_when_the_pool_is_destroyed)
-{
-	for (int i = 0; i < 20; i++)
-		guests_come_home(false);
-}
-
-Test(pool, callers_blocked_in_a_call_return_when_the_pool_is_abandoned)
-{
-	for (int i = 0; i < 20; i++)
-		guests_come_home(true);
-}
-
-/* --- calls that would wait for themselves -------------------------------------------------------------------------------------- */
-
-static struct filch_pool *own;
-static int deadlocks;
-
-static int try_to_end_the_pool(void *arg)
-{
-	struct timespec past = { 0, 1 };
-
-	(void)arg;
-	deadlocks += filch_pool_drain(own, &past) == -EDEADLK;
-	deadlocks += filch_pool_shutdown(own, FILCH_DRAIN, &past) == -EDEADLK;
-	deadlocks += filch_pool_shutdown(own, FILCH_ABANDON, &past) == -EDEADLK;
-	deadlocks += filch_pool_destroy(own) == -EDEADLK;
-	return 0;
-}
-
-static void try_in_a_callback(const struct filch_completion *c)
-{
-	(void)c;
-	(void)try_to_end_the_pool(NULL);
-}
-
-FILCH_VOID_TASK(try_in_a_task)
-{
-	(void)try_to_end_the_pool(NULL);
-}
-
-static void try_in_a_loop(size_t b, size_t e, void *arg)
-{
-	(void)b;
-	(void)e;
-	(void)try_to_end_the_pool(arg);
-}
-
-static void still_open(void)
-{
-	int n = 0;
-
-	EQ(filch_wait(own, filch_submit(own, one, &n, NULL), NULL, NULL), 0);
-	EQ(n, 1);
-}
-
-Test(pool, a_worker_cannot_end_its_own_pool)
-{
-	own = pool_of(2, 0);
-	EQ(filch_wait(own, filch_submit(own, try_to_end_the_pool, NULL, NULL), NULL, NULL), 0);
-	EQ(deadlocks, 4);
-	EQ(FILCH_RUN(own, NULL, try_in_a_task), 0);
-	EQ(deadlocks, 8);
-	EQ(filch_for(own, 0, 1, 1, try_in_a_loop, NULL), 0);
-	EQ(deadlocks, 12);
-	still_open();
-	EQ(filch_pool_destroy(own), 0);
-}
-
-Test(pool, a_callback_cannot_end_its_pool_on_whichever_thread_it_runs)
-{
-	struct filch_submit how = FILCH_SUBMIT_INIT;
-	struct hold h = HOLD_INIT;
-	int64_t id;
-	int n = 0;
-
-	own = pool_of(1, 0);
-	how.on_complete = try_in_a_callback;
-	cr_assert(filch_submit(own, one, &n, &how) > 0);
-	EQ(filch_pool_drain(own, NULL), 0);
-	EQ(deadlocks, 4); /* on the worker */
-	cr_assert(filch_submit(own, hold, &h, NULL) > 0);
-	gate_wait(&h.started, 1);
-	id = filch_submit(own, one, &n, &how);
-	EQ(filch_cancel(own, id), 0);
-	EQ(deadlocks, 8); /* on this thread, which cancelled */
-	gate_raise(&h.release);
-	still_open();
-	EQ(filch_pool_destroy(own), 0);
-}
-
-Test(pool, a_job_that_its_submitter_runs_cannot_end_the_pool)
-{
-	struct filch_config config = config_of(1);
-	struct filch_submit how = FILCH_SUBMIT_INIT;
-	struct hold h = HOLD_INIT;
-	struct filch_completion c;
-	int64_t id;
-	int n = 0;
-
-	config.queue_capacity = 1;
-	EQ(filch_pool_create(&own, &config), 0);
-	cr_assert(filch_submit(own, hold, &h, NULL) > 0);
-	gate_wait(&h.started, 1);
-	cr_assert(filch_submit(own, one, &n, NULL) > 0); /* full */
-	how.when_full = FILCH_CALLER_RUNS;
-	id = filch_submit(own, try_to_end_the_pool, NULL, &how);
-	cr_assert(id > 0);
-	EQ(deadlocks, 4);
-	EQ(filch_wait(own, id, NULL, &c), 0);
-	EQ(c.worker, -1);
-	gate_raise(&h.release);
-	still_open();
-	EQ(filch_pool_destroy(own), 0);
-}
-
-Test(pool, another_pools_worker_may_end_a_pool)
-{
-	struct filch_pool *other = pool_of(1, 0);
-
-	own = pool_of(2, 0);
-	EQ(filch_wait(other, filch_submit(other, try_to_end_the_pool, NULL, NULL), NULL, NULL), 0);
-	EQ(deadlocks, 0); /* all four calls went through */
-	EQ(filch_pool_destroy(other), 0);
-}
-
-Test(pool, bad_arguments_of_the_last_calls_are_refused)
-{
-	struct filch_pool *pool = pool_of(1, 0);
-	int n = 0;
-
-	EQ(filch_pool_drain(NULL, NULL), -EINVAL);
-	EQ(filch_pool_shutdown(NULL, FILCH_DRAIN, NULL), -EINVAL);
-	EQ(filch_pool_destroy(NULL), -EINVAL);
-	EQ(filch_pool_shutdown(pool, 2, NULL), -EINVAL);
-	EQ(filch_pool_shutdown(pool, -1, NULL), -EINVAL);
-	cr_assert(filch_submit(pool, one, &n, NULL) > 0, "a refused shutdown closes nothing");
 	EQ(filch_pool_destroy(pool), 0);
 }

@@ -134,7 +134,8 @@ Test(pool_caller, a_pool_of_the_creating_thread_alone_runs_jobs_when_it_waits)
 	struct where where;
 
 	for (int i = 0; i < 50; i++) {
-		int64_t first = filch_submit(pool, look_in_a_job, &where, NULL), second = filch_submit(pool, look_in_a_job, &where, NULL);
+		int64_t first = filch_submit(pool, look_in_a_job, &where, NULL);
+		int64_t second = filch_submit(pool, look_in_a_job, &where, NULL);
 
 		EQ(filch_wait(pool, second, NULL, &c), 0);
 		EQ(c.status, 3);

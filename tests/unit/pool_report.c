@@ -26,7 +26,7 @@ static char *describe(struct filch_pool *pool, int format)
 	return text;
 }
 
-/* --- JSON: a reader that takes well-formed text only; NULL where it is not ------------------------------------------------------ */
+/* --- JSON: a reader that takes well-formed text only; NULL where it is not -------------------------------------------------- */
 
 static const char *blank(const char *s)
 {
@@ -103,8 +103,10 @@ static bool is_json(const char *text)
 Test(pool_report, the_reader_of_these_tests_tells_json_from_what_is_not)
 {
 	cr_assert(is_json("{\"a\":[1,-2.5,{}],\"b\":\"x\\\"y\",\"c\":[],\"d\":true}\n"));
-	for (const char *const *bad = (const char *const[]){ "{", "[1,]", "{\"a\":}", "{a:1}", "[1 2]", "\"x", "{} {}", "", NULL }; *bad; bad++)
-		cr_assert(!is_json(*bad), "%s", *bad);
+	static const char *const bad[] = { "{", "[1,]", "{\"a\":}", "{a:1}", "[1 2]", "\"x", "{} {}", "" };
+
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		cr_assert(!is_json(bad[i]), "%s", bad[i]);
 }
 
 Test(pool_report, the_json_report_is_json_and_has_a_seat_for_each_worker)
@@ -158,7 +160,7 @@ Test(pool_report, a_report_that_cannot_be_written_is_an_error)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- pins ---------------------------------------------------------------------------------------------------------------------- */
+/* --- pins ------------------------------------------------------------------------------------------------------------------ */
 
 static cpu_set_t mask_of[64];
 
@@ -233,7 +235,7 @@ Test(pool_report, unpinned_workers_go_where_the_process_may_go)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- counters ------------------------------------------------------------------------------------------------------------------ */
+/* --- counters -------------------------------------------------------------------------------------------------------------- */
 
 FILCH_TASK(int, leaf, (struct gate *, g))
 {

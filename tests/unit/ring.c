@@ -103,7 +103,7 @@ Test(ring, takes_in_vain_do_not_disturb_the_next_put)
 	filchi_ring_destroy(&r);
 }
 
-/* --- overtaken ----------------------------------------------------------------------------------------------------------------- */
+/* --- overtaken ------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t drawn_tail;
 
@@ -177,7 +177,7 @@ Test(ring, a_put_that_is_overtaken_loses_its_turn_but_not_its_value)
 	filchi_ring_destroy(&r);
 }
 
-/* --- two producers, two consumers ---------------------------------------------------------------------------------------------- */
+/* --- two producers, two consumers ------------------------------------------------------------------------------------------ */
 
 enum { EACH = 20000, SLOTS = 4 };
 

@@ -30,7 +30,7 @@ static void let_it_be_stolen(struct gate *g)
 		gate_wait(g, 1);
 }
 
-/* --- numbers of arguments ------------------------------------------------------------------------------------------------------ */
+/* --- numbers of arguments -------------------------------------------------------------------------------------------------- */
 
 FILCH_TASK(int, of0)
 {
@@ -131,7 +131,7 @@ Test(task, none_to_eight_arguments_arrive_in_their_order)
 	on_each_pool(check_counts);
 }
 
-/* --- types --------------------------------------------------------------------------------------------------------------------- */
+/* --- types ----------------------------------------------------------------------------------------------------------------- */
 
 __extension__ typedef __int128 wide;
 typedef int (*function)(int, int);
@@ -321,7 +321,7 @@ Test(task, an_array_is_copied_at_the_spawn_and_a_function_type_may_hold_commas)
 	on_each_pool(check_vectors);
 }
 
-/* --- shapes of programs -------------------------------------------------------------------------------------------------------- */
+/* --- shapes of programs ---------------------------------------------------------------------------------------------------- */
 
 FILCH_TASK(long, fib, (int, n))
 {
@@ -481,7 +481,7 @@ Test(task, a_frame_goes_on_spawning_after_all_its_children_were_stolen)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- helpers, results nobody wants, and errors --------------------------------------------------------------------------------- */
+/* --- helpers, results nobody wants, and errors ----------------------------------------------------------------------------- */
 
 static long helper(int n)
 {
@@ -533,7 +533,7 @@ Test(task, a_result_may_be_ignored)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- without types ------------------------------------------------------------------------------------------------------------- */
+/* --- without types --------------------------------------------------------------------------------------------------------- */
 
 struct plain_fib {
 	struct filch_task task;
@@ -603,7 +603,7 @@ Test(task, the_untyped_form_forks_and_joins)
 	on_each_pool(check_untyped);
 }
 
-/* --- the smallest deque -------------------------------------------------------------------------------------------------------- */
+/* --- the smallest deque ---------------------------------------------------------------------------------------------------- */
 
 FILCH_TASK(int, many, (int, n))
 {

@@ -9,18 +9,9 @@
 
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZER_OWNS_MALLOC
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZER_OWNS_MALLOC
-#endif
-
 static int refuse; /* what workers ask for from now on */
 
-#if !defined(SANITIZER_OWNS_MALLOC)
+#if !defined(UNIT_ADDRESS_SANITIZER)
 void *__libc_malloc(size_t size); /* the C library's, under its other name */
 
 void *malloc(size_t size)

@@ -96,7 +96,8 @@ static void run(uint32_t workers)
 
 int main()
 {
-	static_assert(std::is_standard_layout<filch_config>::value && std::is_trivially_copyable<struct filch_submit>::value, "C structures");
+	static_assert(std::is_standard_layout<filch_config>::value, "a C structure");
+	static_assert(std::is_trivially_copyable<struct filch_submit>::value, "a C structure");
 	run(1);
 	run(3);
 	std::printf("cxx: %s\n", failures ? "failed" : "passed");

@@ -7,7 +7,7 @@
  * Threads (ordinary run: 1 worker, then 2; explored: WORKERS, default 1)
  *   poster   posts 1 to 3 items with small pauses, waits until all have run, and so on; explored: POSTS items (default 1) of KIND
  *              0 push   filch_push() on its own deque, then ask (the shipped inline path; filch_push_asked() as in src/worker.c)
- *              1 cell   a release store, then filchi_idle_posted(): a post that brings no fence of its own
+ *              1 cell   an exchange, then filchi_idle_posted(): the least that counts as a post
  *              2 ring   filchi_ring_put(), then filchi_idle_posted(): the injector
  *              3 pair   two pushes of tasks that wait for each other: both workers must come (2 workers, ordinary run only)
  *   worker   looks for an item; found: chain, run, search on; none: prepare, raise ask, fence, look again, cancel or sleep. It never
@@ -27,9 +27,17 @@
  *   chain_left_out             who has found work does not wake the next
  * Found by a model checker alone (on x86-64 the parking worker's read-modify-writes are fences whatever is left out):
  *   park_without_fence         neither prepare() nor the look has its full fence
- *   push_without_fence         filch_push() publishes and reads ask without a fence
+ *   push_without_fence         filch_push() publishes and reads ask without a fence: I1
+ *   found_without_fence        a searcher that has found work looks once more without a fence: I6
  */
 #include "driver.h"
+
+#if !defined(FILCH_EXPLORE)
+/* Here a mutant holds its thread until the workers sleep, if they do so soon. */
+static void hold_until_asleep(void);
+#undef HOLD
+#define HOLD() hold_until_asleep()
+#endif
 
 #define FILCHI_SEGMENTS 2u
 
@@ -63,27 +71,45 @@ static _Thread_local uint32_t early_ask;
 static void publish_cell(void);
 
 #if defined(MUTANT_POST_WITHOUT_FENCE)
-#undef filchi_fence_then_load_acquire
+#undef filchi_rmw_fence_then_load_acquire
 #if defined(FILCH_EXPLORE)
-#define filchi_fence_then_load_acquire(p) filchi_load_acquire(p)
+#define filchi_rmw_fence_then_load_acquire(p) filchi_load_acquire(p)
 #else
-/* the store lies in a store buffer while the counts are read */
-#define filchi_fence_then_load_acquire(p) late_post(p)
+/* the post lies in a store buffer while the counts are read */
+static _Thread_local bool post_held;
+#define filchi_rmw_fence_then_load_acquire(p) late_post(p)
 static inline uint64_t late_post(filch_atomic_u64 *counts)
 {
 	uint64_t early = filchi_load_acquire(counts);
 
-	HOLD();
-	publish_cell();
+	if (post_held) {
+		HOLD();
+		post_held = false;
+		publish_cell();
+	}
 	return early;
 }
 #endif
 #elif defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+static _Thread_local filch_atomic_u32 *clear_held;
 #undef filchi_exchange_seq_cst
-#define filchi_exchange_seq_cst(p, v) ((void)(p), 0u)
-#undef filchi_fence_then_load_acquire
-#define filchi_fence_then_load_acquire(p) late_clear(p)
-static inline uint64_t late_clear(filch_atomic_u64 *counts);
+#define filchi_exchange_seq_cst(p, v) (clear_held = (p), 0u)
+#undef filchi_rmw_fence_then_load_acquire
+#define filchi_rmw_fence_then_load_acquire(p) late_clear(p)
+static inline uint64_t late_clear(filch_atomic_u64 *counts)
+{
+	uint64_t early = filchi_load_acquire(counts);
+
+	if (clear_held) {
+		HOLD();
+		(void)atomic_exchange_explicit(clear_held, 0, memory_order_seq_cst);
+		clear_held = NULL;
+	}
+	return early;
+}
+#elif defined(MUTANT_FOUND_WITHOUT_FENCE)
+#undef filchi_rmw_fence_then_load_acquire
+#define filchi_rmw_fence_then_load_acquire(p) filchi_load_acquire(p)
 #elif defined(MUTANT_PARK_WITHOUT_FENCE)
 #undef filchi_store_then_fence
 #define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
@@ -102,10 +128,9 @@ static bool park_here(filch_atomic_u32 *word, uint32_t expected);
 
 #include "idle.h"
 
-#if defined(MUTANT_POST_WITHOUT_FENCE) || defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
-#undef filchi_fence_then_load_acquire
-#define filchi_fence_then_load_acquire(p) \
-	(atomic_thread_fence(memory_order_seq_cst), atomic_load_explicit((p), memory_order_acquire))
+#if defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
+#undef filchi_exchange_seq_cst
+#define filchi_exchange_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 #endif
 
 #if defined(FILCH_EXPLORE)
@@ -149,19 +174,8 @@ static const struct filchi_want anything = { .any = true };
 
 static void publish_cell(void)
 {
-	filchi_store_release(&cell, 1);
+	(void)filchi_exchange_seq_cst(&cell, 1);
 }
-
-#if defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
-static inline uint64_t late_clear(filch_atomic_u64 *counts)
-{
-	uint64_t early = filchi_load_acquire(counts);
-
-	HOLD();
-	(void)atomic_exchange_explicit(&deque.hot.ask, 0, memory_order_seq_cst);
-	return early;
-}
-#endif
 
 /* --- src/worker.c, for one deque and free workers ------------------------------------------------------------------------------ */
 
@@ -191,7 +205,7 @@ static void posted(void)
 	uint64_t counts = filchi_idle_posted(&idle);
 	bool left;
 
-	if (FILCHI_IDLE_FREES(counts) && !FILCHI_IDLE_SEARCH(counts))
+	if (FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
 		(void)wake_one(true, &left);
 }
 
@@ -203,10 +217,10 @@ void filch_push_asked(struct filch_worker *hot)
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return;
 	atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
-	if (FILCHI_IDLE_SEARCH(counts) && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+	if (FILCHI_IDLE_SEARCH(counts) > 0 && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
 		left = true;
 	else
-		(void)wake_one(!FILCHI_IDLE_SEARCH(counts), &left);
+		(void)wake_one(FILCHI_IDLE_SEARCH(counts) <= 0, &left);
 	if (left)
 		filchi_store_relaxed(&hot->ask, 1);
 }
@@ -268,6 +282,7 @@ static bool run_any(void)
 
 static void park(void)
 {
+	PAUSE_AT_RANDOM();
 	filchi_idle_prepare(&idle, &sleeper[me], &anything);
 	PAUSE_AT_RANDOM();
 	if (look_again()) {
@@ -297,6 +312,8 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index 
 	(void)index;
 	assert(hot == &deque.hot && !filchi_load_acquire(&task->word));
 	filchi_deque_settle(&deque, carried);
+	if (filchi_fence_then_load_acquire(&hot->ask))
+		filch_push_asked(hot);
 	return false;
 }
 
@@ -321,7 +338,9 @@ static void post(enum kind kind, filch_index *carried)
 		push(carried, 0);
 		break;
 	case CELL:
-#if !defined(MUTANT_POST_WITHOUT_FENCE) || defined(FILCH_EXPLORE)
+#if defined(MUTANT_POST_WITHOUT_FENCE) && !defined(FILCH_EXPLORE)
+		post_held = true;
+#else
 		publish_cell();
 #endif
 		posted();
@@ -440,6 +459,18 @@ static uint64_t stuck_in(unsigned i)
 	return FILCHI_SLEEP_KIND(state) != FILCHI_AWAKE && atomic_load(&parked[i]) ? state : 0;
 }
 
+FILCH_UNUSED static void hold_until_asleep(void)
+{
+	bool asleep = false;
+
+	for (uint32_t i = random_below(4) * 40; i-- && !asleep;) {
+		asleep = true;
+		for (unsigned k = 0; k < workers; k++)
+			asleep &= stuck_in(k) != 0;
+		sched_yield();
+	}
+}
+
 /* Until @items have run. Fails if no worker will ever run the rest. */
 static void wait_for(unsigned long items)
 {
@@ -528,7 +559,7 @@ int main(void)
 		atomic_store(&executed, 0);
 		atomic_store(&stop, false);
 		frames_used = 0;
-		rounds = scaled(100000);
+		rounds = scaled(120000);
 		seed_with(100);
 		for (unsigned i = 0; i < workers; i++)
 			assert(!pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i));
@@ -547,8 +578,8 @@ int main(void)
 		tear_down();
 	}
 	for (unsigned i = 0; i < WORKERS; i++)
-		assert(parks[i] && pairs[i]);
-	assert(atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels));
+		COVERED(parks[i] && pairs[i]);
+	COVERED(atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels));
 	return 0;
 }
 

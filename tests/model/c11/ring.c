@@ -294,7 +294,7 @@ int main(void)
 	for (uint32_t s = 0; s < SLOTS; s++)
 		assert(take_one(&vacant, 0, 0) < SLOTS);
 	assert(filchi_ring_take(&vacant) == FILCHI_RING_EMPTY);
-	assert(atomic_load(&vain[0]) + atomic_load(&vain[1]) && atomic_load(&vain[2]) + atomic_load(&vain[3]));
+	COVERED(atomic_load(&vain[0]) + atomic_load(&vain[1]) && atomic_load(&vain[2]) + atomic_load(&vain[3]));
 	filchi_ring_destroy(&vacant);
 	filchi_ring_destroy(&ready);
 	return 0;
