@@ -198,12 +198,20 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 	};
 }
 
-/* The pool whose callback the thread is in; callbacks nest when one cancels another job. */
-static _Thread_local const struct filchi_jobs *calling;
+/* The callbacks the thread is in, innermost first: they nest when one cancels a job, of the same pool or another. */
+struct calling {
+	const struct filchi_jobs *jobs;
+	const struct calling *outer;
+};
+static _Thread_local const struct calling *calling;
 
 bool filchi_job_in_callback(const struct filchi_jobs *jobs)
 {
-	return calling == jobs;
+	const struct calling *c = calling;
+
+	while (c && c->jobs != jobs)
+		c = c->outer;
+	return c;
 }
 
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
@@ -211,13 +219,13 @@ uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 	bool gone = job->on_complete || job->flags & FILCH_JOB_DETACHED;
 
 	if (job->on_complete) {
-		const struct filchi_jobs *outer = calling;
+		const struct calling here = { .jobs = jobs, .outer = calling };
 		struct filch_completion completion;
 
 		completion_of(job, &completion);
-		calling = jobs;
+		calling = &here;
 		job->on_complete(&completion);
-		calling = outer;
+		calling = here.outer;
 	}
 	return move_on(jobs, job, gone ? FILCHI_JOB_GONE : FILCHI_JOB_DONE) & FILCHI_JOB_FOR_WORKER;
 }

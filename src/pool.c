@@ -119,6 +119,18 @@ static int start_thread(struct filchi_worker *w)
 	return 0;
 }
 
+/* A hook of worker 0 of a pool with FILCH_POOL_CALLER, on the calling thread. */
+static void call_hook(struct filch_pool *pool, void (*hook)(void *arg, int worker))
+{
+	struct filchi_worker *outer = filchi_worker_self();
+
+	if (!hook)
+		return;
+	filchi_worker_set_self(pool->first);
+	hook(pool->config.hook_arg, 0);
+	filchi_worker_set_self(outer);
+}
+
 /* The creating thread takes seat 0: it has a stack of its own, a deque is all it needs. */
 static int start_caller(struct filch_pool *pool)
 {
@@ -136,15 +148,14 @@ static int start_caller(struct filch_pool *pool)
 	}
 	pool->caller = pthread_self();
 	pool->has_caller = true;
-	if (pool->config.on_worker_start)
-		pool->config.on_worker_start(pool->config.hook_arg, 0);
+	call_hook(pool, pool->config.on_worker_start);
 	return 0;
 }
 
 static void join_workers(struct filch_pool *pool)
 {
-	if (pool->has_caller && pool->config.on_worker_stop)
-		pool->config.on_worker_stop(pool->config.hook_arg, 0);
+	if (pool->has_caller)
+		call_hook(pool, pool->config.on_worker_stop);
 	filchi_store_then_fence(&pool->stop, 1);
 	for (uint32_t i = 0; i < pool->workers; i++)
 		(void)filchi_worker_wake(pool, filchi_worker_at(pool, i));

@@ -91,6 +91,14 @@ struct work {
 	filch_thunk *thunk;
 };
 
+/* A time as nanoseconds; 0 is for none, so the beginning of time is a nanosecond later. */
+static uint64_t nanoseconds(const struct timespec *t)
+{
+	uint64_t ns = t ? (uint64_t)t->tv_sec * UINT64_C(1000000000) + (uint64_t)t->tv_nsec : 0;
+
+	return t && !ns ? 1 : ns;
+}
+
 static void fill(struct filchi_job *job, const struct work *work, const struct filch_submit *how, uint64_t now)
 {
 	job->fn = work->fn;
@@ -100,7 +108,7 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 	job->thunk = work->thunk;
 	job->on_complete = how->on_complete;
 	job->flags = how->flags;
-	job->start_by = how->start_by ? (uint64_t)how->start_by->tv_sec * UINT64_C(1000000000) + (uint64_t)how->start_by->tv_nsec : 0;
+	job->start_by = nanoseconds(how->start_by);
 	job->queued_at = now;
 	job->started_at = job->ended_at = 0;
 	job->status = 0;

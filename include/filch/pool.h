@@ -58,6 +58,7 @@ struct filch_config {
 	const char *name;        /* thread names: name/0, name/1 ...; NULL = "filch" */
 	void (*on_worker_start)(void *hook_arg, int worker); /* on the worker's thread, before its first job */
 	void (*on_worker_stop)(void *hook_arg, int worker);  /* on the worker's thread, after its last job */
+	/* with FILCH_POOL_CALLER worker 0's hooks run on the thread that creates, and on the one that destroys */
 	void *hook_arg;
 };
 #define FILCH_CONFIG_INIT FILCH_SIZED(struct filch_config)

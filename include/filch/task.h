@@ -22,6 +22,7 @@
  * the spawner sees all writes of the task. When a deque cannot grow the task runs at its spawn. Built with FILCH_DEBUG >= 1, a
  * program that breaks the first two rules is stopped with the task's name.
  *
+ * A task's generated names stand in the scope it is defined in: in C++ spawn one of another namespace after `using namespace`.
  * In C++ task bodies are noexcept and arguments and results trivially copyable; longjmp across a spawn is undefined.
  */
 #ifndef FILCH_TASK_H

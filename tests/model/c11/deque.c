@@ -42,8 +42,12 @@
 
 #if defined(MUTANT_TAKE_WITHOUT_FENCE)
 #undef filch_store_release_light
+#if defined(FILCH_EXPLORE)
+#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#else
 #define filch_store_release_light(p, v) \
 	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#endif
 #endif
 #if defined(MUTANT_PUSH_WITHOUT_RELEASE)
 #undef filch_store_release_light

@@ -13,11 +13,13 @@
  *   worker   looks for an item; found: chain, run, search on; none: prepare, raise ask, fence, look again, cancel or sleep. It never
  *            lingers, so that most posts meet it at the brink of its sleep. search, attempt, park, chain, wake_one and push_asked
  *            are those of src/worker.c for one deque and free workers.
- *            Explored: it looks LOOKS times at most (default 3) and its thread ends where it would sleep.
+ *            Explored: it looks LOOKS times at most (default 3) and its thread ends where it would sleep; with -DLONG also where it
+ *            has begun to run an item, which then has no end, so that the chain alone can bring another worker to the next item.
  *
  * Asserts. Ordinary: when all workers sleep (or wait in a pair for one that sleeps) and the poster is through, nothing is left:
  * all are seen in the same sleep twice, so none was awake in between. Every item runs once. Sleeps, wakes, cancelled sleeps, asks
- * and pairs have happened. Explored: after the end, an item is left only if some worker is awake or was woken.
+ * and pairs have happened. Explored: after the end, an item is left only if some worker is awake (with LONG: and not busy),
+ * or was woken, or all are busy.
  *
  * Mutants: found by an ordinary run
  *   ask_read_before_publish    filch_push() reads ask before it publishes: I1
@@ -54,8 +56,12 @@ static _Thread_local uint32_t early_ask;
 #define filch_load_relaxed(p) _Generic((p), filch_atomic_u32 *: early_ask, default: atomic_load_explicit((p), memory_order_relaxed))
 #elif defined(MUTANT_PUSH_WITHOUT_FENCE)
 #undef filch_store_release_light
+#if defined(FILCH_EXPLORE)
+#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#else
 #define filch_store_release_light(p, v) \
 	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#endif
 #endif
 
 #include <filch/detail/deque.h>
@@ -70,10 +76,14 @@ static _Thread_local uint32_t early_ask;
 
 static void publish_cell(void);
 
+/* inside filchi_idle_posted() 'p', _asked() 'a' or _found() 'f', which read the counts in the same words */
+#define IN_FUNCTION(letter) (__func__[sizeof "filchi_idle_" - 1] == (letter))
+
 #if defined(MUTANT_POST_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
 #if defined(FILCH_EXPLORE)
-#define filchi_rmw_fence_then_load_acquire(p) filchi_load_acquire(p)
+#define filchi_rmw_fence_then_load_acquire(p) \
+	(IN_FUNCTION('p') ? filchi_load_acquire(p) : filchi_fence_then_load_acquire(p))
 #else
 /* the post lies in a store buffer while the counts are read */
 static _Thread_local bool post_held;
@@ -109,7 +119,8 @@ static inline uint64_t late_clear(filch_atomic_u64 *counts)
 }
 #elif defined(MUTANT_FOUND_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
-#define filchi_rmw_fence_then_load_acquire(p) filchi_load_acquire(p)
+#define filchi_rmw_fence_then_load_acquire(p) \
+	(IN_FUNCTION('f') ? filchi_load_acquire(p) : filchi_fence_then_load_acquire(p))
 #elif defined(MUTANT_PARK_WITHOUT_FENCE)
 #undef filchi_store_then_fence
 #define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
@@ -170,6 +181,9 @@ static struct frame frame[FRAMES];
 static unsigned frames_used;
 static atomic_ulong executed, wakes, asked, cancels;
 static _Thread_local unsigned me;
+#if defined(FILCH_EXPLORE)
+static bool busy[WORKERS]; /* with LONG: runs an item that has no end */
+#endif
 static const struct filchi_want anything = { .any = true };
 
 static void publish_cell(void)
@@ -276,6 +290,10 @@ static bool run_any(void)
 		return outcome == FILCHI_STEAL_LOST;
 	}
 	atomic_fetch_add_explicit(&executed, 1, memory_order_release);
+#if defined(FILCH_EXPLORE) && defined(LONG)
+	busy[me] = true;
+	pthread_exit(NULL);
+#endif
 	filchi_idle_search(&idle);
 	return true;
 }
@@ -396,7 +414,7 @@ int main(void)
 {
 	filch_index carried = FILCH_INDEX_START;
 	pthread_t thread[WORKERS];
-	bool awake = false;
+	bool awake = false, all_busy = true;
 
 	set_up();
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -406,9 +424,12 @@ int main(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
-		awake |= FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) == FILCHI_AWAKE;
+		awake |= !busy[i] && FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) == FILCHI_AWAKE;
+	/* all may be busy; who sleeps must not while an item is left */
+	for (unsigned i = 0; i < WORKERS; i++)
+		all_busy &= busy[i];
 	/* who is awake was woken, or had used up its looks; either would look on */
-	assert(awake || (!filchi_load_acquire(&cell) && filchi_ring_seems_empty(&ring) && filchi_deque_seems_empty(&deque)));
+	assert(awake || all_busy || (!filchi_load_acquire(&cell) && filchi_ring_seems_empty(&ring) && filchi_deque_seems_empty(&deque)));
 	assert(atomic_load_explicit(&executed, memory_order_acquire) <= POSTS);
 	tear_down();
 	return 0;
