@@ -104,12 +104,17 @@ static void run_tree(int workers, int looks)
 	struct base_pool *pool = make_pool_that_looks(workers, 0, 0, looks);
 	struct base_counts counts;
 
-	ledger_open((size_t)test_scaled(1000000));
-	struct range all = { .begin = 0, .end = ledger_n };
+	/* two cores may be one for a while: goes on until a task has run away from its spawner, and gives up in the end */
+	for (int round = 0; round < 500; round++) {
+		ledger_open((size_t)test_scaled(1000000));
+		struct range all = { .begin = 0, .end = ledger_n };
 
-	CHECK_EQ(base_run(pool, &all.task, run_range), 0);
-	ledger_close();
-	base_pool_counts(pool, &counts);
+		CHECK_EQ(base_run(pool, &all.task, run_range), 0);
+		ledger_close();
+		base_pool_counts(pool, &counts);
+		if (workers == 1 || counts.passed + counts.helped)
+			break;
+	}
 	printf("  %d workers: taken back %llu, helped %llu, passed %llu, sleeps %llu, wakes %llu\n", workers,
 		(unsigned long long)counts.taken_back, (unsigned long long)counts.helped, (unsigned long long)counts.passed,
 		(unsigned long long)counts.sleeps, (unsigned long long)counts.wakes);

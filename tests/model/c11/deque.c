@@ -5,7 +5,7 @@
  * labels: model
  *
  * Threads (ordinary run: 1, 2, then 3 thieves; explored: THIEVES, default 1)
- *   owner    one of the programs below, in an ordinary run 64 tasks' worth of them in random order on one deque of capacity 2:
+ *   owner    one of the programs below, in an ordinary run 1024 tasks of them in random order on one deque of capacity 2:
  *              1  spawn a, sync a
  *              2  spawn a, b, sync b, a
  *              3  spawn a; a called frame spawns b and syncs it; sync a; spawn c, sync c
@@ -74,7 +74,7 @@
 #if defined(FILCH_EXPLORE)
 enum { FRAMES = 3 };
 #else
-enum { FRAMES = 64, PROGRAMS = 6 };
+enum { FRAMES = 1024, PROGRAMS = 6 };
 #endif
 
 /* A task and its ledger. Each is used once in a round, so that a second run shows whenever it comes. */
@@ -351,8 +351,9 @@ int main(void)
 
 static struct meeting start, end;
 static uint32_t rounds;
-static atomic_bool over;
+static atomic_bool over, last_round;
 static atomic_ulong steals, lost;
+static uint64_t grows;
 
 static void *thief(void *number)
 {
@@ -362,7 +363,7 @@ static void *thief(void *number)
 
 	seed_with(id);
 	assert(!filchi_deque_init(&own, 2, false));
-	for (uint32_t round = 0; round < rounds; round++) {
+	while (!atomic_load(&last_round)) {
 		unsigned long got = 0, failed = 0;
 
 		meet(&start, thieves + 1);
@@ -382,12 +383,15 @@ static void *thief(void *number)
 	return NULL;
 }
 
-/* Each round a new deque; what it grew to goes with it. */
-static uint64_t owner(void)
+static bool covered(void)
 {
-	uint64_t grows = 0;
+	return atomic_load(&steals) && atomic_load(&lost) && last_taken && grows && inlined;
+}
 
-	for (uint32_t round = 0; round < rounds; round++) {
+/* Each round a new deque; what it grew to goes with it. */
+static void owner(void)
+{
+	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds); round++) {
 		filch_index carried;
 
 		assert(!filchi_deque_init(&deque, 2, false));
@@ -416,26 +420,27 @@ static uint64_t owner(void)
 		grows += deque.grows;
 		filchi_deque_destroy(&deque);
 	}
-	return grows;
+	atomic_store(&last_round, true);
+	atomic_store_explicit(&over, true, memory_order_relaxed);
+	meet(&start, thieves + 1);
+	meet(&end, thieves + 1);
 }
 
 int main(void)
 {
-	uint64_t grows = 0;
-
 	for (thieves = 1; thieves <= THIEVES_MAX; thieves++) {
 		pthread_t thread[THIEVES_MAX];
 
-		rounds = scaled(60000 / thieves);
+		rounds = scaled(6000 / thieves);
+		atomic_store(&last_round, false);
 		seed_with(100);
 		for (unsigned i = 0; i < thieves; i++)
 			assert(!pthread_create(&thread[i], NULL, thief, (void *)(uintptr_t)i));
-		grows += owner();
+		owner();
 		for (unsigned i = 0; i < thieves; i++)
 			pthread_join(thread[i], NULL);
 	}
-	COVERED(atomic_load(&steals) && atomic_load(&lost));
-	COVERED(last_taken && grows && inlined);
+	COVERED(covered());
 	return 0;
 }
 

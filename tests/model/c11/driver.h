@@ -73,6 +73,22 @@ static inline void pause_at_random(void)
 		spin(random_below(r * 8));
 }
 
+/*
+ * The headers' own race windows (FILCH_HOOK), so that even threads that share a processor meet there. Rare, for they are many.
+ */
+#define FILCH_HOOKS 1
+void filchi_hook(const char *point);
+void filchi_hook(const char *point)
+{
+	uint32_t r = random_below(1024);
+
+	(void)point;
+	if (r == 0)
+		sched_yield();
+	else if (r < 64)
+		spin(r);
+}
+
 /* What a mutant adds between two operations: long enough for another thread to pass through. */
 static inline void hold(void)
 {
@@ -87,6 +103,12 @@ static inline void hold(void)
 #define RELAX()           sched_yield()
 #define PAUSE_AT_RANDOM() pause_at_random()
 #define HOLD()            hold()
+
+/*
+ * An ordinary run goes on, ten times as long at most, until it has met all that it claims to meet: threads that happen to share
+ * one processor for a while meet seldom. The assertion at its end is what can fail.
+ */
+enum { PATIENCE = 10 };
 
 /* @count, multiplied by FILCH_TEST_SCALE; at least 1. */
 static inline uint32_t scaled(uint32_t count)

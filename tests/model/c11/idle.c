@@ -442,11 +442,11 @@ static uint32_t rounds;
 static atomic_bool stop;
 static atomic_bool parked[WORKERS];    /* inside park_here(), its word unchanged when last seen */
 static atomic_ulong paired[WORKERS];   /* waits in a pair: number of that wait, times 256, plus the frame it waits for; else 0 */
-static unsigned long parks[WORKERS], pairs[WORKERS];
+static atomic_ulong parks[WORKERS], pairs[WORKERS];
 
 static bool park_here(filch_atomic_u32 *word, uint32_t expected)
 {
-	parks[me]++;
+	atomic_fetch_add(&parks[me], 1);
 	atomic_store(&parked[me], true);
 	while (filchi_load_acquire(word) == expected)
 		sched_yield();
@@ -462,7 +462,7 @@ static void body(struct filch_worker *w, filch_index carried, struct filch_task 
 	(void)carried;
 	assert(!atomic_exchange(&f->started, true)); /* once */
 	if (f->partner) {
-		atomic_store(&paired[me], ++pairs[me] << 8 | (unsigned long)(f->partner - 1));
+		atomic_store(&paired[me], (atomic_fetch_add(&pairs[me], 1) + 1) << 8 | (unsigned long)(f->partner - 1));
 		while (!atomic_load(&frame[f->partner - 1].started))
 			sched_yield();
 		atomic_store(&paired[me], 0);
@@ -535,12 +535,21 @@ static enum kind kind_at_random(void)
 #endif
 }
 
+static bool covered(void)
+{
+	bool all = atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels);
+
+	for (unsigned i = 0; i < workers; i++)
+		all &= atomic_load(&parks[i]) && (workers == 1 || atomic_load(&pairs[i]));
+	return all;
+}
+
 static void poster(void)
 {
 	filch_index carried = FILCH_INDEX_START;
 	unsigned long items = 0;
 
-	for (uint32_t round = 0; round < rounds; round++) {
+	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds); round++) {
 		uint32_t kinds = 0;
 
 		for (uint32_t i = 1 + random_below(3); i--;) {
@@ -597,10 +606,8 @@ int main(void)
 		for (unsigned i = 0; i < workers; i++)
 			pthread_join(thread[i], NULL);
 		tear_down();
+		COVERED(covered());
 	}
-	for (unsigned i = 0; i < WORKERS; i++)
-		COVERED(parks[i] && pairs[i]);
-	COVERED(atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels));
 	return 0;
 }
 

@@ -333,6 +333,11 @@ static void *thief(void *unused)
 	return NULL;
 }
 
+static bool covered(void)
+{
+	return waited && taken_back && before_thief;
+}
+
 int main(void)
 {
 	static struct frame frame[FRAMES]; /* each is used again after FRAMES rounds: a late touch has that long to be seen */
@@ -346,7 +351,7 @@ int main(void)
 		overwrite(&frame[i], PATTERN);
 	assert(!pthread_create(&thread, NULL, thief, NULL));
 	meet(&start, 2);
-	for (uint32_t i = 0; i < rounds; i++) {
+	for (uint32_t i = 0; i < rounds || (!covered() && i / PATIENCE < rounds); i++) {
 		struct frame *f = &frame[i % FRAMES];
 
 		untouched(f, PATTERN);
@@ -358,7 +363,7 @@ int main(void)
 	pthread_join(thread, NULL);
 	for (int i = 0; i < FRAMES; i++)
 		untouched(&frame[i], PATTERN);
-	COVERED(waited && taken_back && before_thief);
+	COVERED(covered());
 	filchi_deque_destroy(&deque);
 	return 0;
 }
