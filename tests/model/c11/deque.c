@@ -351,7 +351,7 @@ int main(void)
 
 static struct meeting start, end;
 static uint32_t rounds;
-static atomic_bool over, last_round;
+static atomic_bool over, finished;
 static atomic_ulong steals, lost;
 static uint64_t grows;
 
@@ -363,10 +363,12 @@ static void *thief(void *number)
 
 	seed_with(id);
 	assert(!filchi_deque_init(&own, 2, false));
-	while (!atomic_load(&last_round)) {
+	for (;;) {
 		unsigned long got = 0, failed = 0;
 
 		meet(&start, thieves + 1);
+		if (atomic_load(&finished))
+			break;
 		while (!atomic_load_explicit(&over, memory_order_acquire)) {
 			enum filchi_steal outcome = thief_once(&own);
 
@@ -420,10 +422,8 @@ static void owner(void)
 		grows += deque.grows;
 		filchi_deque_destroy(&deque);
 	}
-	atomic_store(&last_round, true);
-	atomic_store_explicit(&over, true, memory_order_relaxed);
+	atomic_store(&finished, true);
 	meet(&start, thieves + 1);
-	meet(&end, thieves + 1);
 }
 
 int main(void)
@@ -432,7 +432,7 @@ int main(void)
 		pthread_t thread[THIEVES_MAX];
 
 		rounds = scaled(6000 / thieves);
-		atomic_store(&last_round, false);
+		atomic_store(&finished, false);
 		seed_with(100);
 		for (unsigned i = 0; i < thieves; i++)
 			assert(!pthread_create(&thread[i], NULL, thief, (void *)(uintptr_t)i));
