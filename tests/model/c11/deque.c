@@ -5,7 +5,7 @@
  * labels: model
  *
  * Threads (ordinary run: 1, 2, then 3 thieves; explored: THIEVES, default 1)
- *   owner    one of the programs below, in an ordinary run 1024 tasks of them in random order on one deque of capacity 2:
+ *   owner    one of the programs below, in an ordinary run 1024 tasks of them, at random, on a deque of capacity 2:
  *              1  spawn a, sync a
  *              2  spawn a, b, sync b, a
  *              3  spawn a; a called frame spawns b and syncs it; sync a; spawn c, sync c

@@ -53,7 +53,8 @@ static _Thread_local uint32_t early_ask;
 	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(),                                 \
 	 atomic_store_explicit((p), (v), memory_order_release), atomic_thread_fence(memory_order_seq_cst))
 #undef filch_load_relaxed
-#define filch_load_relaxed(p) _Generic((p), filch_atomic_u32 *: early_ask, default: atomic_load_explicit((p), memory_order_relaxed))
+#define filch_load_relaxed(p) \
+	_Generic((p), filch_atomic_u32 *: early_ask, default: atomic_load_explicit((p), memory_order_relaxed))
 #elif defined(MUTANT_PUSH_WITHOUT_FENCE)
 #undef filch_store_release_light
 #if defined(FILCH_EXPLORE)
@@ -596,11 +597,11 @@ int main(void)
 		meet(&start, workers + 1);
 		poster();
 		atomic_store_explicit(&stop, true, memory_order_release);
-		for (unsigned i = 0; i < workers; i++) {
-			/* as filch_pool_destroy() does: nobody sleeps through a stop */
-			while (!filchi_idle_wake(&idle, &sleeper[i], filchi_load_acquire(&sleeper[i].state)) &&
-			       atomic_load(&end.arrived) < workers)
-				sched_yield();
+		/* as filch_pool_destroy() does, and again and again, since our workers look at stop only between two parks */
+		while (atomic_load(&end.arrived) < workers) {
+			for (unsigned i = 0; i < workers; i++)
+				(void)filchi_idle_wake(&idle, &sleeper[i], filchi_load_acquire(&sleeper[i].state));
+			sched_yield();
 		}
 		meet(&end, workers + 1);
 		for (unsigned i = 0; i < workers; i++)
