@@ -207,7 +207,7 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d, const
 	 * Ensures:   the thief sees the owner's lowered bottom, or the owner sees the thief's top.
 	 * Without:   owner and thief both take the last task.
 	 * Weaker?    no; heavy, because the owner's side is light.
-	 * Checked:   tests/model/c11/deque.c, mutant take_without_fence
+	 * Checked:   tests/model/c11/deque.c, mutant steal_without_fence (found by a model checker only)
 	 */
 	filch_index bottom = filchi_heavy_fence_then_load_acquire(&d->hot.bottom, d->hot.fenced);
 	if (!filch_index_after(bottom, top))

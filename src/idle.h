@@ -92,7 +92,7 @@ static inline bool filchi_idle_found(struct filchi_idle *idle)
 	 * Ensures:   the poster that woke nobody because of us is seen by our look, or it saw that we search no more.
 	 * Without:   a poster relies on a searcher that has looked already.
 	 * Weaker?    no: store->load; the read-modify-write is the fence.
-	 * Checked:   tests/model/c11/idle.c, two parking workers
+	 * Checked:   tests/model/c11/idle.c, mutants chain_left_out, found_without_fence (the latter by a model checker only)
 	 */
 	return FILCHI_IDLE_SEARCH(old) == 1 && FILCHI_IDLE_ASLEEP(old) &&
 	       FILCHI_IDLE_ASLEEP(filchi_rmw_fence_then_load_acquire(&idle->counts));

@@ -47,7 +47,7 @@ bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 	 * Ensures:   who completes what a worker waits for sees it asleep, or the worker sees the completion in its last look.
 	 * Without:   the worker sleeps on though its task, its job or the pool has ended.
 	 * Weaker?    no: store->load. The callers' completing store is a seq_cst read-modify-write.
-	 * Checked:   tests/model/c11/join.c; tests/stress/join.c
+	 * Checked:   tests/stress/join.c and shutdown.c; for a task the order through its word suffices (tests/model/c11/join.c)
 	 */
 	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_rmw_fence_then_load_acquire(&w->sleeper.state)))
 		return false;

@@ -4,8 +4,10 @@
  *
  * Callers of all: any thread; a NULL pool is the current worker's. From a worker a loop is nested work of the running job; from
  * outside it is one job. All return 0, or -EINVAL (NULL body, begin > end, NULL pool outside a worker), -ENOMEM, -ENOBUFS,
- * -ESHUTDOWN, -ECANCELED, -ECHILD as FILCH_RUN does; on an error no body has run, but for -ENOMEM from a reduction whose accumulators
- * are larger than 256 bytes: there some may have, and the result is untouched. The bodies' writes are visible after the call. @grain is the largest range, in items, handed to a body at a time; 0 chooses one from the range and the workers.
+ * -ESHUTDOWN, -ECANCELED, -ECHILD as FILCH_RUN does; on an error no body has run, but for -ENOMEM from a reduction whose
+ * accumulators are larger than 256 bytes: there some may have, and the result is untouched. The bodies' writes are visible
+ * after the call. @grain is the largest range, in items, handed to a body at a time; 0 chooses one from the range and the
+ * workers.
  */
 #ifndef FILCH_LOOP_H
 #define FILCH_LOOP_H
