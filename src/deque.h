@@ -258,7 +258,7 @@ static inline bool filchi_deque_grow(struct filchi_deque *d, filch_index carried
 	filchi_store_release(&d->hot.array, array);
 	d->hot.slot = array->slot;
 	d->hot.mask = array->mask;
-	if (!d->hot.fenced)
+	if (d->hot.limit) /* 0 is the mode in which every push goes the slow way */
 		d->hot.limit = (filch_uindex)capacity * 2;
 	d->grows++;
 	return true;

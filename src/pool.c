@@ -139,7 +139,7 @@ static int start_caller(struct filch_pool *pool)
 	void *stack;
 	size_t size;
 
-	if (filchi_deque_init(&w->deque, (filch_index)pool->config.deque_capacity, pool->fenced))
+	if (!filchi_worker_make_deque(w))
 		return -ENOMEM;
 	if (!pthread_getattr_np(pthread_self(), &attr)) {
 		if (!pthread_attr_getstack(&attr, &stack, &size))

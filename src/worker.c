@@ -373,6 +373,15 @@ static void work(struct filchi_worker *w)
 	}
 }
 
+bool filchi_worker_make_deque(struct filchi_worker *w)
+{
+	if (filchi_deque_init(&w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
+		return false;
+	/* takes by exchange also where membarrier(2) is at hand: a steal then costs no system call (docs/adr/0006) */
+	w->deque.hot.fenced = true;
+	return true;
+}
+
 void *filchi_worker_main(void *arg)
 {
 	struct filchi_worker *w = arg;
@@ -382,7 +391,7 @@ void *filchi_worker_main(void *arg)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
 	self = w;
 	(void)filchi_plan_pin(pool->plan, w->id, &pool->pin_error[w->id]);
-	w->no_memory = filchi_deque_init(&w->deque, (filch_index)pool->config.deque_capacity, pool->fenced) != 0;
+	w->no_memory = !filchi_worker_make_deque(w);
 	if (!w->no_memory && pool->config.on_worker_start)
 		pool->config.on_worker_start(pool->config.hook_arg, (int)w->id);
 	(void)filchi_fetch_add_acq_rel(&pool->ready, 1);

@@ -22,6 +22,9 @@ void filchi_worker_set_self(struct filchi_worker *w);
 struct filchi_job *filchi_foreign_job(struct filchi_job *job);
 struct filchi_job *filchi_foreign_job_here(void);
 
+/* The owner, before it works: makes its deque. False: no memory. */
+bool filchi_worker_make_deque(struct filchi_worker *w);
+
 /* The thread of a worker; @arg is the struct filchi_worker. Returns when the pool stops. */
 void *filchi_worker_main(void *arg);
 

@@ -20,7 +20,7 @@
  * unsigned compare catches together with "no room".
  *
  * Cost of a spawn and its sync that meet no thief: push 5 loads, 2 stores, 2 branches never taken; take 2 loads, 1 store,
- * 2 branches; no read-modify-write, no full fence, no allocation (with membarrier; else one exchange per take).
+ * 2 branches, and that store is an exchange: no other read-modify-write or fence, no allocation.
  */
 #ifndef FILCH_DETAIL_DEQUE_H
 #define FILCH_DETAIL_DEQUE_H
@@ -80,7 +80,7 @@ struct filch_worker {
 	filch_index mask;
 	filch_index floor;
 	filch_uindex limit;      /* capacity; 0 sends every push through the slow path (the fenced mode) */
-	uint32_t fenced;         /* membarrier(2) was refused: the owner's publish and take carry full fences themselves */
+	uint32_t fenced;         /* a take is an exchange, and thieves need no membarrier(2): what pools use, docs/adr/0006 */
 	/* written by others */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_index top;
 	filch_atomic_u32 ask;    /* a parked worker wants to hear of a push */
@@ -141,7 +141,7 @@ FILCH_INLINE bool filch_take(struct filch_worker *worker, filch_index index)
 	 * FENCE D1   store bottom -> load top              pairs with: D2 in filchi_deque_steal()
 	 * Ensures:   the owner sees the thief's top, or the thief sees the lowered bottom.
 	 * Without:   both pass their test and the last task runs twice.
-	 * Weaker?    no: store->load. Light where membarrier(2) is at hand, an exchange where it is refused.
+	 * Weaker?    no: store->load. An exchange in pools; light is the other variant, where thieves pay with membarrier(2).
 	 *            The store is a release: it keeps the release sequence of the pushes below it (RC11, found by exploration).
 	 * Checked:   tests/model/c11/deque.c, mutant take_without_fence
 	 */
