@@ -29,7 +29,6 @@
 /* --- fork -------------------------------------------------------------------------------------------------------------------- */
 
 static filch_atomic_u32 fork_generation;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void in_child(void)
 {
@@ -38,7 +37,8 @@ static void in_child(void)
 	filchi_jobs_after_fork();
 }
 
-static void watch_forks(void)
+/* At the start of the program, not with the first pool: a fork that has begun runs only the handlers it found. */
+__attribute__((constructor)) static void watch_forks(void)
 {
 	(void)pthread_atfork(filchi_jobs_before_fork, filchi_jobs_after_fork, in_child);
 }
@@ -236,7 +236,6 @@ int filch_pool_create(struct filch_pool **out, const struct filch_config *config
 	error = filchi_config_import(&own, config, &text);
 	if (error)
 		return error;
-	(void)pthread_once(&fork_once, watch_forks);
 	pool = aligned_alloc(FILCH_CACHELINE, sizeof *pool);
 	if (!pool)
 		return -ENOMEM;

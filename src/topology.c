@@ -4,7 +4,7 @@
  *
  * The cache is one entry, counted by its users, under one mutex. The mutex is held while hwloc loads: two pools created at
  * once would otherwise both pay. fork() in another thread could then leave it locked for ever in the child, and hwloc's own
- * component lock with it; so a fork handler, registered once, takes the mutex before and releases it after on both sides:
+ * component lock with it; so a fork handler, registered when the program starts, takes the mutex before and releases it after on both sides:
  * a child never inherits a load half done, and fork waits at most for one load. The handlers neither allocate nor call
  * hwloc. A child made by _Fork or clone runs no handlers: it may exec, but should not create a pool.
  */
@@ -29,7 +29,6 @@ struct entry {
 };
 
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct entry *cached;
 static uint64_t loads;
 
@@ -313,8 +312,12 @@ static void after_fork(void)
 	pthread_mutex_unlock(&cache_lock);
 }
 
-/* Should registering fail, a child forked during a load of the parent must not create a pool; nothing else changes. */
-static void guard_fork(void)
+/*
+ * At the start of the program, not with the first pool: a fork that has begun runs only the handlers it found, and would leave the
+ * mutex locked in the child if the first pool took it meanwhile. Should registering fail, a child forked during a load of the
+ * parent must not create a pool; nothing else changes.
+ */
+__attribute__((constructor)) static void guard_fork(void)
 {
 	(void)pthread_atfork(before_fork, after_fork, after_fork);
 }
@@ -327,7 +330,6 @@ int filchi_topology_get(const struct filchi_cpuset *mask, const struct filchi_to
 
 	if (!env)
 		return -ENOMEM;
-	pthread_once(&fork_once, guard_fork);
 	pthread_mutex_lock(&cache_lock);
 	if (cached && !memcmp(&cached->mask, mask, sizeof(*mask)) && !strcmp(cached->environment, env)) {
 		free(env);

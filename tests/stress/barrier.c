@@ -97,8 +97,10 @@ static void tasks_meet(uint32_t workers, uint64_t flags, uint64_t n)
 	       (unsigned long long)(m.arrived / m.n));
 	pools_print();
 	POOLS_COVER(steals);
-	POOLS_COVER(parks);
-	POOLS_COVER(wakes);
+	if (flags & FILCH_POOL_NO_SEARCH) { /* the others may find work in time, every time */
+		POOLS_COVER(parks);
+		POOLS_COVER(wakes);
+	}
 }
 
 static void n_tasks_on_n_workers_all_run_at_once(void)
@@ -148,8 +150,10 @@ static void jobs_meet(uint32_t workers, uint64_t flags, uint64_t n)
 	pool_close(pool);
 	printf("    %u workers%s: %llu rounds\n", workers, flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "", (unsigned long long)n);
 	pools_print();
-	POOLS_COVER(parks);
-	POOLS_COVER(wakes);
+	if (flags & FILCH_POOL_NO_SEARCH) { /* the others may find work in time, every time */
+		POOLS_COVER(parks);
+		POOLS_COVER(wakes);
+	}
 }
 
 static void n_jobs_on_n_workers_all_run_at_once(void)
