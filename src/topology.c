@@ -4,9 +4,9 @@
  *
  * The cache is one entry, counted by its users, under one mutex. The mutex is held while hwloc loads: two pools created at
  * once would otherwise both pay. fork() in another thread could then leave it locked for ever in the child, and hwloc's own
- * component lock with it; so a fork handler, registered when the program starts, takes the mutex before and releases it after on both sides:
- * a child never inherits a load half done, and fork waits at most for one load. The handlers neither allocate nor call
- * hwloc. A child made by _Fork or clone runs no handlers: it may exec, but should not create a pool.
+ * component lock with it; so a fork handler, registered when the program starts, takes the mutex before and releases it after
+ * on both sides: a child never inherits a load half done, and fork waits at most for one load. The handlers neither allocate
+ * nor call hwloc. A child made by _Fork or clone runs no handlers: it may exec, but should not create a pool.
  */
 #ifndef _GNU_SOURCE
 # define _GNU_SOURCE
