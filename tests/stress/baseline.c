@@ -234,6 +234,8 @@ static void run_stair(struct base_worker *w, struct base_task *task)
 	volatile char frame[STAIR_BYTES];
 	bool open;
 
+	/* The address escapes: clang else splits the array into the bytes that are touched, and no stair has a height. */
+	__asm__ volatile("" : : "r"(frame) : "memory");
 	for (size_t i = 0; i < STAIR_BYTES; i += 4096)
 		frame[i] = 1;
 	pthread_mutex_lock(&s->climb->lock);
@@ -314,12 +316,12 @@ static int climb_once(void)
 	return c.highest;
 }
 
-/* A worker that was late to its place may be counted as the sleeper: then the climb is repeated. */
+/* A worker that was late to its place may be counted as the sleeper: then the climb ends too early and is repeated. */
 static void a_joiner_stops_helping_when_half_of_its_stack_is_in_use(void)
 {
 	int highest = climb_once();
 
-	for (int again = 0; again < 20 && !(highest >= 4 && highest < STAIRS / 2); again++)
+	for (int again = 0; again < 20 && highest < 4; again++)
 		highest = climb_once();
 	CHECK(highest >= 4 && highest < STAIRS / 2, "%d", highest);
 }
