@@ -378,7 +378,6 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 	if (filchi_deque_init(&w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
 		return false;
 	/* takes by exchange also where membarrier(2) is at hand: a steal then costs no system call (docs/adr/0006) */
-	w->deque.hot.fenced = true;
 	return true;
 }
 

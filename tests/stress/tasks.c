@@ -314,19 +314,18 @@ static void untyped_tree(struct filch_worker *worker, filch_index index, struct 
 	struct untyped *me = (struct untyped *)(void *)task;
 	uint64_t middle = me->begin + 1 + (me->end - me->begin - 1) / 2;
 	struct untyped left = { .begin = me->begin + 1, .end = middle }, right = { .begin = middle, .end = me->end };
-	filch_index at[2] = { 0, 0 };
 
 	ledger_enter(&ledger, me->begin);
 	me->sum = (struct sum){ 1, ledger_mix(me->begin) };
 	if (left.begin < left.end)
-		at[0] = filch_fork(&here, &left.task, untyped_tree);
+		filch_fork(&here, &left.task, untyped_tree);
 	if (right.begin < right.end) {
-		at[1] = filch_fork(&here, &right.task, untyped_tree);
-		filch_join(&here, &right.task, untyped_tree, at[1]);
+		filch_fork(&here, &right.task, untyped_tree);
+		filch_join(&here, &right.task, untyped_tree);
 		add(&me->sum, right.sum);
 	}
 	if (left.begin < left.end) {
-		filch_join(&here, &left.task, untyped_tree, at[0]);
+		filch_join(&here, &left.task, untyped_tree);
 		add(&me->sum, left.sum);
 	}
 }
@@ -335,11 +334,10 @@ static int untyped_job(void *arg)
 {
 	struct untyped *top = arg;
 	struct filch_context here;
-	filch_index at;
 
 	CHECK_EQ(filch_context_here(&here), 0);
-	at = filch_fork(&here, &top->task, untyped_tree);
-	filch_join(&here, &top->task, untyped_tree, at);
+	filch_fork(&here, &top->task, untyped_tree);
+	filch_join(&here, &top->task, untyped_tree);
 	return 0;
 }
 

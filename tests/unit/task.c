@@ -551,10 +551,10 @@ static void plain_fib(struct filch_worker *worker, filch_index index, struct fil
 	}
 	a.n = frame->n - 1;
 	b.n = frame->n - 2;
-	filch_index at_a = filch_fork(&context, &a.task, plain_fib);
-	filch_index at_b = filch_fork(&context, &b.task, plain_fib);
-	filch_join(&context, &b.task, plain_fib, at_b);
-	filch_join(&context, &a.task, plain_fib, at_a);
+	filch_fork(&context, &a.task, plain_fib);
+	filch_fork(&context, &b.task, plain_fib);
+	filch_join(&context, &b.task, plain_fib);
+	filch_join(&context, &a.task, plain_fib);
 	frame->result = a.result + b.result;
 }
 
@@ -563,13 +563,12 @@ static long plain_helper(long n)
 {
 	struct filch_context context;
 	struct plain_fib a;
-	filch_index at;
 
 	if (filch_context_here(&context))
 		return -1;
 	a.n = n;
-	at = filch_fork(&context, &a.task, plain_fib);
-	filch_join(&context, &a.task, plain_fib, at);
+	filch_fork(&context, &a.task, plain_fib);
+	filch_join(&context, &a.task, plain_fib);
 	return a.result;
 }
 
