@@ -20,8 +20,8 @@
  * The thread that makes a transition to RUNNING, FINISHING or REAPING owns the slot's plain fields until the next one. An id is
  * pool tag, generation and slot: a stale or foreign id meets another generation or tag, and is -ESRCH.
  *
- * NOBODY: detached, with a queue or with a callback, so nobody may wait. FOR_THREAD: a thread sleeps on the low half of the word. FOR_WORKER: a
- * worker of the pool is parked and waits for this job.
+ * NOBODY: detached, with a queue or with a callback, so nobody may wait. FOR_THREAD: a thread sleeps on the low half of the word.
+ * FOR_WORKER: a worker of the pool is parked and waits for this job.
  */
 #ifndef FILCHI_JOB_H
 #define FILCHI_JOB_H

@@ -5,9 +5,9 @@
  * The argument is the message and holds the result: nothing is copied. A job's status is what its function returns. Every
  * accepted id completes exactly once, whatever happens: done, failed, cancelled, expired, the pool abandoned or destroyed.
  *
- * Where a completion goes: to filch_wait(); into a completion queue; to the callback; or nowhere (FILCH_JOB_DETACHED). A job starts on a worker whose stack
- * is empty, or under a filch_wait() of a worker for that very job; never on top of another job's frames. With one worker a job
- * therefore starts after the running one.
+ * Where a completion goes: to filch_wait(); into a completion queue; to the callback; or nowhere (FILCH_JOB_DETACHED). A job
+ * starts on a worker whose stack is empty, or under a filch_wait() of a worker for that very job; never on top of another job's
+ * frames. With one worker a job therefore starts after the running one.
  */
 #ifndef FILCH_JOB_H
 #define FILCH_JOB_H
@@ -106,8 +106,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Progress: blocks until the job is complete or the deadline has passed; signals do not end it.
  * Ordering: the job's writes are visible afterwards.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
- *           -EINVAL (NULL pool; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for itself; or, on a worker, the job is
- *           still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
+ *           -EINVAL (NULL pool; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for itself; or, on a
+ *           worker, the job is still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);
