@@ -62,7 +62,7 @@ void filchi_guest_out(struct filch_pool *pool)
 
 #define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
-/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ENOTSUP. */
+/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
 static int import_how(struct filch_submit *to, const struct filch_submit *how)
 {
 	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
@@ -78,9 +78,9 @@ static int import_how(struct filch_submit *to, const struct filch_submit *how)
 		return -EINVAL;
 	if ((to->when_full == FILCH_UNTIL && !to->deadline) || !filchi_deadline_ok(to->deadline) || !filchi_deadline_ok(to->start_by))
 		return -EINVAL;
-	if (to->flags & FILCH_JOB_DETACHED && to->on_complete)
+	if ((to->flags & FILCH_JOB_DETACHED) + (to->on_complete != NULL) + (to->cq != NULL) > 1)
 		return -EINVAL;
-	return to->cq ? -ENOTSUP : 0;
+	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
 }
 
 /* What is to be run: a function, or (fn NULL) a task. */
@@ -117,7 +117,7 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 
 static uint64_t nobody(const struct filch_submit *how)
 {
-	return how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+	return how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
 }
 
 static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -210,6 +210,10 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	job = filchi_job_new(&pool->jobs);
 	if (!job)
 		return -ENOBUFS;
+	if (how->cq && !filchi_job_send_to(job, how->cq)) {
+		filchi_job_discard(&pool->jobs, job);
+		return -ENOBUFS;
+	}
 	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
 	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
