@@ -23,19 +23,24 @@ void filchi_worker_set_self(struct filchi_worker *w)
 	self = w;
 }
 
-static _Thread_local struct filchi_job *foreign_job;
+static _Thread_local const struct filchi_foreign *foreign;
 
-struct filchi_job *filchi_foreign_job(struct filchi_job *job)
+void filchi_foreign_enter(struct filchi_foreign *here, struct filchi_job *job)
 {
-	struct filchi_job *old = foreign_job;
-
-	foreign_job = job;
-	return old;
+	here->job = job;
+	here->outer = foreign;
+	if (job || foreign) /* there is nothing to hide on most threads */
+		foreign = here;
 }
 
-struct filchi_job *filchi_foreign_job_here(void)
+void filchi_foreign_leave(const struct filchi_foreign *here)
 {
-	return foreign_job;
+	foreign = here->outer;
+}
+
+const struct filchi_foreign *filchi_foreign_here(void)
+{
+	return foreign;
 }
 
 /* --- waking ------------------------------------------------------------------------------------------------------------------ */
@@ -161,11 +166,12 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 {
 	bool opened = crew != filchi_segment_crew(&w->deque) && filchi_segment_open(&w->deque, crew);
 	filch_thunk *thunk = filchi_task_begin(task, &w->pool->marks, w->id);
-	struct filchi_job *foreign = filchi_foreign_job(NULL);
+	struct filchi_foreign hidden;
 
+	filchi_foreign_enter(&hidden, NULL);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	int joiner = filchi_task_finish(task, &w->pool->marks);
-	(void)filchi_foreign_job(foreign);
+	filchi_foreign_leave(&hidden);
 	if (opened)
 		filchi_segment_close(&w->deque);
 	crew_leave(crew);
@@ -235,8 +241,9 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		filchi_count(&w->counters, jobs);
 		if (nested)
 			filchi_count(&w->counters, jobs_nested);
-		struct filchi_job *foreign = filchi_foreign_job(NULL);
+		struct filchi_foreign hidden;
 
+		filchi_foreign_enter(&hidden, NULL);
 		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
 		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
 		if (job->fn) {
@@ -246,7 +253,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 			job->status = 0;
 		}
 		filchi_segment_close(&w->deque);
-		(void)filchi_foreign_job(foreign);
+		filchi_foreign_leave(&hidden);
 		crew_leave(&job->crew);
 		job->ended_at = filchi_now();
 	}
