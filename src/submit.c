@@ -194,7 +194,9 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 		run_here(pool, job);
 		return id;
 	}
+	FILCH_HOOK(submit_published);
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
+	FILCH_HOOK(submit_put);
 	/*
 	 * FENCE S1   publish the job -> read closing        pairs with: S2 in close_pool()
 	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
@@ -203,6 +205,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	 * Checked:   tests/stress/shutdown.c
 	 */
 	filchi_worker_posted(pool);
+	FILCH_HOOK(submit_announced);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
 		filchi_injector_release(&pool->injector);
 		return -ESHUTDOWN;
@@ -225,6 +228,7 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 		return -ENOBUFS;
 	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
+	FILCH_HOOK(submit_full);
 	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
 	error = find_room(pool, how, &here);
 	if (error)
@@ -345,6 +349,7 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 	filchi_injector_release(&pool->injector);
 	(void)filchi_fetch_add_acq_rel(&pool->outside.cancelled, 1);
 	job->status = -ECANCELED;
+	FILCH_HOOK(cancel_claimed);
 	complete(pool, job, id);
 	return true;
 }

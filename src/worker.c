@@ -80,6 +80,7 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, const struct fi
 			*left = true;
 			break;
 		}
+		FILCH_HOOK(wake_chosen);
 		if (filchi_idle_wake(&pool->idle, &w->sleeper, state)) {
 			woken = FILCHI_SLEEP_KIND(state);
 			(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
@@ -93,6 +94,7 @@ void filchi_worker_posted(struct filch_pool *pool)
 	uint64_t counts = filchi_idle_posted(&pool->idle);
 	bool left;
 
+	FILCH_HOOK(posted_counted);
 	if (FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
 		(void)wake_one(pool, self && self->pool == pool ? self->id : 0, NULL, true, &left);
 }
@@ -115,6 +117,7 @@ void filch_push_asked(struct filch_worker *hot)
 	uint64_t counts = filchi_idle_asked(&pool->idle, &w->deque);
 	bool left = false;
 
+	FILCH_HOOK(asked_counted);
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return;
 	filchi_count(&w->counters, asked);
@@ -171,6 +174,7 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 	filchi_foreign_enter(&hidden, NULL);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	int joiner = filchi_task_finish(task, &w->pool->marks);
+	FILCH_HOOK(task_finished);
 	filchi_foreign_leave(&hidden);
 	if (opened)
 		filchi_segment_close(&w->deque);
@@ -254,6 +258,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		}
 		filchi_segment_close(&w->deque);
 		filchi_foreign_leave(&hidden);
+		FILCH_HOOK(job_returned);
 		crew_leave(&job->crew);
 		job->ended_at = filchi_now();
 	}
@@ -269,6 +274,7 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 	uint32_t slot;
 
 	while ((slot = filchi_injector_take(&w->pool->injector, w->turn)) != FILCHI_RING_EMPTY) {
+		FILCH_HOOK(job_drawn);
 		struct filchi_job *job = filchi_job_popped(&w->pool->jobs, slot);
 
 		if (!job)
@@ -336,12 +342,14 @@ static void park(struct filchi_worker *w)
 	static const struct filchi_want anything = { .any = true };
 	struct filch_pool *pool = w->pool;
 
+	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
 	FILCH_HOOK(park_prepared);
 	if (filchi_worker_look_again(w, &anything)) {
 		filchi_idle_cancel(&pool->idle, &w->sleeper);
 		return;
 	}
+	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
 	(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
 }
