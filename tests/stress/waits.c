@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "fib.h"
 #include "pools.h"
 
 #define LINKS_MAX 6000u
@@ -172,15 +173,6 @@ struct branch {
 	_Atomic uint64_t *ran;
 };
 
-FILCH_TASK(uint64_t, fib, (unsigned, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	uint64_t b = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + b;
-}
-
 FILCH_VOID_TASK(wait_in_a_task, (int64_t, id))
 {
 	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
@@ -218,8 +210,9 @@ static void wait_somehow(int64_t id, uint64_t dice)
 static int grow(void *arg)
 {
 	struct branch *me = arg, below[BRANCHES];
-	uint64_t rng = me->seed, sum = 0;
+	uint64_t rng = me->seed;
 	int64_t id[BRANCHES];
+	long sum = 0;
 	unsigned n = me->depth ? 1 + (unsigned)(test_random(&rng) % BRANCHES) : 0;
 
 	++*me->ran;
@@ -352,8 +345,8 @@ static int there_and_back(void *arg)
 {
 	uintptr_t left = (uintptr_t)arg;
 	struct filch_pool *other = two[filch_pool_current() == two[0]];
-	uint64_t sum = 0;
 	int64_t id;
+	long sum = 0;
 
 	if (!left)
 		return 0;

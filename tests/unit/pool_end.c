@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <sched.h>
 #include <shared.h>
@@ -23,15 +24,6 @@ static int one(void *arg)
 {
 	__atomic_fetch_add((int *)arg, 1, __ATOMIC_RELAXED);
 	return 1;
-}
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
 }
 
 /* --- the end of a pool ----------------------------------------------------------------------------------------------------- */
