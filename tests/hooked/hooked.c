@@ -29,6 +29,9 @@ static _Atomic uint64_t yields[WINDOWS];
 static _Atomic uint64_t seed, threads;
 static _Atomic uint64_t generation;
 
+static _Thread_local const char *hold_at;
+static _Atomic bool held, let_go;
+
 static size_t number_of(const char *point)
 {
 	size_t i = 0;
@@ -44,6 +47,12 @@ void filchi_hook(const char *point)
 	static _Thread_local uint64_t rng, of_generation;
 	uint64_t dice;
 
+	if (hold_at && strcmp(hold_at, point) == 0) {
+		hold_at = NULL;
+		held = true;
+		while (!let_go)
+			sched_yield();
+	}
 	/* relaxed: the lots are not to order what they disturb */
 	if (of_generation != atomic_load_explicit(&generation, memory_order_relaxed) + 1) {
 		of_generation = atomic_load_explicit(&generation, memory_order_relaxed) + 1;
@@ -64,6 +73,23 @@ void hooked_begin(uint64_t from)
 	seed = from;
 	threads = 0;
 	generation++;
+}
+
+void hooked_hold_me(const char *point)
+{
+	(void)number_of(point); /* it exists */
+	held = let_go = false;
+	hold_at = point;
+}
+
+bool hooked_held(void)
+{
+	return held;
+}
+
+void hooked_let_go(void)
+{
+	let_go = true;
 }
 
 bool hooked_all_met(void)

@@ -18,4 +18,9 @@ bool hooked_all_met(void);
 /* Prints how often in each. */
 void hooked_print(void);
 
+/* The calling thread will stop when it next comes to this window, and stay there until it is let go. One thread at a time. */
+void hooked_hold_me(const char *point);
+bool hooked_held(void);
+void hooked_let_go(void);
+
 #endif

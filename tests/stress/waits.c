@@ -83,8 +83,11 @@ static void one_chain(unsigned n, bool by_jobs, bool last_first)
 	chain.by_jobs = by_jobs;
 	chain.refused = 0;
 	chain.go = by_jobs;
-	for (unsigned i = 0; i < n; i++)
-		chain.id[i] = chain.ran[i] = chain.reaped[i] = 0;
+	for (unsigned i = 0; i < n; i++) {
+		chain.id[i] = 0;
+		chain.ran[i] = 0;
+		chain.reaped[i] = 0;
+	}
 	for (unsigned k = 0; k < (by_jobs ? 1 : n); k++) {
 		unsigned i = last_first ? n - 1 - k : k;
 
