@@ -165,6 +165,7 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_RING))
 			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE; /* FREE */
 	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	FILCH_HOOK(job_moved_on);
 	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
 		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX); /* no read of the slot: only its address */
 	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)
@@ -301,6 +302,7 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 			return -ESRCH;
 		}
 	} while (!filchi_cas_acq_rel(&job->state, &s, (s & ~UINT64_C(7)) | FILCHI_JOB_REAPING));
+	FILCH_HOOK(reap_won);
 	if (out)
 		completion_of(job, out);
 	(void)move_on(jobs, job, FILCHI_JOB_GONE);
@@ -334,6 +336,7 @@ int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 			break;
 		if (error)
 			return error;
+		FILCH_HOOK(await_flagged);
 		if (s & FILCHI_JOB_FOR_THREAD)
 			error = filchi_futex_wait((filch_atomic_u32 *)(void *)&job->state, (uint32_t)s, deadline);
 	}

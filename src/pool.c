@@ -402,6 +402,7 @@ static void close_pool(struct filch_pool *pool)
 	 * Checked:   tests/stress/shutdown.c
 	 */
 	filchi_store_then_fence(&pool->closing, 1);
+	FILCH_HOOK(closing_set);
 	filchi_injector_close(&pool->injector);
 }
 

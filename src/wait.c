@@ -25,6 +25,7 @@ static int park(struct filchi_worker *w, const struct filchi_want *want, bool pe
 		filchi_idle_cancel(&pool->idle, &w->sleeper);
 		return 0;
 	}
+	FILCH_HOOK(join_park_decided);
 	filchi_count(&w->counters, parks);
 	return filchi_idle_sleep(&pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
 }
@@ -57,6 +58,7 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 		if (filchi_linger(pool, &since))
 			continue;
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
+		FILCH_HOOK(join_prepared);
 		/* marked after prepare: who completes the task finds the mark, and a sleeper to wake */
 		(void)park(w, &want, filchi_task_await(task, &pool->marks, w->id), NULL);
 		parked = true;
@@ -108,8 +110,10 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			continue;
 		filchi_store_release(&w->awaits, (uint64_t)id);
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
+		FILCH_HOOK(job_wait_prepared);
 		/* flagged after prepare: who completes the job sees the flag, and a sleeper to wake */
 		error = park(w, &want, filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_FOR_WORKER), deadline);
+		FILCH_HOOK(job_wait_left);
 		filchi_store_release(&w->awaits, 0);
 		parked = true;
 		since = 0;

@@ -87,7 +87,14 @@ struct filch_job_spec {
  *           free job slot or no room in the cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an
  *           error nothing has been accepted.
  */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* the function and the struct have one name, as in C; C++ calls that hiding a constructor */
+#endif
 FILCH_API int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how) FILCH_MUST_CHECK;
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * Submits @n jobs that share @how (but for `user`, which is each spec's). Stops at the first that is not accepted.

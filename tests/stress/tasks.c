@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "fib.h"
 #include "ledger.h"
 #include "pools.h"
 
@@ -173,16 +174,7 @@ static void trees_in_the_fenced_mode(void)
 
 /* --- fib ------------------------------------------------------------------------------------------------------------------------- */
 
-FILCH_TASK(long, fib, (long, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
-
-static long plain_fib(long n)
+static long plain_fib(int n)
 {
 	long a = 0, b = 1;
 
@@ -198,7 +190,7 @@ static long plain_fib(long n)
 static void fib_without_a_cut_off(void)
 {
 	uint64_t spawns = test_scaled(4000000);
-	long n = 5;
+	int n = 5;
 
 	while ((uint64_t)plain_fib(n + 1) < spawns) /* fib(n) spawns fib(n+1) - 1 tasks */
 		n++;
@@ -214,7 +206,7 @@ static void fib_without_a_cut_off(void)
 			CHECK_EQ(FILCH_RUN(pool, &r, fib, n), 0);
 			CHECK_EQ(r, plain_fib(n));
 		} while (workers > 1 && !pool_stats(pool).steals && tries++ < 10000);
-		printf("    fib(%ld) on %u workers\n", n, workers);
+		printf("    fib(%d) on %u workers\n", n, workers);
 		pool_close(pool);
 	}
 	pools_print();

@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <stdlib.h>
 
@@ -322,15 +323,6 @@ Test(task, an_array_is_copied_at_the_spawn_and_a_function_type_may_hold_commas)
 }
 
 /* --- shapes of programs ---------------------------------------------------------------------------------------------------- */
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
 
 FILCH_TASK(long, queens, (unsigned, n), (unsigned, columns), (unsigned, left), (unsigned, right))
 {
