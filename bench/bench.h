@@ -15,7 +15,7 @@
  *
  * Between a spawn and its sync a frame may do anything but return. A peer without single joins (OpenMP, TBB) waits at the first
  * sync of a frame for all that the frame has spawned, as one writes it by hand there. One peer is C++: a program is valid as
- * GNU C++17 as well (a cast at void *, initialisers in the order of their fields, constants initialised).
+ * GNU C++20 as well (a cast at void *, initialisers in the order of their fields, constants initialised).
  */
 #ifndef BENCH_H
 #define BENCH_H

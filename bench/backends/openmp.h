@@ -6,6 +6,10 @@
  * capture. A taskwait waits for all children of the task that executes it, so a frame has one at its first sync and none at the
  * later ones, as one would write it by hand; bench_open is the frame's note that it has spawned since the last.
  *
+ * A call is a plain call, so a taskwait inside it also waits for what the caller has spawned: the usual way, and right. A call as
+ * a task of its own (`if(0)`) waits exactly, costs more on one worker (fib with libomp 1.7 times as much) and gained on two in
+ * some rows only (fib with libomp, skynet with libgomp; fib with libgomp and UTS lost).
+ *
  * No cut-off, no `if`, no `final`, tied tasks: what the programs are for is the price of a task.
  */
 #ifndef BENCH_OPENMP_BACKEND_H
@@ -46,11 +50,7 @@ static inline void openmp_join(int *open)
 		return 0;                                                                                      \
 	}                                                                                                      \
 	static R name##_body(__attribute__((unused)) int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
-#ifdef OPENMP_CALL_TASK
-#define BENCH_CALL(name, ...) ({ struct name##_frame fr_, *frame = &fr_; (void)frame; __typeof__(fr_.result) r_; _Pragma("omp task if(0) shared(r_)") r_ = name##_body(0, __VA_ARGS__); r_; })
-#else
 #define BENCH_CALL(name, ...) name##_body(0, __VA_ARGS__)
-#endif
 #define BENCH_SPAWN(h, name, ...)                                                                              \
 	struct name##_frame h;                                                                                 \
 	name##_spawn(&h, __VA_ARGS__);                                                                         \

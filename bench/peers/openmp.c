@@ -6,12 +6,11 @@
  * says with dladdr() which library its calls really reach; a module that reaches the other one is not used. With gcc both
  * modules are the same object code: libomp implements gcc's entry points (GOMP_task and so on) beside those of clang.
  *
- * A team lives only while it is measured, made and ended outside the timing. The reason: both runtimes let idle threads spin
- * (libgomp some milliseconds, libomp 200), which would disturb the next contestant, and both count the threads of all teams of the
- * process and change their way of waiting when these are more than processors. The spinning itself stays as it is by default.
- *
- * The programs run on a thread of ours that is the team's first. Every thread of the team is pinned and says so before anything
- * is measured.
+ * The programs run on a thread of ours, the team's first, the same for all numbers of workers. A team is made, pinned and counted
+ * before each measurement and put to rest after it, outside the timing: both runtimes let idle threads spin (libgomp some
+ * milliseconds, libomp 200), which would disturb the next contestant, and both count the threads of all teams and change their way
+ * of waiting when these are more than processors. How they spin while they are measured is their default. (A thread and team of
+ * each entrant's own was tried: libomp 14 crashes when first threads come and go.)
  *
  * Not good for: jobs from outside. OpenMP has none.
  */
@@ -22,7 +21,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +28,7 @@
 #include "backends/openmp.h"
 #include "bench.h"
 
-#define STACK_BYTES (64u << 20)
+#define STACK_BYTES (256u << 20)
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
@@ -39,15 +37,23 @@ BENCH_ENTRY_TABLE
 struct engine {
 	int workers;
 	int *cpus;
+};
+
+enum state { IDLE, ASKED_BEGIN, ASKED_CALL, ASKED_END, ASKED_EXIT };
+
+/* The first thread of every team and what it is asked to do, under `lock`. The driver asks one thing at a time. */
+static struct {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	enum { STARTING, READY, ASKED, DONE, ENDING } state;
+	int users;               /* open engines */
+	enum state state;
 	int err;
+	void *engine;
 	bench_entry_fn *fn;
 	const struct bench_size *size;
 	struct bench_outcome *out;
-};
+} lead = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 int openmp_workers(const void *engine)
 {
@@ -72,98 +78,97 @@ static int make_team(const struct engine *e)
 	return atomic_load(&pinned) == e->workers ? 0 : -EAGAIN;
 }
 
-static void change(struct engine *e, int state)
+static void *run_lead(void *unused)
 {
-	pthread_mutex_lock(&e->lock);
-	e->state = state;
-	pthread_cond_broadcast(&e->changed);
-	pthread_mutex_unlock(&e->lock);
-}
-
-/* Waits until the state is @a or @b. */
-static int await(struct engine *e, int a, int b)
-{
-	pthread_mutex_lock(&e->lock);
-	while ((int)e->state != a && (int)e->state != b)
-		pthread_cond_wait(&e->changed, &e->lock);
-	int state = e->state;
-
-	pthread_mutex_unlock(&e->lock);
-	return state;
-}
-
-/* The team's first thread, from begin() to end(). */
-static void *lead(void *arg)
-{
-	struct engine *e = arg;
-
+	(void)unused;
 	(void)omp_get_num_procs(); /* libomp counts the processors of its first caller: before that one is pinned */
-	e->err = make_team(e);
-	change(e, READY);
-	while (await(e, ASKED, ENDING) == ASKED) {
-		e->err = e->fn(e, e->size, e->out);
-		change(e, DONE);
+	pthread_mutex_lock(&lead.lock);
+	while (lead.state != ASKED_EXIT) {
+		if (lead.state == ASKED_BEGIN)
+			lead.err = make_team(lead.engine);
+		else if (lead.state == ASKED_CALL)
+			lead.err = lead.fn(lead.engine, lead.size, lead.out);
+		else if (lead.state == ASKED_END)
+			omp_pause_resource_all(omp_pause_soft); /* libomp: idle threads sleep at once; libgomp: they end */
+		lead.state = IDLE;
+		pthread_cond_broadcast(&lead.changed);
+		while (lead.state == IDLE)
+			pthread_cond_wait(&lead.changed, &lead.lock);
 	}
-	omp_pause_resource_all(omp_pause_soft); /* idle threads stop spinning; libgomp ends them with this thread */
+	pthread_mutex_unlock(&lead.lock);
 	return NULL;
+}
+
+/* Has the lead do it and waits until it is done; lock held. */
+static int ask(enum state what, void *engine)
+{
+	lead.engine = engine;
+	lead.err = 0;
+	lead.state = what;
+	pthread_cond_broadcast(&lead.changed);
+	while (lead.state == what)
+		pthread_cond_wait(&lead.changed, &lead.lock);
+	return lead.err;
 }
 
 static int begin(void *engine)
 {
-	struct engine *e = engine;
-	pthread_attr_t attr;
-	int err;
+	pthread_mutex_lock(&lead.lock);
+	int err = ask(ASKED_BEGIN, engine);
 
-	e->state = STARTING;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	err = -pthread_create(&e->thread, &attr, lead, e);
-	pthread_attr_destroy(&attr);
 	if (err)
-		return err;
-	await(e, READY, READY);
-	err = e->err;
-	if (err) {
-		change(e, ENDING);
-		pthread_join(e->thread, NULL);
-	}
+		ask(ASKED_END, engine);
+	pthread_mutex_unlock(&lead.lock);
 	return err;
 }
 
 static void end(void *engine)
 {
-	struct engine *e = engine;
-
-	change(e, ENDING);
-	pthread_join(e->thread, NULL);
+	pthread_mutex_lock(&lead.lock);
+	ask(ASKED_END, engine);
+	pthread_mutex_unlock(&lead.lock);
 }
 
 static int call(void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
 {
-	struct engine *e = engine;
+	pthread_mutex_lock(&lead.lock);
+	lead.fn = fn;
+	lead.size = size;
+	lead.out = out;
+	int err = ask(ASKED_CALL, engine);
 
-	e->fn = fn;
-	e->size = size;
-	e->out = out;
-	change(e, ASKED);
-	await(e, DONE, DONE);
-	return e->err;
+	pthread_mutex_unlock(&lead.lock);
+	return err;
+}
+
+static int start_lead(void)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	int err = -pthread_create(&lead.thread, &attr, run_lead, NULL);
+
+	pthread_attr_destroy(&attr);
+	return err;
 }
 
 static int openmp_open(void **engine, int workers, const int *cpus)
 {
-	struct engine *e = calloc(1, sizeof *e);
+	struct engine *e = malloc(sizeof *e);
 	int *copy = malloc((size_t)workers * sizeof *copy);
+	int err = e && copy ? 0 : -ENOMEM;
 
-	if (!e || !copy) {
+	if (!err && !lead.users)
+		err = start_lead();
+	if (err) {
 		free(copy);
 		free(e);
-		return -ENOMEM;
+		return err;
 	}
+	lead.users++;
 	memcpy(copy, cpus, (size_t)workers * sizeof *copy);
 	*e = (struct engine){ .workers = workers, .cpus = copy };
-	pthread_mutex_init(&e->lock, NULL);
-	pthread_cond_init(&e->changed, NULL);
 	*engine = e;
 	return 0;
 }
@@ -172,8 +177,13 @@ static void openmp_close(void *engine)
 {
 	struct engine *e = engine;
 
-	pthread_cond_destroy(&e->changed);
-	pthread_mutex_destroy(&e->lock);
+	if (!--lead.users) {
+		pthread_mutex_lock(&lead.lock);
+		lead.state = ASKED_EXIT;
+		pthread_cond_broadcast(&lead.changed);
+		pthread_mutex_unlock(&lead.lock);
+		pthread_join(lead.thread, NULL);
+	}
 	free(e->cpus);
 	free(e);
 }
