@@ -12,11 +12,19 @@
  *   BENCH_CALL(name, args...)
  *   BENCH_FRAME(name) kid[n];  BENCH_SPAWN_INTO(&kid[i], name, args...);  BENCH_SYNC_FROM(name, &kid[i])
  *   BENCH_RUN(engine, &result, name, args...)      in the entry only; 0 or a negative errno
+ *
+ * Between a spawn and its sync a frame may do anything but return. A peer without single joins (OpenMP, TBB) waits at the first
+ * sync of a frame for all that the frame has spawned, as one writes it by hand there. One peer is C++: a program is valid as
+ * GNU C++20 as well (a cast at void *, initialisers in the order of their fields, constants initialised).
  */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define BENCH_CAT_(a, b) a##b
 #define BENCH_CAT(a, b) BENCH_CAT_(a, b)
@@ -61,14 +69,19 @@ struct bench_job_ops {
 	int (*wait)(void *engine, int64_t id);                    /* reaps the one completion of that job */
 };
 
-#define BENCH_ABI 1
+#define BENCH_ABI 2
 
 struct bench_contestant {
 	int abi;                 /* BENCH_ABI, so that an old module is refused */
 	const char *name;
+	const char *(*version)(void);                               /* of the peer's library, for the head of the table; or NULL */
 	int (*open)(void **engine, int workers, const int *cpus);   /* one thread on each of cpus[0 .. workers-1] */
 	void (*close)(void *engine);
+	int (*begin)(void *engine);                                 /* before each measurement, outside its time; or NULL */
+	void (*end)(void *engine);                                  /* after it; or NULL */
 	bench_entry_fn *(*entry)(const char *program);              /* NULL, or returns NULL: cannot run it */
+	/* Calls @fn where the contestant's programs start; NULL: on the driver's thread. */
+	int (*call)(void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out);
 	const struct bench_job_ops *jobs;                           /* NULL: takes no jobs */
 };
 
@@ -107,5 +120,9 @@ static inline uint64_t bench_splitmix64(uint64_t x)
 	x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
 	return x ^ (x >> 31);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Typed argument lists for the task macros of serial.h and baseline.h: (T, a), (U, b) becomes parameters, fields or names. */
+/* Typed argument lists for the task macros of all but filch.h: (T, a), (U, b) becomes parameters, fields or names. */
 #ifndef BENCH_ARGS_H
 #define BENCH_ARGS_H
 

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct record {
 	uint64_t key;            /* from a range smaller than their number, so that equal keys occur */
 	uint64_t place;          /* where the record stood before: shows whether the sort is stable */
@@ -22,5 +26,9 @@ int records_prepare(size_t n);
 bool records_check(size_t n);
 
 void records_free(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -132,7 +132,7 @@ BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct sta
  */
 int BENCH_ENTRY(uts)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
-	static const unsigned char zero[16];
+	static const unsigned char zero[16] = { 0 };
 	double b = size->arg[1];
 	const struct shape shape = {
 		.q = size->arg[0] > 0 ? 0 : size->arg[3],

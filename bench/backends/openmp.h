@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenMP: `omp task` for a spawn, `omp taskwait` for a sync, for whichever runtime the module is linked with.
+ *
+ * A task's arguments and result lie in its frame in the spawner's, and the task captures one pointer: the least an OpenMP task can
+ * capture. A taskwait waits for all children of the task that executes it, so a frame has one at its first sync and none at the
+ * later ones, as one would write it by hand; bench_open is the frame's note that it has spawned since the last.
+ *
+ * A call is a plain call, so a taskwait inside it also waits for what the caller has spawned: the usual way, and right. A call as
+ * a task of its own (`if(0)`) waits exactly, costs more on one worker (fib with libomp 1.7 times as much) and gained on two in
+ * some rows only (fib with libomp, skynet with libgomp; fib with libgomp and UTS lost).
+ *
+ * No cut-off, no `if`, no `final`, tied tasks: what the programs are for is the price of a task.
+ */
+#ifndef BENCH_OPENMP_BACKEND_H
+#define BENCH_OPENMP_BACKEND_H
+
+#include "backends/args.h"
+
+/* How many threads the team of @engine has, see peers/openmp.c. */
+int openmp_workers(const void *engine);
+
+static inline void openmp_join(int *open)
+{
+	if (!*open)
+		return;
+	*open = 0;
+#pragma omp taskwait
+}
+
+#define BENCH_FRAME(name) struct name##_frame
+#define BENCH_TASK(R, name, ...)                                                                               \
+	struct name##_frame { BENCH_EACH(BENCH_FIELD, __VA_ARGS__) R result; };                                \
+	static R name##_body(int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                            \
+	__attribute__((unused)) static inline void name##_spawn(struct name##_frame *frame,                    \
+								BENCH_LIST(BENCH_PARAM, __VA_ARGS__))          \
+	{                                                                                                      \
+		BENCH_EACH(BENCH_STORE, __VA_ARGS__)                                                           \
+		_Pragma("omp task firstprivate(frame)")                                                        \
+		frame->result = name##_body(0, BENCH_LIST(BENCH_LOAD, __VA_ARGS__));                           \
+	}                                                                                                      \
+	__attribute__((unused)) static int name##_run(const void *engine, R *out, BENCH_LIST(BENCH_PARAM, __VA_ARGS__)) \
+	{                                                                                                      \
+		struct name##_frame root, *frame = &root;                                                      \
+		BENCH_EACH(BENCH_STORE, __VA_ARGS__)                                                           \
+		_Pragma("omp parallel num_threads(openmp_workers(engine)) firstprivate(frame)")                \
+		_Pragma("omp master")                                                                          \
+		frame->result = name##_body(0, BENCH_LIST(BENCH_LOAD, __VA_ARGS__));                           \
+		*out = root.result;                                                                            \
+		return 0;                                                                                      \
+	}                                                                                                      \
+	static R name##_body(__attribute__((unused)) int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+#define BENCH_CALL(name, ...) name##_body(0, __VA_ARGS__)
+#define BENCH_SPAWN(h, name, ...)                                                                              \
+	struct name##_frame h;                                                                                 \
+	name##_spawn(&h, __VA_ARGS__);                                                                         \
+	bench_open = 1
+#define BENCH_SYNC(h) (openmp_join(&bench_open), (h).result)
+#define BENCH_SPAWN_INTO(frame, name, ...) (name##_spawn(frame, __VA_ARGS__), (void)(bench_open = 1))
+#define BENCH_SYNC_FROM(name, frame) (openmp_join(&bench_open), (frame)->result)
+#define BENCH_RUN(engine, out, name, ...) name##_run(engine, out, __VA_ARGS__)
+
+#endif
