@@ -25,6 +25,8 @@ struct filch_pool;
 #define FILCH_POOL_NO_SEARCH     (UINT64_C(1) << 3) /* an idle worker parks at once */
 #define FILCH_POOL_CALLER        (UINT64_C(1) << 4) /* the creating thread is worker 0 while inside FILCH_RUN or a loop */
 
+#define FILCH_POOL_GUARD         (UINT64_C(1) << 5) /* jobs may be guarded: FILCH_JOB_GUARD; see docs/jobs.md; x86-64 only */
+
 /* filch_config.workload */
 #define FILCH_WORKLOAD_CPU 0u
 #define FILCH_WORKLOAD_IO  1u /* one worker fewer: a core stays free for the threads that do input and output */

@@ -70,21 +70,22 @@ static void completion(void)
 static void statistics(void)
 {
 	static const char *const names[] = { "steals", "lost",	"barred",      "grows",	  "inlined", "joins_waited", "asked",
-					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled" };
+					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled",
+					     "faults", "given_up", "replaced" };
 	size_t n = 0;
 
 	/* in this order, one word each: new ones go to the end of the list, which moves queued and asleep and nothing before them */
 #define FIELD(name, meaning)                             \
-	CHECK(n < 13 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
+	CHECK(n < 16 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
 	AT(filch_stats, name, 8 + 8 * n, 8);             \
 	n++;
 	FILCH_STATS_LIST(FIELD)
 #undef FIELD
-	CHECK_EQ(n, 13);
+	CHECK_EQ(n, 16);
 	AT(filch_stats, size, 0, 8);
-	AT(filch_stats, queued, 112, 8);
-	AT(filch_stats, asleep, 120, 8);
-	SIZE(filch_stats, 128);
+	AT(filch_stats, queued, 136, 8);
+	AT(filch_stats, asleep, 144, 8);
+	SIZE(filch_stats, 152);
 }
 
 /* what compiled programs have inlined */
@@ -132,6 +133,7 @@ static void constants(void)
 	CHECK_EQ(FILCH_POOL_USE_SMT, 4);
 	CHECK_EQ(FILCH_POOL_NO_SEARCH, 8);
 	CHECK_EQ(FILCH_POOL_CALLER, 16);
+	CHECK_EQ(FILCH_POOL_GUARD, 32);
 	CHECK_EQ(FILCH_WORKLOAD_CPU, 0);
 	CHECK_EQ(FILCH_WORKLOAD_IO, 1);
 	CHECK_EQ(FILCH_DRAIN, 0);
@@ -139,6 +141,9 @@ static void constants(void)
 	CHECK_EQ(FILCH_TEXT, 0);
 	CHECK_EQ(FILCH_JSON, 1);
 	CHECK_EQ(FILCH_JOB_DETACHED, 1);
+	CHECK_EQ(FILCH_JOB_GUARD, 2);
+	CHECK_EQ(FILCH_DONE_FAULT, 1);
+	CHECK_EQ(FILCH_DONE_EXITED, 2);
 	CHECK_EQ(FILCH_BLOCK, 0);
 	CHECK_EQ(FILCH_TRY, 1);
 	CHECK_EQ(FILCH_UNTIL, 2);
