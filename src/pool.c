@@ -4,7 +4,8 @@
  *
  * Create makes everything in an order in which each step can be undone, then starts the workers and waits until each has made its
  * deque on its own core. A thread that cannot be started means fewer workers: the seats behind it stay empty, which thieves see as
- * empty deques, and the report says so. A thread that is lost later is replaced (seat.c). Destroy closes, completes, stops, joins, lets guests leave, and frees in reverse.
+ * empty deques, and the report says so. A thread that is lost later is replaced (seat.c). Destroy closes, completes, stops, joins,
+ * lets guests leave, and frees in reverse.
  *
  * fork(): the child has the memory but not the threads. A handler in the child moves a generation on, which every call compares.
  */

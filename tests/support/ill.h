@@ -9,6 +9,21 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+/* Small stacks, so that an overflow is soon had; a sanitizer wants room for its own in each. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ILL_STACK (2 << 20)
+#define ILL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define ILL_STACK (2 << 20)
+#define ILL_SANITIZED 1
+#endif
+#endif
+#ifndef ILL_STACK
+#define ILL_STACK (256 << 10)
+#define ILL_SANITIZED 0
+#endif
+
 enum ailment { NULL_STORE, PAST_THE_END, PAST_THE_FILE, DIVISION, BAD_INSTRUCTION, RECURSION, AILMENTS };
 
 __attribute__((unused)) static const int signal_of[AILMENTS] = { SIGSEGV, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSEGV };
@@ -27,7 +42,7 @@ static inline bool ill_begin(void)
 	return short_file != MAP_FAILED && two_pages != MAP_FAILED && !mprotect(two_pages + 4096, 4096, PROT_NONE);
 }
 
-__attribute__((noinline, unused)) static int deeper(volatile char *outer)
+__attribute__((noinline, unused, no_sanitize("thread"), no_sanitize("address"))) static int deeper(volatile char *outer)
 {
 	volatile char here[128];
 
@@ -36,7 +51,7 @@ __attribute__((noinline, unused)) static int deeper(volatile char *outer)
 }
 
 /* Does what its name says; returns only if that was not refused. The volatiles keep the compiler from knowing. */
-__attribute__((noinline, unused, no_sanitize("undefined"))) static int fall_ill(enum ailment ailment)
+__attribute__((noinline, unused, no_sanitize("undefined"), no_sanitize("thread"), no_sanitize("address"))) static int fall_ill(enum ailment ailment)
 {
 	volatile int one = 1, zero = 0;
 	volatile int *volatile null = NULL;

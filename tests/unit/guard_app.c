@@ -155,7 +155,7 @@ static int dies(void *arg)
 		signal(signal_of[i], SIG_DFL);
 	config.workers = 2;
 	config.flags = FILCH_POOL_OVERSUBSCRIBE | (d->guards ? FILCH_POOL_GUARD : 0);
-	config.stack_bytes = 256 << 10;
+	config.stack_bytes = ILL_STACK;
 	if (!ill_begin() || filch_pool_create(&pool, &config))
 		return 98;
 	if (d->sent)

@@ -16,7 +16,7 @@ __attribute__((unused)) static void begin(uint32_t workers, uint64_t flags)
 	cr_assert(ill_begin());
 	config.workers = workers;
 	config.flags = flags | FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD;
-	config.stack_bytes = 256 << 10;
+	config.stack_bytes = ILL_STACK;
 	EQ(filch_pool_create(&pool, &config), 0);
 }
 
