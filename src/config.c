@@ -71,6 +71,8 @@ int filchi_config_import(struct filch_config *to, const struct filch_config *fro
 		return -EINVAL;
 	if (to->flags & FILCH_POOL_GUARD && to->flags & FILCH_POOL_CALLER)
 		return -EINVAL; /* the caller's own stack is not ours to give up */
+	if (to->on_stuck && !to->watchdog_ns)
+		return -EINVAL; /* it would never be called */
 	if (!to->stack_bytes)
 		to->stack_bytes = STACK_DEFAULT;
 	if (to->stack_bytes < STACK_MIN || to->stack_bytes > STACK_MAX)

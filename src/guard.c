@@ -314,8 +314,14 @@ void filchi_guard_enter(struct filchi_shift *shift)
 {
 	const stack_t on = { .ss_sp = shift->refuge, .ss_size = shift->signal_size };
 
-	sigaltstack(&on, NULL);
+	sigaltstack(&on, &shift->signal_before);
 	here = shift;
+}
+
+void filchi_guard_leave(struct filchi_shift *shift)
+{
+	here = NULL;
+	sigaltstack(&shift->signal_before, NULL);
 }
 
 #else /* no way to change stacks */
@@ -347,6 +353,11 @@ size_t filchi_guard_signal_size(void)
 }
 
 void filchi_guard_enter(struct filchi_shift *shift)
+{
+	(void)shift;
+}
+
+void filchi_guard_leave(struct filchi_shift *shift)
 {
 	(void)shift;
 }

@@ -24,6 +24,9 @@ size_t filchi_guard_signal_size(void);
 /* The thread of @shift, in a guarding pool: its faults are looked at from now on. */
 void filchi_guard_enter(struct filchi_shift *shift);
 
+/* The same thread, about to exit: gives the signal stack back, which whoever set the one before may look for. */
+void filchi_guard_leave(struct filchi_shift *shift);
+
 /* The same thread: does @body(worker); false if the thread was given up meanwhile, and has nothing left to do but return. */
 bool filchi_guard_run(struct filchi_shift *shift, void (*body)(struct filchi_worker *w));
 

@@ -148,7 +148,7 @@ static int start_workers(struct filch_pool *pool)
 	uint32_t first = 0, i;
 	int error = 0;
 
-	if (pool->guards) {
+	if (pool->guards || pool->config.watchdog_ns) {
 		error = filchi_warden_start(pool);
 		if (error)
 			return -error;

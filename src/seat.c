@@ -48,6 +48,8 @@ static void quit(void *arg)
 			filch_misuse("pthread_exit() in a stolen task, in a pool without FILCH_POOL_GUARD", "of a job");
 	/* the program has left its thread, not the library: what it was called for it leaves as it is */
 	filchi_store_release(&shift->leaving, 1);
+	if (w->pool->guards)
+		filchi_guard_leave(shift);
 	if (filchi_guard_abort(w)) {
 		struct filch_pool *pool = w->pool;
 
@@ -108,6 +110,8 @@ static void *seat_main(void *arg)
 	complete_all(pool, shift->completes);
 	shift->completes = NULL;
 	work_until_the_end(w);
+	if (shift->refuge)
+		filchi_guard_leave(shift);
 	return NULL;
 }
 
@@ -171,6 +175,8 @@ static int start(struct filchi_worker *w, struct filchi_job *completes, struct f
 	sigfillset(&signals);
 	for (const int *s = (const int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, 0 }; *s; s++)
 		sigdelset(&signals, *s);
+	if (pool->config.watchdog_ns)
+		sigdelset(&signals, SIGURG); /* how the watchdog asks where a worker is */
 	shift->completes = completes;
 	shift->next = predecessor;
 	w->shift = shift;

@@ -11,6 +11,7 @@
 #define FILCHI_SHARED_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdalign.h>
 
 #include <filch/pool.h>
@@ -50,6 +51,7 @@ struct filchi_shift {
 	size_t stack_size;       /* without the guard page */
 	char *refuge;            /* pools with FILCH_POOL_GUARD: a signal stack, and a stack for who gives up the other; mapped */
 	size_t refuge_size, signal_size;
+	stack_t signal_before;   /* the signal stack the thread came with, and leaves with */
 	void *back[5];           /* where a thread that has given up its work leaves: __builtin_setjmp */
 	struct filchi_part *part;
 	uint32_t parts;
@@ -118,6 +120,7 @@ struct filch_pool {
 	filch_atomic_u32 vacant;                                 /* seats without a thread */
 	filch_atomic_u32 vacant_error;                           /* why */
 	pthread_t warden;
+	struct filchi_watch *watch; /* one per worker, with a limit for jobs; the warden's: watchdog.c */
 	bool has_warden;
 };
 

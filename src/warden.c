@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The warden: a thread of its own in every guarding pool, asleep until a worker's thread is lost. It puts a new thread on the seat and
+ * The warden: a thread of its own in every guarding pool and every pool with a watchdog, asleep until a worker's thread is lost, or
+ * until it is time to look for stuck jobs (watchdog.c; without a limit it is woken by no clock). It puts a new thread on the seat and
  * later joins the old one. It is a thread of its own because the lost one may have been stopped in the middle of anything: a
  * thread cannot be created without malloc, whose lock it may hold.
  *
@@ -14,8 +15,12 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "watchdog.h"
 
 #define END 1u /* in news */
+#define LEAST_NS UINT64_C(1000000) /* between two looks for stuck jobs */
 
 static void join_those_that_leave(struct filch_pool *pool, struct filchi_shift **list)
 {
@@ -37,6 +42,8 @@ static void *warden_main(void *arg)
 {
 	struct filch_pool *pool = arg;
 	struct filchi_shift *leaving = NULL;
+	uint64_t half = pool->config.watchdog_ns / 2, pause = half > LEAST_NS ? half : LEAST_NS;
+	struct timespec next_look = filch_after(pause);
 
 	for (;;) {
 		uint32_t news = filchi_load_acquire(&pool->news);
@@ -53,7 +60,10 @@ static void *warden_main(void *arg)
 		join_those_that_leave(pool, &leaving);
 		if (news & END)
 			return NULL;
-		(void)filchi_futex_wait(&pool->news, news, NULL);
+		if (filchi_futex_wait(&pool->news, news, pool->watch ? &next_look : NULL) == -ETIMEDOUT) {
+			filchi_watchdog_look(pool, pool->watch);
+			next_look = filch_after(pause);
+		}
 	}
 }
 
@@ -62,8 +72,15 @@ int filchi_warden_start(struct filch_pool *pool)
 	pthread_attr_t attr;
 	sigset_t signals;
 	char name[16];
-	int error = pthread_attr_init(&attr);
+	int error;
 
+	if (pool->config.watchdog_ns) {
+		pool->watch = calloc(pool->workers, sizeof pool->watch[0]);
+		if (!pool->watch)
+			return ENOMEM;
+		filchi_watchdog_install();
+	}
+	error = pthread_attr_init(&attr);
 	if (error)
 		return error;
 	sigfillset(&signals);
@@ -86,10 +103,15 @@ void filchi_warden_stop(struct filch_pool *pool)
 	for (uint32_t news = filchi_load_acquire(&pool->news); filchi_load_acquire(&pool->parting);
 	     news = filchi_load_acquire(&pool->news))
 		(void)filchi_futex_wait(&pool->news, news, NULL);
-	if (!pool->has_warden)
-		return;
-	(void)filchi_fetch_add_acq_rel(&pool->news, END);
-	filchi_futex_wake(&pool->news, INT_MAX);
-	pthread_join(pool->warden, NULL);
-	pool->has_warden = false;
+	if (pool->has_warden) {
+		(void)filchi_fetch_add_acq_rel(&pool->news, END);
+		filchi_futex_wake(&pool->news, INT_MAX);
+		pthread_join(pool->warden, NULL);
+		pool->has_warden = false;
+	}
+	if (pool->watch) {
+		filchi_watchdog_remove();
+		free(pool->watch);
+		pool->watch = NULL;
+	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The warden: one thread of a guarding pool, which sees to lost threads. See warden.c. */
+/* The warden: one thread of a guarding or watching pool, which sees to lost threads and stuck jobs. See warden.c. */
 #ifndef FILCHI_WARDEN_H
 #define FILCHI_WARDEN_H
 

@@ -28,7 +28,8 @@ struct filch_pool;
 	X(cancelled, "jobs that completed before they started")                 \
 	X(faults, "faults of guarded jobs that were contained")                 \
 	X(given_up, "workers' threads given up with a job")                     \
-	X(replaced, "workers' threads started in place of lost ones")
+	X(replaced, "workers' threads started in place of lost ones")           \
+	X(stuck, "jobs that ran longer than watchdog_ns")
 
 /* size as in struct filch_config: set it before the call */
 struct filch_stats {

@@ -15,7 +15,7 @@
 
 static void configuration(void)
 {
-	SIZE(filch_config, 96);
+	SIZE(filch_config, 112);
 	AT(filch_config, size, 0, 8);
 	AT(filch_config, flags, 8, 8);
 	AT(filch_config, workers, 16, 4);
@@ -32,6 +32,15 @@ static void configuration(void)
 	AT(filch_config, on_worker_start, 72, 8);
 	AT(filch_config, on_worker_stop, 80, 8);
 	AT(filch_config, hook_arg, 88, 8);
+	AT(filch_config, watchdog_ns, 96, 8);
+	AT(filch_config, on_stuck, 104, 8);
+	SIZE(filch_stuck, 48);
+	AT(filch_stuck, id, 0, 8);
+	AT(filch_stuck, run_ns, 8, 8);
+	AT(filch_stuck, worker, 16, 4);
+	AT(filch_stuck, frames, 20, 4);
+	AT(filch_stuck, frame, 24, 8);
+	AT(filch_stuck, reserved, 32, 16);
 }
 
 static void submission(void)
@@ -71,21 +80,21 @@ static void statistics(void)
 {
 	static const char *const names[] = { "steals", "lost",	"barred",      "grows",	  "inlined", "joins_waited", "asked",
 					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled",
-					     "faults", "given_up", "replaced" };
+					     "faults", "given_up", "replaced", "stuck" };
 	size_t n = 0;
 
 	/* in this order, one word each: new ones go to the end of the list, which moves queued and asleep and nothing before them */
 #define FIELD(name, meaning)                             \
-	CHECK(n < 16 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
+	CHECK(n < 17 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
 	AT(filch_stats, name, 8 + 8 * n, 8);             \
 	n++;
 	FILCH_STATS_LIST(FIELD)
 #undef FIELD
-	CHECK_EQ(n, 16);
+	CHECK_EQ(n, 17);
 	AT(filch_stats, size, 0, 8);
-	AT(filch_stats, queued, 136, 8);
-	AT(filch_stats, asleep, 144, 8);
-	SIZE(filch_stats, 152);
+	AT(filch_stats, queued, 144, 8);
+	AT(filch_stats, asleep, 152, 8);
+	SIZE(filch_stats, 160);
 }
 
 /* what compiled programs have inlined */

@@ -425,7 +425,7 @@ Test(guard_app, when_no_thread_is_left_what_is_queued_is_cancelled_and_the_pool_
 
 /* --- fork -------------------------------------------------------------------------------------------------------------------- */
 
-static int faults_alone(void *arg)
+__attribute__((unused)) static int faults_alone(void *arg)
 {
 	const struct rlimit no_core = { 0, 0 };
 
@@ -434,7 +434,7 @@ static int faults_alone(void *arg)
 	return fall_ill(NULL_STORE);
 }
 
-static int forks(void *arg)
+__attribute__((unused)) static int forks(void *arg)
 {
 	int status = -1;
 	pid_t child = fork();
