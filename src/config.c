@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_FLAGS (FILCH_POOL_NO_PIN | FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_USE_SMT | FILCH_POOL_NO_SEARCH | FILCH_POOL_CALLER)
+#define KNOWN_FLAGS (FILCH_POOL_NO_PIN | FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_USE_SMT | FILCH_POOL_NO_SEARCH | FILCH_POOL_CALLER | \
+		     FILCH_POOL_GUARD)
 #define CONFIG_SIZE_V1 96 /* of the first release; never changes */
 
 #define QUEUE_DEFAULT 4096u
@@ -68,6 +69,10 @@ int filchi_config_import(struct filch_config *to, const struct filch_config *fro
 	if (to->flags & ~KNOWN_FLAGS || to->reserved || to->workload > FILCH_WORKLOAD_IO || to->queue_capacity > QUEUE_MAX ||
 	    to->jobs_max > JOBS_MAX || to->deque_capacity > DEQUE_MAX)
 		return -EINVAL;
+	if (to->flags & FILCH_POOL_GUARD && to->flags & FILCH_POOL_CALLER)
+		return -EINVAL; /* the caller's own stack is not ours to give up */
+	if (to->on_stuck && !to->watchdog_ns)
+		return -EINVAL; /* it would never be called */
 	if (!to->stack_bytes)
 		to->stack_bytes = STACK_DEFAULT;
 	if (to->stack_bytes < STACK_MIN || to->stack_bytes > STACK_MAX)

@@ -48,10 +48,14 @@ struct filch_array {
 	filch_atomic_slot slot[];
 };
 
-/* The count of workers that are, or are about to be, inside a job. First member of a job slot. */
+/*
+ * The count of workers that are, or are about to be, inside a job. First member of a job slot. The top bit says that the job has
+ * been aborted (guard.c): it is then complete when the count comes to 0, and not when its function returns.
+ */
 struct filchi_crew {
 	filch_atomic_u64 inside;
 };
+#define FILCHI_CREW_DEAD (UINT64_C(1) << 63)
 
 struct filchi_segment {
 	filch_atomic_index first; /* tasks from here up belong to ... */
@@ -64,6 +68,18 @@ struct filchi_deque {
 	struct filchi_segment *segment;
 	uint64_t grows;
 };
+
+/*
+ * Who has raised the count lowers it. True: the job is aborted and all are out, and the caller alone must complete it. A thief that
+ * raises and lowers the count in vain may pass 1 as well, more than once: the CAS lets one of them win.
+ */
+static inline bool filchi_crew_leave(struct filchi_crew *crew)
+{
+	uint64_t dead = FILCHI_CREW_DEAD;
+
+	return FILCH_UNLIKELY(filchi_fetch_sub_acq_rel(&crew->inside, 1) == (FILCHI_CREW_DEAD | 1)) &&
+	       filchi_cas_acq_rel(&crew->inside, &dead, (uint64_t)0);
+}
 
 /* What a worker may take: anything (an empty stack), or the work of one or two jobs (a suspended frame), or nothing. */
 struct filchi_want {

@@ -215,6 +215,11 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 		.queued_ns = (job->started_at ? job->started_at : job->ended_at) - job->queued_at,
 		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
 	};
+	if (job->flags & FILCHI_JOB_ABORTED) {
+		out->flags = job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;
+		out->detail[0] = job->fault_signal;
+		out->detail[1] = job->fault_address;
+	}
 }
 
 /* The callbacks the thread is in, innermost first: they nest when one cancels a job, of the same pool or another. */
@@ -223,6 +228,18 @@ struct calling {
 	const struct calling *outer;
 };
 static _Thread_local const struct calling *calling;
+
+bool filchi_job_calling(void)
+{
+	return calling;
+}
+
+void filchi_job_set_aborted(struct filchi_job *job)
+{
+	job->flags |= FILCHI_JOB_ABORTED;
+	job->status = job->fault_signal ? -EFAULT : -ECANCELED;
+	job->ended_at = filchi_now();
+}
 
 bool filchi_job_in_callback(const struct filchi_jobs *jobs)
 {

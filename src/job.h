@@ -3,14 +3,14 @@
  * Job slots: one array per pool, type-stable until the pool is destroyed, and a ring of the free ones. A slot's state word decides
  * every race by CAS.
  *
- * state, one word:  63..16 generation | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
+ * state, one word:  63..16 generation | 12 GUARDED | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
  *
  *   FREE      -> QUEUED      submit (the slot is the submitter's from the free ring on)
  *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue
  *   QUEUED    -> RUNNING     a worker takes it from the ring, or claims it because it waits for it (IN_RING then stays: a tombstone)
  *   QUEUED    -> FINISHING   cancelled, or the pool abandoned
  *   QUEUED    -> FINISHING   also: withdrawn by its submitter, which found the pool closing (then GONE: nobody is told)
- *   RUNNING   -> FINISHING   its function has returned
+ *   RUNNING   -> FINISHING   its function has returned; or it was aborted, and the last worker inside has left (guard.c)
  *   FINISHING -> DONE        somebody will wait for it
  *   FINISHING -> GONE        it is detached, its completion is in its queue, or its callback has returned
  *   DONE      -> REAPING     one waiter has won it
@@ -41,6 +41,7 @@ enum { FILCHI_JOB_FREE, FILCHI_JOB_QUEUED, FILCHI_JOB_RUNNING, FILCHI_JOB_FINISH
 #define FILCHI_JOB_FOR_THREAD UINT64_C(32)
 #define FILCHI_JOB_FOR_WORKER UINT64_C(64)
 #define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached, with a queue or with a callback: nobody may wait */
+#define FILCHI_JOB_GUARDED    UINT64_C(4096) /* its faults are contained; it never runs on top of another job's frames */
 #define FILCHI_JOB_STATE(s)   ((unsigned)((s) & 7))
 #define FILCHI_JOB_FLAGS(s)   ((s) & UINT64_C(0xfff8))
 #define FILCHI_JOB_GENERATION(s) ((s) >> 16)
@@ -50,13 +51,22 @@ struct filchi_job {
 	struct filchi_crew crew; /* first: what the deques know of the job */
 	filch_atomic_u64 state;
 	/* the owner's, see above */
-	filch_job_fn *fn;        /* NULL: a task */
+	union {
+		filch_job_fn *fn;         /* NULL: a task */
+		struct filchi_job *after; /* aborted: the next job in a list of those to be completed */
+	};
 	void *arg;
-	struct filch_task *task;
-	filch_thunk *thunk;
+	union {
+		struct filch_task *task;
+		uint64_t fault_address;   /* aborted; as is the signal, 0 for pthread_exit() */
+	};
+	union {
+		filch_thunk *thunk;
+		uint64_t fault_signal;
+	};
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
-	uint64_t flags;          /* FILCH_JOB_... */
+	uint64_t flags;          /* FILCH_JOB_..., FILCHI_JOB_ABORTED */
 	uint64_t start_by;       /* nanoseconds, 0 = none */
 	uint64_t queued_at, started_at, ended_at;
 	int64_t id;
@@ -64,6 +74,8 @@ struct filchi_job {
 	struct filch_cq *cq;     /* where its completion goes, or NULL */
 	uint32_t cell;           /* its credit there */
 } FILCH_ALIGNED(FILCH_CACHELINE);
+
+#define FILCHI_JOB_ABORTED (UINT64_C(1) << 63) /* in flags: the completion says how, see fault_signal */
 
 struct filchi_jobs {
 	struct filchi_job *slot;
@@ -80,7 +92,7 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs);
 /* Any thread. A free slot, the caller's from now on, or NULL. Its id for this use is in job->id. */
 struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
 
-/* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY or 0. */
+/* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY, FILCHI_JOB_GUARDED. */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 
 /* The owner of a new slot: its completion goes to @cq. False: no credit there. */
@@ -112,6 +124,12 @@ struct filchi_job *filchi_job_find(const struct filchi_jobs *jobs, int64_t id);
 
 /* The id under which the slot is, or was, used in the generation of state word @s. */
 int64_t filchi_job_id_of(const struct filchi_jobs *jobs, const struct filchi_job *job, uint64_t s);
+
+/* The owner of an aborted job that all workers have left: writes its end. */
+void filchi_job_set_aborted(struct filchi_job *job);
+
+/* Whether the calling thread is inside a completion callback of any job. */
+bool filchi_job_calling(void);
 
 /* Whether the calling thread is inside a completion callback of a job of this pool. */
 bool filchi_job_in_callback(const struct filchi_jobs *jobs);

@@ -6,9 +6,11 @@
  *   thunk -> thief -> 0            stolen, done
  *   thunk -> thief -> joiner -> 0  stolen; the joiner has parked meanwhile; who completes it wakes the joiner
  *   thunk -> joiner -> 0           the joiner parks before the thief has come to read the thunk: it moves it to `saved` first
+ *   thief or joiner -> lost        the thief's stack was given up (guard.c): the join will not return
  *
  * `thief` and `joiner` are addresses inside the pool's array of workers, so they cannot be mistaken for a thunk, whatever the
- * alignment of functions: base + i * stride is "worker i is at it", one byte further is "worker i waits for it".
+ * alignment of functions: base + i * stride is "worker i is at it", one byte further is "worker i waits for it"; base + 2 is
+ * "lost".
  *
  * Who completes a task exchanges its word for 0 and never touches the frame again: the joiner may leave at once, and the frame is
  * then somebody else's memory. What the exchange yields tells whom to wake; workers outlive their tasks, and a wake that comes
@@ -75,24 +77,36 @@ static inline bool filchi_task_done(struct filch_task *task)
 	return filchi_load_acquire(&task->word) == 0;
 }
 
+/* Thief that gives up its stack: the task will never be done. Returns the worker that waits for it, or -1. Orders as finish. */
+static inline int filchi_task_lose(struct filch_task *task, const struct filchi_marks *m)
+{
+	return filchi_mark_worker(m, filchi_exchange_seq_cst(&task->word, m->base + 2), true);
+}
+
+/* Joiner: whether the task is lost. */
+static inline bool filchi_task_lost(struct filch_task *task, const struct filchi_marks *m)
+{
+	return filchi_load_acquire(&task->word) == m->base + 2;
+}
+
 /* Joiner: who runs the task, or -1 if the thief has not said so yet or the joiner itself is marked. */
 static inline int filchi_task_thief(struct filch_task *task, const struct filchi_marks *m)
 {
 	return filchi_mark_worker(m, filchi_load_acquire(&task->word), false);
 }
 
-/* Joiner @me, about to park: whoever completes the task will wake it. False: it is done already. The mark stays until then. */
+/* Joiner @me, about to park: whoever completes or loses the task will wake it. False: that has happened. The mark stays until then. */
 static inline bool filchi_task_await(struct filch_task *task, const struct filchi_marks *m, uint32_t me)
 {
 	uintptr_t mark = filchi_mark_joiner(m, me), word = filchi_load_acquire(&task->word);
 
-	while (word && word != mark) {
+	while (word && word != mark && word != m->base + 2) {
 		if (!filchi_mark_is(m, word))
 			task->saved = word; /* before the CAS: the thief reads it only where it finds our mark */
 		if (filchi_cas_acq_rel(&task->word, &word, mark))
 			return true;
 	}
-	return word != 0;
+	return word == mark;
 }
 
 #endif

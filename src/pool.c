@@ -4,14 +4,14 @@
  *
  * Create makes everything in an order in which each step can be undone, then starts the workers and waits until each has made its
  * deque on its own core. A thread that cannot be started means fewer workers: the seats behind it stay empty, which thieves see as
- * empty deques, and the report says so. Destroy closes, completes, stops, joins, lets guests leave, and frees in reverse.
+ * empty deques, and the report says so. A thread that is lost later is replaced (seat.c). Destroy closes, completes, stops, joins,
+ * lets guests leave, and frees in reverse.
  *
  * fork(): the child has the memory but not the threads. A handler in the child moves a generation on, which every call compares.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,9 @@
 #include "config.h"
 #include "membarrier.h"
 #include "submit.h"
+#include "warden.h"
 
 #define PAGE 4096u
-#define STACK_RESERVE (UINT64_C(32) << 10) /* what may be left of a stack when something new is started on it, at the least ... */
-#define STACK_SHARE 8u                     /* ... and an eighth of it if that is more */
 
 /* --- fork -------------------------------------------------------------------------------------------------------------------- */
 
@@ -36,10 +35,12 @@ static void in_child(void)
 	filchi_worker_set_self(NULL);
 	filchi_jobs_after_fork();
 	filchi_cqs_after_fork(true);
+	filchi_guard_in_child();
 }
 
 static void before_fork(void)
 {
+	filchi_guard_before_fork();
 	filchi_cqs_before_fork();
 	filchi_jobs_before_fork();
 }
@@ -48,6 +49,7 @@ static void in_parent(void)
 {
 	filchi_jobs_after_fork();
 	filchi_cqs_after_fork(false);
+	filchi_guard_after_fork();
 }
 
 /* At the start of the program, not with the first pool: a fork that has begun runs only the handlers it found. */
@@ -75,13 +77,6 @@ static int note(struct filch_pool *pool, const char *line)
 	return 0;
 }
 
-static uintptr_t low_mark(const void *stack, size_t size)
-{
-	size_t reserve = size / STACK_SHARE > STACK_RESERVE ? size / STACK_SHARE : STACK_RESERVE;
-
-	return (uintptr_t)stack + reserve;
-}
-
 /* The fields that are right before the worker's own thread runs. */
 static void worker_init(struct filch_pool *pool, uint32_t i)
 {
@@ -91,45 +86,6 @@ static void worker_init(struct filch_pool *pool, uint32_t i)
 	w->id = i;
 	filchi_sleeper_init(&w->sleeper);
 	filchi_victim_init(&w->victim, pool->plan, i, filchi_now() ^ (uint64_t)i << 32);
-}
-
-static int start_thread(struct filchi_worker *w)
-{
-	struct filch_pool *pool = w->pool;
-	pthread_attr_t attr;
-	sigset_t signals;
-	char name[16];
-	int error;
-
-	/* a guard page below the stack: an overflow faults instead of writing into somebody's memory */
-	w->stack_size = (size_t)((pool->config.stack_bytes + PAGE - 1) / PAGE * PAGE);
-	w->stack = mmap(NULL, w->stack_size + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	if (w->stack == MAP_FAILED) {
-		w->stack = NULL;
-		return ENOMEM;
-	}
-	if (mprotect((char *)w->stack + PAGE, w->stack_size, PROT_READ | PROT_WRITE))
-		return ENOMEM;
-	w->stack_low = low_mark((char *)w->stack + PAGE, w->stack_size);
-	error = pthread_attr_init(&attr);
-	if (error)
-		return error;
-	/* the application's signals are for the application's threads; faults and profiling stay */
-	sigfillset(&signals);
-	for (const int *s = (const int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, 0 }; *s; s++)
-		sigdelset(&signals, *s);
-	error = pthread_attr_setstack(&attr, (char *)w->stack + PAGE, w->stack_size);
-	if (!error)
-		error = pthread_attr_setsigmask_np(&attr, &signals);
-	if (!error)
-		error = pthread_create(&w->thread, &attr, filchi_worker_main, w);
-	pthread_attr_destroy(&attr);
-	if (error)
-		return error;
-	w->started = true;
-	snprintf(name, sizeof name, "%.9s/%u", pool->name, w->id);
-	(void)pthread_setname_np(w->thread, name);
-	return 0;
 }
 
 /* A hook of worker 0 of a pool with FILCH_POOL_CALLER, on the calling thread. */
@@ -156,7 +112,7 @@ static int start_caller(struct filch_pool *pool)
 		return -ENOMEM;
 	if (!pthread_getattr_np(pthread_self(), &attr)) {
 		if (!pthread_attr_getstack(&attr, &stack, &size))
-			w->stack_low = low_mark(stack, size);
+			w->stack_low = filchi_seat_low_mark(stack, size);
 		pthread_attr_destroy(&attr);
 	}
 	pool->caller = pthread_self();
@@ -167,6 +123,7 @@ static int start_caller(struct filch_pool *pool)
 
 static void join_workers(struct filch_pool *pool)
 {
+	filchi_warden_stop(pool);
 	if (pool->has_caller)
 		call_hook(pool, pool->config.on_worker_stop);
 	filchi_store_then_fence(&pool->stop, 1);
@@ -175,17 +132,17 @@ static void join_workers(struct filch_pool *pool)
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 
-		if (w->started)
-			pthread_join(w->thread, NULL);
+		if (w->shift)
+			filchi_seat_join(w->shift);
 	}
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 
-		if ((w->started || (i == 0 && pool->has_caller)) && !w->no_memory)
+		if (w->has_deque)
 			filchi_deque_destroy(&w->deque);
-		if (w->stack)
-			munmap(w->stack, w->stack_size + PAGE);
 	}
+	if (pool->guards)
+		filchi_guard_remove();
 }
 
 /* Starts the workers; 0 or the error that left none, or one without memory. */
@@ -194,6 +151,11 @@ static int start_workers(struct filch_pool *pool)
 	uint32_t first = 0, i;
 	int error = 0;
 
+	if (pool->guards || pool->config.watchdog_ns) {
+		error = filchi_warden_start(pool);
+		if (error)
+			return -error;
+	}
 	if (pool->config.flags & FILCH_POOL_CALLER) {
 		error = start_caller(pool);
 		if (error)
@@ -201,7 +163,7 @@ static int start_workers(struct filch_pool *pool)
 		first = 1;
 	}
 	for (i = first; i < pool->workers; i++) {
-		error = start_thread(filchi_worker_at(pool, i));
+		error = filchi_seat_start(filchi_worker_at(pool, i));
 		if (error)
 			break;
 	}
@@ -296,6 +258,12 @@ int filch_pool_create(struct filch_pool **out, const struct filch_config *config
 	filchi_idle_init(&pool->idle);
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
+	pool->guards = own.flags & FILCH_POOL_GUARD;
+	error = pool->guards ? filchi_guard_install() : 0;
+	if (error) {
+		pool->guards = false;
+		goto no_threads;
+	}
 	error = start_workers(pool);
 	if (error)
 		goto no_threads;
@@ -345,7 +313,7 @@ static bool is_pending(uint64_t s)
  * Cancels what has not started, then raises the flag of what runs: in this order, or a job that heeds its flag would make way for
  * one that is still to be cancelled.
  */
-static void cancel_all(struct filch_pool *pool)
+void filchi_pool_cancel_all(struct filch_pool *pool)
 {
 	for (uint32_t pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < pool->jobs.count; i++) {
@@ -394,7 +362,7 @@ int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
 	return error;
 }
 
-static void close_pool(struct filch_pool *pool)
+void filchi_pool_close(struct filch_pool *pool)
 {
 	/*
 	 * FENCE S2   set closing -> scan the slots          pairs with: S1 in submit_one()
@@ -415,9 +383,9 @@ int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec
 	if ((mode != FILCH_DRAIN && mode != FILCH_ABANDON) || !filchi_deadline_ok(deadline))
 		return -EINVAL;
 	filchi_guest_in(pool);
-	close_pool(pool);
+	filchi_pool_close(pool);
 	if (mode == FILCH_ABANDON)
-		cancel_all(pool);
+		filchi_pool_cancel_all(pool);
 	error = await_all(pool, deadline);
 	filchi_guest_out(pool);
 	return error;
@@ -430,8 +398,8 @@ int filch_pool_destroy(struct filch_pool *pool)
 
 	if (error)
 		return error;
-	close_pool(pool);
-	cancel_all(pool);
+	filchi_pool_close(pool);
+	filchi_pool_cancel_all(pool);
 	(void)await_all(pool, NULL);
 	while ((guests = filchi_load_acquire(&pool->guests)))
 		(void)filchi_futex_wait(&pool->guests, guests, NULL);
@@ -469,10 +437,25 @@ int filch_worker_id(void)
 
 int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format)
 {
+	struct filch_pool *p = (struct filch_pool *)(uintptr_t)pool; /* read only, the loads want them plain */
+	struct filchi_plan plan;
+	uint32_t vacant;
+	char *text = NULL;
+	int error;
+
 	if (!pool || !out)
 		return -EINVAL;
-	return filchi_plan_write(pool->plan, out, format,
-				 &(struct filchi_pin_state){ .error = pool->pin_error, .workers = pool->running });
+	plan = *pool->plan;
+	vacant = filchi_load_acquire(&p->vacant);
+	if (vacant) {
+		if (asprintf(&text, "%s%u of %u workers lost and not replaced: %s\n", plan.reasons, vacant, pool->running,
+			     strerrordesc_np((int)filchi_load_relaxed(&p->vacant_error))) < 0)
+			return -ENOMEM;
+		plan.reasons = text;
+	}
+	error = filchi_plan_write(&plan, out, format, &(struct filchi_pin_state){ .error = pool->pin_error, .workers = pool->running });
+	free(text);
+	return error;
 }
 
 struct timespec filch_after(uint64_t ns)

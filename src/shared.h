@@ -11,6 +11,7 @@
 #define FILCHI_SHARED_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdalign.h>
 
 #include <filch/pool.h>
@@ -30,6 +31,38 @@ struct filchi_counters {
 #undef FILCHI_COUNTER
 };
 
+#define FILCHI_PARTS 4096u /* pieces of jobs that may lie nested on one worker's stack; deeper waits do not nest, they park */
+
+/*
+ * One piece of a job that a worker runs: the job's own function, or a task it has stolen. Each counts in its crew. They are kept
+ * beside the stack and not on it, for who must end them when the stack is given up (guard.c).
+ */
+struct filchi_part {
+	struct filch_task *task; /* NULL: the job's own */
+	struct filchi_crew *crew;
+	int64_t id;              /* of the job; written when the part is aborted */
+};
+
+/* One thread's time as a worker: all that belongs to the thread and not to the worker's seat. Made and ended in seat.c. */
+struct filchi_shift {
+	struct filchi_worker *worker;
+	pthread_t thread;
+	void *stack;             /* mapped; the guard page is its first */
+	size_t stack_size;       /* without the guard page */
+	char *refuge;            /* pools with FILCH_POOL_GUARD: a signal stack, and a stack for who gives up the other; mapped */
+	size_t refuge_size, signal_size;
+	stack_t signal_before;   /* the signal stack the thread came with, and leaves with */
+	void *back[5];           /* where a thread that has given up its work leaves: __builtin_setjmp */
+	struct filchi_part *part;
+	uint32_t parts;
+	filch_atomic_u32 user;   /* 1 while code of the program runs for a part: a fault is then the job's */
+	uint64_t signal, address; /* the fault it was given up for; 0 = none */
+	struct filchi_job *completes; /* aborted jobs that the next thread on this seat completes, linked by `after` */
+	struct filchi_shift *next;    /* in the warden's lists */
+	filch_atomic_u32 leaving;     /* it is about to exit, or has: it may be joined */
+	bool first;              /* on its seat */
+};
+
 struct filchi_worker {
 	struct filchi_deque deque; /* first: struct filch_worker is its first member */
 	struct filchi_sleeper sleeper;
@@ -45,10 +78,9 @@ struct filchi_worker {
 	struct filchi_counters counters;
 
 	/* the pool's, for starting and ending the thread */
-	pthread_t thread;
-	bool started;
-	void *stack;
-	size_t stack_size;
+	struct filchi_shift *shift; /* the thread on this seat; NULL: none, or the thread that created a FILCH_POOL_CALLER pool */
+	bool has_deque;
+	bool vacant;    /* its thread was lost and could not be replaced yet */
 	bool no_memory; /* it could not make its deque and has left */
 };
 
@@ -67,6 +99,7 @@ struct filch_pool {
 	char *name;
 	int *pin_error;
 	size_t map_size;
+	bool guards;                /* FILCH_POOL_GUARD */
 	pthread_t caller;           /* FILCH_POOL_CALLER: whose calls run as worker 0, which then has no thread of its own */
 	bool has_caller;
 
@@ -79,6 +112,16 @@ struct filch_pool {
 	filch_atomic_u32 ready;                                  /* workers that have started or failed to */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* outside threads blocked inside a call: destroy waits for them */
 	struct filchi_counters outside;                          /* what threads that are no workers count */
+
+	/* replacing lost threads: warden.c */
+	FILCH_ALIGNED(FILCH_CACHELINE) FILCH_ATOMIC(struct filchi_shift *) lost; /* given up, for the warden to see to */
+	filch_atomic_u32 news;                                   /* the word the warden sleeps on; even the last bit means: end */
+	filch_atomic_u32 parting;                                /* threads given up and not seen to the end: destroy waits */
+	filch_atomic_u32 vacant;                                 /* seats without a thread */
+	filch_atomic_u32 vacant_error;                           /* why */
+	pthread_t warden;
+	struct filchi_watch *watch; /* one per worker, with a limit for jobs; the warden's: watchdog.c */
+	bool has_warden;
 };
 
 /* Worker @i of the pool. */

@@ -75,7 +75,7 @@ void filchi_guest_out(struct filch_pool *pool)
 #define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
 /* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
-static int import_how(struct filch_submit *to, const struct filch_submit *how)
+static int import_how(const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
 {
 	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
 	if (!how)
@@ -86,11 +86,13 @@ static int import_how(struct filch_submit *to, const struct filch_submit *how)
 		if (((const unsigned char *)how)[i])
 			return -E2BIG;
 	*to = *how;
-	if (to->flags & ~FILCH_JOB_DETACHED || to->when_full > FILCH_CALLER_RUNS || to->lane >= FILCHI_LANES)
+	if (to->flags & ~(FILCH_JOB_DETACHED | FILCH_JOB_GUARD) || to->when_full > FILCH_CALLER_RUNS || to->lane >= FILCHI_LANES)
 		return -EINVAL;
 	if ((to->when_full == FILCH_UNTIL && !to->deadline) || !filchi_deadline_ok(to->deadline) || !filchi_deadline_ok(to->start_by))
 		return -EINVAL;
 	if ((to->flags & FILCH_JOB_DETACHED) + (to->on_complete != NULL) + (to->cq != NULL) > 1)
+		return -EINVAL;
+	if (to->flags & FILCH_JOB_GUARD && (!pool->guards || to->when_full == FILCH_CALLER_RUNS))
 		return -EINVAL;
 	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
 }
@@ -130,6 +132,11 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 static uint64_t nobody(const struct filch_submit *how)
 {
 	return how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+}
+
+static uint64_t guarded(const struct filch_submit *how)
+{
+	return how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0;
 }
 
 static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -189,7 +196,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	int64_t id = job->id;
 
 	fill(job, work, how, now);
-	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how));
+	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how));
 	if (here) {
 		run_here(pool, job);
 		return id;
@@ -198,7 +205,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	FILCH_HOOK(submit_put);
 	/*
-	 * FENCE S1   publish the job -> read closing        pairs with: S2 in close_pool()
+	 * FENCE S1   publish the job -> read closing        pairs with: S2 in filchi_pool_close()
 	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
 	 * Without:   a job is accepted by a pool that will never run it.
 	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
@@ -251,7 +258,7 @@ int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
-	error = import_how(&to, how);
+	error = import_how(pool, &to, how);
 	if (error)
 		return error;
 	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, filchi_now());
@@ -268,7 +275,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
-	error = import_how(&to, how);
+	error = import_how(pool, &to, how);
 	if (error)
 		return error;
 	if (n && !ids && !nobody(&to))

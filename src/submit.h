@@ -8,6 +8,10 @@
 /* Whether the process has forked since the pool was created: pool.c. */
 bool filchi_forked(const struct filch_pool *pool);
 
+/* Any thread: submits get -ESHUTDOWN from now on. Completes what has not started with -ECANCELED, flags what runs: pool.c. */
+void filchi_pool_close(struct filch_pool *pool);
+void filchi_pool_cancel_all(struct filch_pool *pool);
+
 /* Whether the calling thread runs a job of this pool though it is no worker (FILCH_CALLER_RUNS). */
 bool filchi_runs_job_of(const struct filch_pool *pool);
 

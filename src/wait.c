@@ -13,6 +13,8 @@
  */
 #include "wait.h"
 
+#include "guard.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -48,9 +50,15 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 	const struct filchi_want want = want_of(w, NULL);
 	uint64_t since = 0;
 	bool parked = false;
+	uint32_t user = filchi_guard_off(w);
 
 	filchi_count(&w->counters, joins_waited);
 	while (!filchi_task_done(task)) {
+		if (FILCH_UNLIKELY(filchi_task_lost(task, &pool->marks))) {
+			if (parked)
+				filchi_worker_pass_on(w);
+			filchi_guard_give_up(w); /* does not return */
+		}
 		if (want.crew[0] && filchi_worker_help(w, &want, filchi_task_thief(task, &pool->marks))) {
 			since = 0;
 			continue;
@@ -66,13 +74,24 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 	}
 	if (parked)
 		filchi_worker_pass_on(w);
+	filchi_guard_on(w, user);
+}
+
+static bool is_guarded(const struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	return s & FILCHI_JOB_GUARDED && filchi_job_is(&pool->jobs, s, id);
 }
 
 /*
+ * A guarded job runs only on a stack that holds nothing else, since a fault takes the whole stack: it is not run here, nor are its
+ * tasks. While it is queued the wait is refused, for the reason of docs/adr/0005; see docs/adr/0010.
+ *
  * Two workers may wait for one id, though only one of them can have its completion. Between the other's reaping and our next look
  * the slot may be used again, and one task of that stranger be run here: allowed, it is over before the loop comes round.
  */
-int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
+static int wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 		    struct filch_completion *out)
 {
 	struct filch_pool *pool = w->pool;
@@ -86,7 +105,7 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			return -EDEADLK;
 	}
 	for (;;) {
-		const struct filchi_want want = want_of(w, &job->crew);
+		const struct filchi_want want = want_of(w, is_guarded(pool, job, id) ? NULL : &job->crew);
 		int reaped = filchi_job_reap(&pool->jobs, id, out);
 
 		if (reaped != -EAGAIN || error) {
@@ -98,6 +117,10 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			/* no room to run it here: waiting for another worker to start it could be waiting for ever */
 			if (FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED)
 				return -EDEADLK;
+			if (want.crew[0] && filchi_worker_help(w, &want, -1)) {
+				since = 0;
+				continue;
+			}
 		} else if (filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
 			filchi_injector_release(&pool->injector); /* its number stays in the ring, a tombstone */
 			filchi_worker_run_job(w, job, true);
@@ -118,6 +141,16 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 		parked = true;
 		since = 0;
 	}
+}
+
+int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
+		    struct filch_completion *out)
+{
+	uint32_t user = filchi_guard_off(w);
+	int error = wait_job(w, job, id, deadline, out);
+
+	filchi_guard_on(w, user);
+	return error;
 }
 
 /* --- the cold half of spawn and sync, called by the inlined path --------------------------------------------------------------- */

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 
 #define STEAL_TURN 61u /* every so many looks an idle worker steals before it asks the injector: a prime, in step with nothing */
 #define PAUSES 16u     /* pause instructions between two looks of a search */
@@ -159,10 +157,39 @@ void filchi_worker_pass_on(struct filchi_worker *w)
 
 /* --- running ----------------------------------------------------------------------------------------------------------------- */
 
-static void crew_leave(struct filchi_crew *crew)
+void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job)
 {
-	if (crew)
-		(void)filchi_fetch_sub_acq_rel(&crew->inside, 1);
+	int64_t id = job->id;
+
+	filchi_job_set_aborted(job);
+	if (filchi_job_complete(&pool->jobs, job))
+		filchi_worker_job_done(pool, id);
+}
+
+static void crew_leave(struct filchi_worker *w, struct filchi_crew *crew)
+{
+	if (crew && filchi_crew_leave(crew))
+		filchi_worker_deliver(w->pool, filchi_job_of(crew));
+}
+
+/*
+ * Around a part's code: notes what runs, for who must end it should it not return (guard.c), and that a fault is now its own. The
+ * creating thread of a FILCH_POOL_CALLER pool has no shift: if it goes, the program meant it.
+ */
+static void part_begin(struct filchi_shift *shift, struct filch_task *task, struct filchi_crew *crew)
+{
+	if (shift) {
+		shift->part[shift->parts++] = (struct filchi_part){ .task = task, .crew = crew };
+		filchi_store_relaxed(&shift->user, 1);
+	}
+}
+
+static void part_end(struct filchi_shift *shift)
+{
+	if (shift) {
+		filchi_store_relaxed(&shift->user, 0);
+		shift->parts--;
+	}
 }
 
 static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct filchi_crew *crew)
@@ -172,13 +199,15 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 	struct filchi_foreign hidden;
 
 	filchi_foreign_enter(&hidden, NULL);
+	part_begin(w->shift, task, crew);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
+	part_end(w->shift);
 	int joiner = filchi_task_finish(task, &w->pool->marks);
 	FILCH_HOOK(task_finished);
 	filchi_foreign_leave(&hidden);
 	if (opened)
 		filchi_segment_close(&w->deque);
-	crew_leave(crew);
+	crew_leave(w, crew);
 	if (joiner >= 0)
 		(void)filchi_worker_wake(w->pool, filchi_worker_at(w->pool, (uint32_t)joiner));
 }
@@ -199,7 +228,7 @@ static enum filchi_steal attempt(struct filchi_worker *w, struct filchi_worker *
 		break;
 	case FILCHI_STEAL_LOST:
 		filchi_count(&w->counters, lost);
-		crew_leave(crew);
+		crew_leave(w, crew);
 		break;
 	case FILCHI_STEAL_BARRED:
 		filchi_count(&w->counters, barred);
@@ -250,16 +279,19 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		filchi_foreign_enter(&hidden, NULL);
 		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
 		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
+		part_begin(w->shift, NULL, &job->crew);
 		if (job->fn) {
 			job->status = job->fn(job->arg);
 		} else {
 			job->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), job->task);
 			job->status = 0;
 		}
+		part_end(w->shift);
 		filchi_segment_close(&w->deque);
 		filchi_foreign_leave(&hidden);
 		FILCH_HOOK(job_returned);
-		crew_leave(&job->crew);
+		/* its function has returned, so every task it waited for was done: it is not aborted, and completes here */
+		(void)filchi_crew_leave(&job->crew);
 		job->ended_at = filchi_now();
 	}
 	w->clock = plain ? job->ended_at : 0; /* callbacks, and what goes on under a nested job, take time of their own */
@@ -360,8 +392,8 @@ bool filchi_worker_run_one(struct filchi_worker *w)
 	return run_queued(w, false);
 }
 
-/* Until the pool stops. A worker that is done with one job tries the injector before it counts as a searcher again. */
-static void work(struct filchi_worker *w)
+/* A worker that is done with one job tries the injector before it counts as a searcher again. */
+void filchi_worker_work(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
@@ -392,28 +424,7 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 {
 	if (filchi_deque_init(&w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
 		return false;
+	w->has_deque = true;
 	/* takes by exchange also where membarrier(2) is at hand: a steal then costs no system call (docs/adr/0006) */
 	return true;
-}
-
-void *filchi_worker_main(void *arg)
-{
-	struct filchi_worker *w = arg;
-	struct filch_pool *pool = w->pool;
-	int ignored;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
-	self = w;
-	(void)filchi_plan_pin(pool->plan, w->id, &pool->pin_error[w->id]);
-	w->no_memory = !filchi_worker_make_deque(w);
-	if (!w->no_memory && pool->config.on_worker_start)
-		pool->config.on_worker_start(pool->config.hook_arg, (int)w->id);
-	(void)filchi_fetch_add_acq_rel(&pool->ready, 1);
-	filchi_futex_wake(&pool->ready, 1);
-	if (w->no_memory)
-		return NULL; /* the creator, seeing it, ends the pool */
-	work(w);
-	if (pool->config.on_worker_stop)
-		pool->config.on_worker_stop(pool->config.hook_arg, (int)w->id);
-	return NULL;
 }

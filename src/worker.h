@@ -31,8 +31,11 @@ const struct filchi_foreign *filchi_foreign_here(void);
 /* The owner, before it works: makes its deque. False: no memory. */
 bool filchi_worker_make_deque(struct filchi_worker *w);
 
-/* The thread of a worker; @arg is the struct filchi_worker. Returns when the pool stops. */
-void *filchi_worker_main(void *arg);
+/* The owner: works until the pool stops. */
+void filchi_worker_work(struct filchi_worker *w);
+
+/* Any thread: completes an aborted job that all workers have left. @job was the caller's by filchi_crew_leave(). */
+void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job);
 
 /*
  * Worker: looks at its own deque and at every other, nearest first, for a task that @want allows, and runs one; @first >= 0 names a
@@ -55,7 +58,7 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_want 
 /* Worker: whether a stolen task or an awaited job may be started on top of the present frames. */
 static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
 {
-	return (uintptr_t)__builtin_frame_address(0) > w->stack_low;
+	return (uintptr_t)__builtin_frame_address(0) > w->stack_low && (!w->shift || w->shift->parts < FILCHI_PARTS);
 }
 
 /*

@@ -29,17 +29,22 @@ struct filch_completion {
 	int64_t id;
 	void *arg;          /* as submitted */
 	void *user;         /* filch_submit.user */
-	int32_t status;     /* the function's result; -ECANCELED; -ETIMEDOUT (not started by start_by) */
+	int32_t status;     /* the function's result; -ECANCELED; -ETIMEDOUT (not started by start_by); -EFAULT (FILCH_DONE_FAULT) */
 	int32_t worker;     /* which ran it, or -1 */
-	uint64_t flags;     /* 0 */
+	uint64_t flags;     /* FILCH_DONE_... */
 	uint64_t queued_ns; /* from the submit to the start, or to the cancellation */
 	uint64_t run_ns;    /* from the start to the end; 0 if it never started */
-	uint64_t detail[2]; /* 0 */
+	uint64_t detail[2]; /* FILCH_DONE_FAULT: the signal's number, and the address (si_addr) */
 	uint64_t reserved[2];
 };
 
+/* filch_completion.flags: a job that did not return. A function may return -EFAULT or -ECANCELED itself; then neither is set. */
+#define FILCH_DONE_FAULT  (UINT64_C(1) << 0) /* guarded: it or a task of it faulted; status -EFAULT */
+#define FILCH_DONE_EXITED (UINT64_C(1) << 1) /* it or a task of it called pthread_exit(); status -ECANCELED */
+
 /* filch_submit.flags */
 #define FILCH_JOB_DETACHED (UINT64_C(1) << 0) /* nobody waits; the slot is freed on completion */
+#define FILCH_JOB_GUARD    (UINT64_C(1) << 1) /* a fault ends the job and not the process; in pools with FILCH_POOL_GUARD */
 
 /* filch_submit.when_full: what to do while queue_capacity jobs are queued */
 #define FILCH_BLOCK       0u /* wait for room */

@@ -18,12 +18,24 @@ FILCH_EXTERN_C_BEGIN
 
 struct filch_pool;
 
+/* A job that runs longer than filch_config.watchdog_ns. */
+struct filch_stuck {
+	int64_t id;
+	uint64_t run_ns;    /* for how long it has been seen to run */
+	int32_t worker;     /* on whose stack it is the lowest */
+	uint32_t frames;    /* in frame[]; 0 if the worker did not answer */
+	void *const *frame; /* where that worker is, innermost first, as backtrace(3) has it; valid during the call */
+	uint64_t reserved[2];
+};
+
 /* filch_config.flags */
 #define FILCH_POOL_NO_PIN        (UINT64_C(1) << 0) /* leave the threads where the system puts them */
 #define FILCH_POOL_OVERSUBSCRIBE (UINT64_C(1) << 1) /* allow more workers than usable cores */
 #define FILCH_POOL_USE_SMT       (UINT64_C(1) << 2) /* a worker per hardware thread, not per core */
 #define FILCH_POOL_NO_SEARCH     (UINT64_C(1) << 3) /* an idle worker parks at once */
 #define FILCH_POOL_CALLER        (UINT64_C(1) << 4) /* the creating thread is worker 0 while inside FILCH_RUN or a loop */
+
+#define FILCH_POOL_GUARD         (UINT64_C(1) << 5) /* jobs may be guarded: FILCH_JOB_GUARD; see docs/jobs.md; x86-64 only */
 
 /* filch_config.workload */
 #define FILCH_WORKLOAD_CPU 0u
@@ -60,6 +72,13 @@ struct filch_config {
 	void (*on_worker_stop)(void *hook_arg, int worker);  /* on the worker's thread, after its last job */
 	/* with FILCH_POOL_CALLER worker 0's hooks run on the thread that creates, and on the one that destroys */
 	void *hook_arg;
+	/*
+	 * The watchdog. A job that runs longer than this is counted in filch_stats.stuck and told to on_stuck (may be NULL) once, within
+	 * half the limit more, on a thread of the pool's own, which looks twice per limit; it may call filch_cancel(). To learn where the
+	 * job is the worker gets SIGURG, whose handler a pool with a limit installs (other SIGURGs go to the one before).
+	 */
+	uint64_t watchdog_ns;    /* 0: none; then nothing looks, and no clock wakes anybody */
+	void (*on_stuck)(void *hook_arg, const struct filch_stuck *stuck);
 };
 #define FILCH_CONFIG_INIT FILCH_SIZED(struct filch_config)
 

@@ -25,7 +25,11 @@ struct filch_pool;
 	X(jobs, "jobs started")                                                 \
 	X(jobs_nested, "jobs run by a worker that waited for them")             \
 	X(expired, "jobs shed because their start_by had passed")               \
-	X(cancelled, "jobs that completed before they started")
+	X(cancelled, "jobs that completed before they started")                 \
+	X(faults, "faults of guarded jobs that were contained")                 \
+	X(given_up, "workers' threads given up with a job")                     \
+	X(replaced, "workers' threads started in place of lost ones")           \
+	X(stuck, "jobs that ran longer than watchdog_ns")
 
 /* size as in struct filch_config: set it before the call */
 struct filch_stats {

@@ -15,7 +15,7 @@
 
 static void configuration(void)
 {
-	SIZE(filch_config, 96);
+	SIZE(filch_config, 112);
 	AT(filch_config, size, 0, 8);
 	AT(filch_config, flags, 8, 8);
 	AT(filch_config, workers, 16, 4);
@@ -32,6 +32,15 @@ static void configuration(void)
 	AT(filch_config, on_worker_start, 72, 8);
 	AT(filch_config, on_worker_stop, 80, 8);
 	AT(filch_config, hook_arg, 88, 8);
+	AT(filch_config, watchdog_ns, 96, 8);
+	AT(filch_config, on_stuck, 104, 8);
+	SIZE(filch_stuck, 48);
+	AT(filch_stuck, id, 0, 8);
+	AT(filch_stuck, run_ns, 8, 8);
+	AT(filch_stuck, worker, 16, 4);
+	AT(filch_stuck, frames, 20, 4);
+	AT(filch_stuck, frame, 24, 8);
+	AT(filch_stuck, reserved, 32, 16);
 }
 
 static void submission(void)
@@ -70,21 +79,22 @@ static void completion(void)
 static void statistics(void)
 {
 	static const char *const names[] = { "steals", "lost",	"barred",      "grows",	  "inlined", "joins_waited", "asked",
-					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled" };
+					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled",
+					     "faults", "given_up", "replaced", "stuck" };
 	size_t n = 0;
 
 	/* in this order, one word each: new ones go to the end of the list, which moves queued and asleep and nothing before them */
 #define FIELD(name, meaning)                             \
-	CHECK(n < 13 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
+	CHECK(n < 17 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
 	AT(filch_stats, name, 8 + 8 * n, 8);             \
 	n++;
 	FILCH_STATS_LIST(FIELD)
 #undef FIELD
-	CHECK_EQ(n, 13);
+	CHECK_EQ(n, 17);
 	AT(filch_stats, size, 0, 8);
-	AT(filch_stats, queued, 112, 8);
-	AT(filch_stats, asleep, 120, 8);
-	SIZE(filch_stats, 128);
+	AT(filch_stats, queued, 144, 8);
+	AT(filch_stats, asleep, 152, 8);
+	SIZE(filch_stats, 160);
 }
 
 /* what compiled programs have inlined */
@@ -131,6 +141,7 @@ static void constants(void)
 	CHECK_EQ(FILCH_POOL_USE_SMT, 4);
 	CHECK_EQ(FILCH_POOL_NO_SEARCH, 8);
 	CHECK_EQ(FILCH_POOL_CALLER, 16);
+	CHECK_EQ(FILCH_POOL_GUARD, 32);
 	CHECK_EQ(FILCH_WORKLOAD_CPU, 0);
 	CHECK_EQ(FILCH_WORKLOAD_IO, 1);
 	CHECK_EQ(FILCH_DRAIN, 0);
@@ -138,6 +149,9 @@ static void constants(void)
 	CHECK_EQ(FILCH_TEXT, 0);
 	CHECK_EQ(FILCH_JSON, 1);
 	CHECK_EQ(FILCH_JOB_DETACHED, 1);
+	CHECK_EQ(FILCH_JOB_GUARD, 2);
+	CHECK_EQ(FILCH_DONE_FAULT, 1);
+	CHECK_EQ(FILCH_DONE_EXITED, 2);
 	CHECK_EQ(FILCH_BLOCK, 0);
 	CHECK_EQ(FILCH_TRY, 1);
 	CHECK_EQ(FILCH_UNTIL, 2);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding jobs that run longer than a limit: see watchdog.c. */
+#ifndef FILCHI_WATCHDOG_H
+#define FILCHI_WATCHDOG_H
+
+#include "worker.h"
+
+/* What the watchdog remembers of a worker: the job at the bottom of its stack. The warden's alone. */
+struct filchi_watch {
+	int64_t id;     /* 0: none */
+	uint64_t since; /* when it was first seen */
+	bool told;
+};
+
+/* The creator of a pool with a limit, before its threads; and destroy, after them. */
+void filchi_watchdog_install(void);
+void filchi_watchdog_remove(void);
+
+/* The warden, once per half limit: looks at every worker, and reports what has run too long. */
+void filchi_watchdog_look(struct filch_pool *pool, struct filchi_watch *watch);
+
+#endif
