@@ -32,7 +32,7 @@ extern "C" {
 #define BENCH_ENTRY(program) BENCH_NAMED(program, BENCH_NAME)
 
 /* Every program; its sizes are in catalogue.c. */
-#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort)
+#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void)
 
 /* What a program computed: the driver compares it with what is known, for every contestant and round. */
 struct bench_outcome {
