@@ -96,8 +96,8 @@ int bench_plan(int *cpus, int max);
 /* Pins the calling thread, best effort. */
 void bench_pin(int cpu);
 
-/* Entries of one contestant by name: BENCH_ENTRY_TABLE(serial) defines `entry_of`. */
-#define BENCH_ENTRY_DECLARE(program) bench_entry_fn BENCH_ENTRY(program);
+/* Entries of one contestant by name: BENCH_ENTRY_TABLE defines `entry_of`. A program it was not compiled with is NULL there. */
+#define BENCH_ENTRY_DECLARE(program) bench_entry_fn BENCH_ENTRY(program) __attribute__((weak));
 #define BENCH_ENTRY_ROW(program) { #program, BENCH_ENTRY(program) },
 #define BENCH_ENTRY_TABLE                                                                        \
 	BENCH_PROGRAMS(BENCH_ENTRY_DECLARE)                                                      \

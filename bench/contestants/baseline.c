@@ -47,12 +47,6 @@ static int reap(void *engine, int64_t id)
 	return base_wait(engine, id, NULL);
 }
 
-/* Its tasks run every program; a sort it has not. */
-static bench_entry_fn *entry_of_tasks(const char *program)
-{
-	return strncmp(program, "sort_", 5) ? entry_of(program) : NULL;
-}
-
 static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap };
 
 const struct bench_contestant bench_baseline = {
@@ -60,6 +54,6 @@ const struct bench_contestant bench_baseline = {
 	.name = "baseline",
 	.open = baseline_open,
 	.close = baseline_close,
-	.entry = entry_of_tasks,
+	.entry = entry_of,
 	.jobs = &jobs,
 };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The library's own stable sort with a comparison that is compiled in, on records of 16 bytes. serial is the same leaves and merges
- * on one thread, without a task. The baseline has no such sort and does not take part; peers bring their own parallel sort.
+ * on one thread, without a task. Contestants without such a sort do
+ * not take part: they are built without this file.
  *
  * Not good for: the scheduler alone; what is compared is a whole sort. No tasks are counted, items are records.
  */
 #include "bench.h"
 #include BENCH_BACKEND
 
-#include <errno.h>
 #include <filch/sort.h>
 
 #include "programs/records.h"
@@ -44,16 +44,13 @@ int BENCH_ENTRY(sort_typed)(void *engine, const struct bench_size *size, struct 
 
 #if defined(BENCH_FILCH_BACKEND_H)
 	err = sort_records(engine, records, n);
-#elif defined(BENCH_SERIAL_H)
+#else
 	unsigned depth = 0;
 
 	(void)engine;
 	while ((n - 1) >> depth >= sort_records_filch_kernel.leaf_most)
 		depth++;
 	halves(records, records_scratch, n, depth, false);
-#else
-	(void)engine;
-	err = -ENOTSUP;
 #endif
 	*out = (struct bench_outcome){ .value = { n }, .tasks = n };
 	return err;
