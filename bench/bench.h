@@ -32,7 +32,7 @@ extern "C" {
 #define BENCH_ENTRY(program) BENCH_NAMED(program, BENCH_NAME)
 
 /* Every program; its sizes are in catalogue.c. */
-#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort)
+#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void)
 
 /* What a program computed: the driver compares it with what is known, for every contestant and round. */
 struct bench_outcome {
@@ -96,8 +96,8 @@ int bench_plan(int *cpus, int max);
 /* Pins the calling thread, best effort. */
 void bench_pin(int cpu);
 
-/* Entries of one contestant by name: BENCH_ENTRY_TABLE(serial) defines `entry_of`. */
-#define BENCH_ENTRY_DECLARE(program) bench_entry_fn BENCH_ENTRY(program);
+/* Entries of one contestant by name: BENCH_ENTRY_TABLE defines `entry_of`. A program it was not compiled with is NULL there. */
+#define BENCH_ENTRY_DECLARE(program) bench_entry_fn BENCH_ENTRY(program) __attribute__((weak));
 #define BENCH_ENTRY_ROW(program) { #program, BENCH_ENTRY(program) },
 #define BENCH_ENTRY_TABLE                                                                        \
 	BENCH_PROGRAMS(BENCH_ENTRY_DECLARE)                                                      \

@@ -40,6 +40,12 @@ static const struct bench_size sort[] = {
 	{ "10^7", { 1e7 }, EXPECT(10000000, 1, 0, 114688), 0 },
 };
 
+/* Whole sorts: nobody's tasks are counted, items are records. */
+static const struct bench_size whole_sort[] = {
+	{ "10^6", { 1e6 }, EXPECT(1000000, 1, 0, 1000000), 2 },
+	{ "10^7", { 1e7 }, EXPECT(10000000, 1, 0, 10000000), 0 },
+};
+
 /* Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third of a microsecond. */
 #define JOBS(n, rounds, quick)                                            \
 	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },    \
@@ -62,6 +68,8 @@ const struct bench bench_catalogue[] = {
 	{ "cheap_uts", "cheap_uts", NULL, 1, { NULL }, cheap_uts, N(cheap_uts), "an unbalanced tree, tiny nodes" },
 	{ "skynet", "skynet", NULL, 1, { NULL }, skynet, N(skynet), "a balanced tree of ten children per node" },
 	{ "sort", "sort", NULL, 1, { NULL }, sort, N(sort), "stable merge sort of 16-byte records, merges parallel too" },
+	{ "sort_typed", "sort_typed", NULL, 1, { NULL }, whole_sort, N(whole_sort), "stable sort of 16-byte records, comparison compiled in" },
+	{ "sort_void", "sort_void", NULL, 1, { NULL }, whole_sort, N(whole_sort), "the same with a comparison function; serial is qsort_r" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
 	{ "jobs", NULL, bench_jobs_ids, 1, { NULL }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },
 	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back" },

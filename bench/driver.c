@@ -145,7 +145,7 @@ static int measure(
 	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
-	bool serial = e->c == &bench_serial, sort = b->program && !strcmp(b->program, "sort");
+	bool serial = e->c == &bench_serial, sort = b->program && !strncmp(b->program, "sort", 4);
 	int err;
 
 	if (b->program ? !entry : serial && !b->serial)

@@ -5,6 +5,7 @@
  *   pool.h   a pool of pinned workers: create, drain, shut down, destroy
  *   task.h   nested fork-join with typed tasks: spawn, call, sync
  *   loop.h   parallel for, reduce, invoke
+ *   sort.h   stable sorts: of a type, or with a comparison function
  *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion
  *   stats.h  counters
  *
@@ -16,6 +17,7 @@
 #include "pool.h"
 #include "task.h"
 #include "loop.h"
+#include "sort.h"
 #include "job.h"
 #include "stats.h"
 #include <filch/version.h>

@@ -344,6 +344,57 @@ static void deques_that_cannot_grow_run_their_tasks_in_place(void)
 	POOLS_COVER(grows);
 }
 
+#define LESS(a, b) ((a) < (b))
+FILCH_SORT_DEFINE(sort_words, uint64_t, LESS);
+
+struct large {
+	uint64_t key;
+	char rest[248];
+};
+
+static int compare_words(const void *a, const void *b, void *arg)
+{
+	const uint64_t *x = a, *y = b;
+
+	(void)arg;
+	return (*x > *y) - (*x < *y);
+}
+
+/* A typed sort of words, or a sort of large elements by their addresses, each with its k-th allocation refused. */
+static void a_sort_without_memory_is_an_error_and_touches_nothing(void)
+{
+	enum { WORDS = 100000, LARGE = 2000 };
+	static uint64_t word[WORDS];
+	static struct large large[LARGE];
+	struct filch_pool *pool = pool_open(2, 0);
+	uint64_t refused = 0;
+
+	for (int which = 0; which < 2; which++) {
+		for (uint64_t k = 1;; k++) {
+			int error;
+
+			for (uint64_t i = 0; i < WORDS; i++)
+				word[i] = i * 7919 % WORDS;
+			for (uint64_t i = 0; i < LARGE; i++)
+				large[i].key = i * 7919 % LARGE;
+			calls = failed = 0;
+			fail_at = k;
+			failing = ANY_MEMORY;
+			error = which ? filch_sort(pool, large, LARGE, sizeof large[0], compare_words, NULL) : sort_words(pool, word, WORDS);
+			failing = NONE;
+			if (error)
+				CHECK_EQ(error, -ENOMEM);
+			for (uint64_t i = 0; i < (which ? LARGE : WORDS); i++)
+				CHECK_EQ(which ? large[i].key : word[i], !error ? i : which ? i * 7919 % LARGE : i * 7919 % WORDS);
+			refused += error != 0;
+			if (!failed)
+				break;
+		}
+	}
+	CHECK_EQ(refused, 3); /* scratch; addresses, and theirs */
+	pool_close(pool);
+}
+
 /* --- futexes and membarrier --------------------------------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t ran;
@@ -445,6 +496,7 @@ int main(void)
 	test_case("every fault of a create is an error or is survived", every_fault_of_a_create_is_an_error_or_is_survived);
 	test_case("a pool that can get no thread or no memory is an error", a_pool_that_can_get_no_thread_or_memory_is_an_error);
 	test_case("deques that cannot grow run their tasks in place", deques_that_cannot_grow_run_their_tasks_in_place);
+	test_case("a sort without memory is an error and touches nothing", a_sort_without_memory_is_an_error_and_touches_nothing);
 	test_case("half of all futex waits may return at once", half_of_all_futex_waits_may_return_at_once);
 	test_case("a refused membarrier costs speed and nothing else", a_refused_membarrier_costs_speed_and_nothing_else);
 	return test_finish("faults");

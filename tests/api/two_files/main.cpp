@@ -33,6 +33,13 @@ FILCH_TASK(int, sum_vector, (vector, v), (std::pair<int, box<char>>, p), (int (*
 	return f(v[0] + v[1] + v[2] + v[3], p.first + p.second.value);
 }
 
+typedef std::pair<int, char> pair;
+static bool lower(const pair &a, const pair &b)
+{
+	return a.first < b.first;
+}
+FILCH_SORT_DEFINE(sort_pairs, pair, lower);
+
 static int add(int a, int b)
 {
 	return a + b;
@@ -88,6 +95,16 @@ static void run(uint32_t workers)
 		      hits) == 0);
 	for (long hit : hits)
 		CHECK(hit == 1);
+	static pair sorted[3000];
+	for (int i = 0; i < 3000; i++)
+		sorted[i] = pair((i * 7 % 3000) / 2, static_cast<char>(i & 1));
+	CHECK(sort_pairs(pool, sorted, 3000) == 0);
+	for (int i = 0; i < 3000; i++)
+		CHECK(sorted[i].first == i / 2);
+	CHECK(filch_sort(pool, sorted, 3000, sizeof sorted[0], [](const void *a, const void *b, void *) {
+		return static_cast<const pair *>(b)->first - static_cast<const pair *>(a)->first; }, nullptr) == 0);
+	for (int i = 0; i < 3000; i++)
+		CHECK(sorted[i].first == 1499 - i / 2);
 	int64_t id = filch_submit(pool, [](void *arg) { return *static_cast<int *>(arg); }, &failures, nullptr);
 	filch_completion completion;
 	CHECK(id > 0 && filch_wait(pool, id, nullptr, &completion) == 0 && completion.status == failures);
