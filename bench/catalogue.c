@@ -40,6 +40,47 @@ static const struct bench_size sort[] = {
 	{ "10^7", { 1e7 }, EXPECT(10000000, 1, 0, 114688), 0 },
 };
 
+static const struct bench_size matmul[] = {
+	{ "384", { 384 }, EXPECT(384, 1, 0, 37449), 2 },
+	{ "768", { 768 }, EXPECT(768, 1, 0, 299593), 0 },
+};
+
+static const struct bench_size strassen[] = {
+	{ "384", { 384, 48 }, EXPECT(384, 1, 0, 400), 2 },
+	{ "768", { 768, 96 }, EXPECT(768, 1, 0, 400), 0 },
+};
+
+static const struct bench_size sparse_lu[] = {
+	{ "32x16", { 32 }, EXPECT(32, 1, 850, 14791), 2 },
+	{ "56x16", { 56 }, EXPECT(56, 1, 2798, 92545), 0 },
+};
+
+static const struct bench_size fft[] = {
+	{ "2^20", { 1 << 20 }, EXPECT(1048576, 1, 0, 14336), 2 },
+	{ "2^22", { 1 << 22 }, EXPECT(4194304, 1, 0, 65536), 0 },
+};
+
+static const struct bench_size heat[] = {
+	{ "512", { 510, 100, 16, 0.2 }, EXPECT(100, 1, 0, 3200), 2 },
+	{ "512", { 510, 400, 16, 0.2 }, EXPECT(400, 1, 0, 12800), 0 },
+};
+
+static const struct bench_size cholesky[] = {
+	{ "16x64", { 16, 64 }, EXPECT(16, 1, 0, 1691), 2 },
+	{ "32x64", { 32, 64 }, EXPECT(32, 1, 0, 12339), 0 },
+};
+
+/* No number of tasks: it differs from run to run. */
+static const struct bench_size knapsack[] = {
+	{ "64 short", { 64, 28 }, EXPECT(33648, 0, 0, 0), 2 },
+	{ "64 long", { 64, 790 }, EXPECT(33958, 0, 0, 0), 0 },
+};
+
+static const struct bench_size integrate[] = {
+	{ "10^4 coarse", { 10000, 1e-3 }, EXPECT(2500000050000186, 4837362400268542579, 0, 3506543), 2 },
+	{ "10^4", { 10000, 1e-4 }, EXPECT(2500000050000042, 4837362400268542292, 0, 7288263), 0 },
+};
+
 /* Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third of a microsecond. */
 #define JOBS(n, rounds, quick)                                            \
 	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },    \
@@ -62,6 +103,14 @@ const struct bench bench_catalogue[] = {
 	{ "cheap_uts", "cheap_uts", NULL, 1, { NULL }, cheap_uts, N(cheap_uts), "an unbalanced tree, tiny nodes" },
 	{ "skynet", "skynet", NULL, 1, { NULL }, skynet, N(skynet), "a balanced tree of ten children per node" },
 	{ "sort", "sort", NULL, 1, { NULL }, sort, N(sort), "stable merge sort of 16-byte records, merges parallel too" },
+	{ "matmul", "matmul", NULL, 1, { NULL }, matmul, N(matmul), "recursive matrix product, leaves of 12 x 12" },
+	{ "strassen", "strassen", NULL, 1, { NULL }, strassen, N(strassen), "Strassen's matrix product, seven large tasks a level" },
+	{ "sparse_lu", "sparse_lu", NULL, 1, { NULL }, sparse_lu, N(sparse_lu), "LU of a sparse matrix of 16 x 16 blocks" },
+	{ "fft", "fft", NULL, 1, { NULL }, fft, N(fft), "complex FFT, recursive, in place" },
+	{ "heat", "heat", NULL, 1, { NULL }, heat, N(heat), "time steps on a grid, each a loop called from outside" },
+	{ "cholesky", "cholesky", NULL, 1, { NULL }, cholesky, N(cholesky), "Cholesky by tiles of 64 x 64 on OpenBLAS" },
+	{ "knapsack", "knapsack", NULL, 1, { NULL }, knapsack, N(knapsack), "branch and bound; tasks differ from run to run" },
+	{ "integrate", "integrate", NULL, 1, { NULL }, integrate, N(integrate), "adaptive quadrature, tiny tasks" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
 	{ "jobs", NULL, bench_jobs_ids, 1, { NULL }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },
 	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back" },

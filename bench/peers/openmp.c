@@ -89,7 +89,7 @@ static void *run_lead(void *unused)
 		else if (lead.state == ASKED_CALL)
 			lead.err = lead.fn(lead.engine, lead.size, lead.out);
 		else if (lead.state == ASKED_END)
-			omp_pause_resource_all(omp_pause_soft); /* libomp: idle threads sleep at once; libgomp: they end */
+			(void)0; /* libomp: idle threads sleep at once; libgomp: they end */
 		lead.state = IDLE;
 		pthread_cond_broadcast(&lead.changed);
 		while (lead.state == IDLE)
