@@ -89,7 +89,7 @@ struct bench_contestant {
 	const struct bench_job_ops *jobs;                           /* NULL: takes no jobs */
 };
 
-extern const struct bench_contestant bench_serial, bench_baseline, bench_filch;
+extern const struct bench_contestant bench_serial, bench_baseline, bench_filch, bench_caller;
 
 /* A module in peers/ exports this. */
 typedef const struct bench_contestant *bench_module_fn(void);

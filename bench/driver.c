@@ -123,7 +123,7 @@ static void enter(const struct bench_contestant *c, int workers)
 /* Opens every contestant that was asked for, with every number of workers. */
 static void open_entrants(const struct options *o)
 {
-	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch };
+	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch, &bench_caller };
 
 	if (listed(o->contestants, "serial"))
 		enter(&bench_serial, 1);
@@ -305,7 +305,7 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --contestants a,b    of serial, baseline, filch, gomp, omp, tbb, glib, uv (default: all that were built)\n"
+	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
 	      "  --quick              smaller sizes, within two minutes\n",
@@ -400,7 +400,7 @@ static void list(const struct options *o, const regex_t *only)
 			if (chosen(o, only, b, &b->sizes[k]))
 				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label, when[b->sizes[k].quick], b->about);
 		}
-	fputs("contestants: serial baseline filch", stdout);
+	fputs("contestants: serial baseline filch caller", stdout);
 	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
 		if (load_peer(peers[i]))
 			printf(" %s", peers[i]);

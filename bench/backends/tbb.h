@@ -8,7 +8,10 @@
 #ifndef BENCH_TBB_BACKEND_H
 #define BENCH_TBB_BACKEND_H
 
+#include <cstddef>
 #include <new>
+#include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_group.h>
 
 #include "backends/args.h"
@@ -47,6 +50,19 @@ public:
 	}
 };
 
+/* A loop from outside, cut by the library's own choice of pieces down to @grain. */
+__attribute__((unused)) static int tbb_loop(
+	void *engine, size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
+{
+	auto loop = [&] {
+		tbb::parallel_for(tbb::blocked_range<size_t>(begin, end, grain),
+			[=](const tbb::blocked_range<size_t> &r) { body(r.begin(), r.end(), arg); });
+	};
+
+	tbb_in_arena(engine, [](void *f) { (*static_cast<decltype(loop) *>(f))(); }, &loop);
+	return 0;
+}
+
 #define BENCH_FRAME(name) struct name##_frame
 #define BENCH_TASK(R, name, ...)                                                                               \
 	struct name##_frame { BENCH_EACH(BENCH_FIELD, __VA_ARGS__) R result; };                                \
@@ -81,5 +97,6 @@ public:
 #define BENCH_SPAWN_INTO(frame, name, ...) name##_spawn(tbb_open, frame, __VA_ARGS__)
 #define BENCH_SYNC_FROM(name, frame) (tbb_open.join(), (frame)->result)
 #define BENCH_RUN(engine, out, name, ...) name##_run(engine, out, __VA_ARGS__)
+#define BENCH_LOOP(engine, begin, end, grain, body, arg) tbb_loop(engine, begin, end, grain, body, arg)
 
 #endif
