@@ -30,6 +30,9 @@
 #define ENTRANTS_MAX  64
 #define SERIAL_NS_MIN 1.0 /* less than that per task is no call: no ratio to it */
 #define SETTLE_NS     3000000
+#define ROUNDS_MIN    3
+#define BUDGET_S      15.0 /* a benchmark that would take longer gets fewer rounds, ROUNDS_MIN at least */
+#define BUDGET_QUICK_S 2.5
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
 
@@ -44,7 +47,8 @@ struct options {
 	const char *only, *contestants, *json, *report;
 	int workers[16], workers_n;
 	int rounds;
-	bool quick, list;
+	bool rounds_fixed;       /* asked for: no benchmark gets fewer because it takes long */
+	bool quick, check, list;
 };
 
 static struct entrant entrant[ENTRANTS_MAX];
@@ -183,6 +187,21 @@ static bool right(const struct bench_outcome *a, const struct bench_outcome *b)
 	       (!b->tasks || a->tasks == b->tasks);
 }
 
+static void say_outcome(const struct bench_outcome *o)
+{
+	fprintf(stderr, " %llu %llu %llu, %llu tasks", (unsigned long long)o->value[0], (unsigned long long)o->value[1],
+		(unsigned long long)o->value[2], (unsigned long long)o->tasks);
+}
+
+static void say_wrong(const struct bench *b, const struct bench_size *size, const struct entrant *e, const struct bench_outcome *out)
+{
+	fprintf(stderr, "filch-bench: %s %s, %s with %d workers: wrong result, expected", b->name, size->label, e->c->name, e->workers);
+	say_outcome(&size->expect);
+	fputs(", got", stderr);
+	say_outcome(out);
+	fputc('\n', stderr);
+}
+
 /* Samples of one benchmark: [entrant][metric][round]. */
 struct samples {
 	double *at[ENTRANTS_MAX][2];
@@ -233,11 +252,21 @@ static struct bench_result row_of(
 	return r;
 }
 
+/* How many of @rounds fit into @budget seconds when one takes @each. */
+static int rounds_within(int rounds, double each, double budget)
+{
+	int fit = each > 0 && budget / each < rounds ? (int)(budget / each) : rounds;
+
+	return fit >= ROUNDS_MIN ? fit : rounds < ROUNDS_MIN ? rounds : ROUNDS_MIN;
+}
+
 /* All rounds of one benchmark and size; adds its rows. Returns false when a result was wrong or a contestant failed. */
 static bool run_bench(
-	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, struct bench_results *results)
+	const struct bench *b, const struct bench_size *size, const char *progress, const struct options *o, struct bench_results *results)
 {
 	struct samples s = { 0 };
+	double begun = bench_now();
+	int rounds = o->rounds;
 	bool good = true;
 
 	for (int i = 0; i < entrants; i++) {
@@ -265,11 +294,15 @@ static bool run_bench(
 			if (err)
 				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "",
 					b->name, size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
+			if (!err && s.verified[i] && !right(&out, &size->expect))
+				say_wrong(b, size, &entrant[i], &out);
 			s.tasks[i] = out.tasks;
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
 		}
+		if (round < 0 && !o->rounds_fixed)
+			rounds = rounds_within(rounds, bench_now() - begun, o->quick ? BUDGET_QUICK_S : BUDGET_S);
 	}
 	if (progress)
 		fputs("\r\033[K", stderr);
@@ -285,7 +318,7 @@ static bool run_bench(
 			row += results->n++;
 			*row = row_of(b, size, &s, i, m, rounds);
 			if (head)
-				bench_table_bench(stdout, b->name, row->size, b->about, row->items);
+				bench_table_bench(stdout, b->name, row->size, b->about, row->items, rounds);
 			head = 0;
 			bench_table_row(stdout, row);
 			good = good && row->verified;
@@ -308,7 +341,8 @@ static void usage(FILE *out)
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
-	      "  --quick              smaller sizes, within two minutes\n",
+	      "  --quick              smaller sizes, within two minutes\n"
+	      "  --check              tiny sizes, once, in seconds: results are verified, times mean nothing, no report\n",
 		out);
 }
 
@@ -324,6 +358,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "json", required_argument, NULL, 'j' },
 		{ "report", required_argument, NULL, 'd' },
 		{ "quick", no_argument, NULL, 'q' },
+		{ "check", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -351,6 +386,9 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'q':
 			o->quick = true;
 			break;
+		case 'k':
+			o->check = true;
+			break;
 		case 'w':
 			o->workers_n = 0;
 			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
@@ -376,8 +414,9 @@ static int parse(int argc, char **argv, struct options *o)
 		usage(stderr);
 		return 2;
 	}
+	o->rounds_fixed = o->rounds > 0 || o->check;
 	if (!o->rounds)
-		o->rounds = o->quick ? 5 : 11;
+		o->rounds = o->check ? 1 : o->quick ? 5 : 11;
 	return -1;
 }
 
@@ -387,7 +426,9 @@ static bool chosen(const struct options *o, const regex_t *only, const struct be
 	char name[96];
 
 	snprintf(name, sizeof name, "%s %s", b->name, size->label);
-	return (o->list || (o->quick ? size->quick > 0 : size->quick < 2)) && (!o->only || !regexec(only, name, 0, NULL, 0));
+	bool here = o->check ? size->quick == 3 : o->quick ? size->quick == 1 || size->quick == 2 : size->quick < 2;
+
+	return (here || o->list) && (!o->only || !regexec(only, name, 0, NULL, 0));
 }
 
 static void list(const struct options *o, const regex_t *only)
@@ -395,7 +436,7 @@ static void list(const struct options *o, const regex_t *only)
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
 			const struct bench *b = &bench_catalogue[i];
-			static const char *const when[] = { "full", "full and quick", "quick" };
+			static const char *const when[] = { "full", "full and quick", "quick", "check" };
 
 			if (chosen(o, only, b, &b->sizes[k]))
 				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label, when[b->sizes[k].quick], b->about);
@@ -440,7 +481,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 #ifndef BENCH_RELEASE
-	if (!o.list) {
+	if (!o.list && !o.check) {
 		fprintf(stderr,
 			"filch-bench: not a Release build, or with sanitizer or assertions: its figures would mean nothing\n");
 		return 1;
@@ -483,12 +524,13 @@ int main(int argc, char **argv)
 				continue;
 			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
 			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL,
-				o.rounds, &results);
+				&o, &results);
 		}
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);
 	bench_data_release();
-	good &= !write_reports(&o, &results);
+	if (!o.check || o.json || o.report)
+		good &= !write_reports(&o, &results);
 	free(results.row);
 	if (o.only)
 		regfree(&only);

@@ -69,7 +69,7 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 		m->governor, m->kernel);
 	fprintf(out, "# %s, flags %s, commit %s, %s\n", m->compiler, m->flags, m->commit, m->date);
 	fprintf(out,
-		"# %d interleaved rounds, medians; x serial and x baseline: times as fast as, paired by round [min..max]%s\n",
+		"# %d interleaved rounds at most, medians; x serial and x baseline: times as fast as, paired by round [min..max]%s\n",
 		r->rounds, r->quick ? "; --quick: smaller sizes, fewer rounds" : "");
 	if (m->busy > 0.05)
 		fprintf(out,
@@ -77,9 +77,9 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 			100 * m->busy);
 }
 
-void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items)
+void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items, int rounds)
 {
-	fprintf(out, "\n%s %s: %s; %llu items\n", bench, size, about, (unsigned long long)items);
+	fprintf(out, "\n%s %s: %s; %llu items, %d rounds\n", bench, size, about, (unsigned long long)items, rounds);
 	fprintf(out, "  %-10s %7s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "median", "min", "max",
 		"ns/item", "over serial", "x serial", "x baseline");
 }
@@ -170,7 +170,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 		json_number(f, "ns_over_serial", row->over_serial_ns, ",");
 		json_ratio(f, "ratio_to_serial", &row->to_serial);
 		json_ratio(f, "ratio_to_baseline", &row->to_baseline);
-		fprintf(f, "\"verified\":%s}", row->verified ? "true" : "false");
+		fprintf(f, "\"rounds\":%zu,\"verified\":%s}", row->time.n, row->verified ? "true" : "false");
 	}
 	fputs("\n]}\n", f);
 	return fclose(f) ? -errno : 0;

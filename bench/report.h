@@ -32,7 +32,7 @@ struct bench_results {
 
 /* The table: its head (machine and how to read it), the head of one benchmark, one row. */
 void bench_table_head(FILE *out, const struct bench_results *r);
-void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items);
+void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items, int rounds);
 void bench_table_row(FILE *out, const struct bench_result *row);
 
 /* Writes JSON. Returns 0 or a negative errno. */
