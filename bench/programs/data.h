@@ -5,8 +5,7 @@
  *
  * A result is checked twice: the first of a size by mathematics that is not the program's (a product with a random vector, a
  * transform's definition, a closed form), the others by having the very same bits. The trees of tasks fix the order of every
- * sum, and the benchmarks are compiled without contraction to fused operations, so the bits depend neither on the scheduler nor
- * on which contestant's copy of a kernel computed them.
+ * sum, and the benchmarks are compiled without contraction to fused operations, so the bits do not depend on the scheduler.
  */
 #ifndef BENCH_DATA_H
 #define BENCH_DATA_H

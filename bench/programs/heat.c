@@ -12,35 +12,13 @@
 #include <stddef.h>
 
 #include "programs/data.h"
-
-struct step {
-	const double *from;
-	double *to;
-	size_t side;             /* of the grids, borders included */
-	double share;
-};
-
-/* Rows @begin to @end of one step. */
-static void rows(size_t begin, size_t end, void *arg)
-{
-	const struct step *step = (const struct step *)arg;
-	const size_t side = step->side;
-	const double share = step->share;
-
-	for (size_t i = begin; i < end; i++) {
-		const double *at = step->from + i * side;
-		double *__restrict__ to = step->to + i * side;
-
-		for (size_t j = 1; j < side - 1; j++)
-			to[j] = at[j] + share * (at[j - side] + at[j - 1] + at[j + 1] + at[j + side] - 4 * at[j]);
-	}
-}
+#include "programs/kernels.h"
 
 #ifndef BENCH_LOOP
 BENCH_TASK(int, halves, (size_t, begin), (size_t, end), (size_t, grain), (struct step *, step))
 {
 	if (end - begin <= grain) {
-		rows(begin, end, step);
+		kernel_heat_rows(begin, end, step);
 		return 0;
 	}
 	size_t middle = begin + (end - begin) / 2;
@@ -65,7 +43,7 @@ int BENCH_ENTRY(heat)(void *engine, const struct bench_size *size, struct bench_
 		step.from = bench_plate.grid[s % 2];
 		step.to = bench_plate.grid[(s + 1) % 2];
 #ifdef BENCH_LOOP
-		err = BENCH_LOOP(engine, 1, n + 1, grain, rows, &step);
+		err = BENCH_LOOP(engine, 1, n + 1, grain, kernel_heat_rows, &step);
 #else
 		int done;
 

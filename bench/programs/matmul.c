@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recursive matrix product, c += a b: four products of half the side at once, then the four others, down to blocks of LEAF x LEAF.
- * The recursion of the Cilk papers (Blumofe et al. 1995; cache-oblivious by Frigo, Leiserson, Prokop, Ramachandran 1999).
+ * Recursive matrix product, c += a b: four products of half the side at once, then the four others, down to blocks of
+ * MATMUL_LEAF x MATMUL_LEAF. The recursion of the Cilk papers (Blumofe et al. 1995; cache-oblivious by Frigo, Leiserson, Prokop, Ramachandran 1999).
  *
  * Not good for: linear algebra. The leaf is three plain loops, several times slower than a BLAS; what is measured is tasks of a
- * microsecond or two with a working set that fits in a cache, and two joins per level.
+ * third of a microsecond with a working set that fits in a cache, and two joins per level.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -12,16 +12,7 @@
 #include <stddef.h>
 
 #include "programs/data.h"
-
-#define LEAF 12
-
-static void product_leaf(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b, size_t ld)
-{
-	for (size_t i = 0; i < LEAF; i++)
-		for (size_t k = 0; k < LEAF; k++)
-			for (size_t j = 0; j < LEAF; j++)
-				c[i * ld + j] += a[i * ld + k] * b[k * ld + j];
-}
+#include "programs/kernels.h"
 
 /* c += a b, of @n x @n numbers each, rows @ld numbers apart. Returns tasks. */
 BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double *, b), (uint32_t, n), (uint32_t, ld))
@@ -29,8 +20,8 @@ BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double 
 	size_t right = n / 2, down = (size_t)(n / 2) * ld;
 	uint32_t h = n / 2, tasks = 1;
 
-	if (n <= LEAF) {
-		product_leaf(c, a, b, ld);
+	if (n <= MATMUL_LEAF) {
+		kernel_product_leaf(c, a, b, ld);
 		return 1;
 	}
 	for (size_t k = 0; k < 2; k++) {
@@ -47,7 +38,7 @@ BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double 
 	return tasks;
 }
 
-/* arg: n, LEAF times a power of two. value: n, 1 if the product is right. tasks: counted. */
+/* arg: n, MATMUL_LEAF times a power of two. value: n, 1 if the product is right. tasks: counted. */
 int BENCH_ENTRY(matmul)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0, n = (uint32_t)size->arg[0];

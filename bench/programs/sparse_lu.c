@@ -14,48 +14,7 @@
 #include <stddef.h>
 
 #include "programs/data.h"
-
-#define B LU_BLOCK
-
-/* a = l u, in place; the diagonal of l is 1. */
-static void factor_block(double *a)
-{
-	for (size_t k = 0; k < B; k++)
-		for (size_t i = k + 1; i < B; i++) {
-			a[i * B + k] /= a[k * B + k];
-			for (size_t j = k + 1; j < B; j++)
-				a[i * B + j] -= a[i * B + k] * a[k * B + j];
-		}
-}
-
-/* b = b without l, for a block right of the diagonal one. */
-static void solve_right(const double *__restrict__ lu, double *__restrict__ b)
-{
-	for (size_t k = 0; k < B; k++)
-		for (size_t i = k + 1; i < B; i++)
-			for (size_t j = 0; j < B; j++)
-				b[i * B + j] -= lu[i * B + k] * b[k * B + j];
-}
-
-/* b = b without u, for a block below the diagonal one. */
-static void solve_below(const double *__restrict__ lu, double *__restrict__ b)
-{
-	for (size_t i = 0; i < B; i++)
-		for (size_t k = 0; k < B; k++) {
-			b[i * B + k] /= lu[k * B + k];
-			for (size_t j = k + 1; j < B; j++)
-				b[i * B + j] -= b[i * B + k] * lu[k * B + j];
-		}
-}
-
-/* c -= a b */
-static void update_block(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b)
-{
-	for (size_t i = 0; i < B; i++)
-		for (size_t k = 0; k < B; k++)
-			for (size_t j = 0; j < B; j++)
-				c[i * B + j] -= a[i * B + k] * b[k * B + j];
-}
+#include "programs/kernels.h"
 
 static inline double *block_at(uint32_t i, uint32_t j)
 {
@@ -67,9 +26,9 @@ BENCH_TASK(uint32_t, panels, (uint32_t, k), (uint32_t, columns), (uint32_t, begi
 {
 	if (end - begin == 1) {
 		if (begin < columns)
-			solve_right(block_at(k, k), block_at(k, bench_sparse.column[begin]));
+			kernel_solve_right(block_at(k, k), block_at(k, bench_sparse.column[begin]));
 		else
-			solve_below(block_at(k, k), block_at(bench_sparse.row[begin - columns], k));
+			kernel_solve_below(block_at(k, k), block_at(bench_sparse.row[begin - columns], k));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -87,7 +46,7 @@ BENCH_TASK(uint32_t, updates, (uint32_t, k), (uint32_t, columns), (uint32_t, beg
 		uint32_t i = bench_sparse.row[begin / columns], j = bench_sparse.column[begin % columns];
 
 		bench_sparse.present[(size_t)i * bench_sparse.n + j] = 1;
-		update_block(block_at(i, j), block_at(i, k), block_at(k, j));
+		kernel_update_block(block_at(i, j), block_at(i, k), block_at(k, j));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -106,7 +65,7 @@ BENCH_TASK(uint32_t, factorise, (uint32_t, n))
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t rows = 0, columns = 0;
 
-		factor_block(block_at(k, k));
+		kernel_factor_block(block_at(k, k));
 		for (uint32_t i = k + 1; i < n; i++) {
 			if (bench_sparse.present[(size_t)i * n + k])
 				bench_sparse.row[rows++] = i;

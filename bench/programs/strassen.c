@@ -13,12 +13,7 @@
 #include <stddef.h>
 
 #include "programs/data.h"
-
-/* A square part of a matrix: its first number, and how far apart its rows are. */
-struct view {
-	double *at;
-	size_t ld;
-};
+#include "programs/kernels.h"
 
 static inline struct view quarter(struct view m, uint32_t h, int row, int column)
 {
@@ -32,34 +27,6 @@ static inline struct view packed(double *at, uint32_t n)
 	struct view v = { at, n };
 
 	return v;
-}
-
-/* to = x + sign y */
-static void sum(struct view to, struct view x, struct view y, double sign, uint32_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		double *__restrict__ t = to.at + i * to.ld;
-		const double *u = x.at + i * x.ld, *v = y.at + i * y.ld;
-
-		for (size_t j = 0; j < n; j++)
-			t[j] = u[j] + sign * v[j];
-	}
-}
-
-static void small_product(struct view c, struct view a, struct view b, uint32_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		double *__restrict__ row = c.at + i * c.ld;
-
-		for (size_t j = 0; j < n; j++)
-			row[j] = 0;
-		for (size_t k = 0; k < n; k++) {
-			const double factor = a.at[i * a.ld + k], *other = b.at + k * b.ld;
-
-			for (size_t j = 0; j < n; j++)
-				row[j] += factor * other[j];
-		}
-	}
 }
 
 /* How many numbers of the arena a product of side @n needs. */
@@ -97,29 +64,8 @@ static struct view operand(struct view m, int x, int y, double sign, double *to,
 
 	if (sign == 0)
 		return first;
-	sum(t, first, quarter(m, h, y >> 1, y & 1), sign, h);
+	kernel_sum(t, first, quarter(m, h, y >> 1, y & 1), sign, h);
 	return t;
-}
-
-/* c from the seven products at @m. */
-static void combine(struct view c, double *arena, uint32_t h, uint32_t leaf)
-{
-	const double *m[7];
-
-	for (int i = 0; i < 7; i++)
-		m[i] = part_of(arena, i, h, leaf);
-	for (size_t i = 0; i < h; i++) {
-		double *__restrict__ upper = c.at + i * c.ld, *__restrict__ lower = upper + h * c.ld;
-
-		for (size_t j = 0; j < h; j++) {
-			size_t at = i * h + j;
-
-			upper[j] = m[0][at] + m[3][at] - m[4][at] + m[6][at];
-			upper[j + h] = m[2][at] + m[4][at];
-			lower[j] = m[1][at] + m[3][at];
-			lower[j + h] = m[0][at] - m[1][at] + m[2][at] + m[5][at];
-		}
-	}
 }
 
 /*
@@ -140,7 +86,7 @@ BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view,
 		b = operand(b, f->bx, f->by, f->bs, sums + (size_t)h * h, h);
 	}
 	if (h <= leaf) {
-		small_product(to, a, b, h);
+		kernel_small_product(to, a, b, h);
 		return 1;
 	}
 	for (int k = 0; k < 6; k++)
@@ -148,7 +94,12 @@ BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view,
 	tasks += BENCH_CALL(strassen, a, b, packed(part_of(arena, 6, h / 2, leaf), h / 2), 6, h / 2, leaf);
 	for (int k = 6; k-- > 0;)
 		tasks += BENCH_SYNC_FROM(strassen, &kid[k]);
-	combine(to, arena, h / 2, leaf);
+
+	const double *m[7];
+
+	for (int k = 0; k < 7; k++)
+		m[k] = part_of(arena, k, h / 2, leaf);
+	kernel_combine(to, m, h / 2);
 	return tasks;
 }
 
