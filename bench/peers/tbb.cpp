@@ -65,7 +65,8 @@ public:
 
 struct engine {
 	int workers;
-	std::unique_ptr<tbb::global_control> threads, stack;
+	tbb::global_control stack; /* for deep trees; pages that are not touched cost nothing. Read when the first arena is made */
+	std::unique_ptr<tbb::global_control> threads;
 	tbb::task_arena arena, jobs;
 	pinner pins, pins_of_jobs;
 	/* The answer to the one call under way. */
@@ -74,7 +75,7 @@ struct engine {
 	std::atomic<uint64_t> answers{ 0 };
 
 	engine(int n, const int *cpus)
-	    : workers(n), threads(limit(n)), arena(n, 1), jobs(n, 0), pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
+	    : workers(n), stack(tbb::global_control::thread_stack_size, size_t{ 256 } << 20), threads(limit(n)), arena(n, 1), jobs(n, 0), pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
 	{
 		threads.reset();
 	}
@@ -89,17 +90,12 @@ int begin(void *engine_)
 	engine *e = static_cast<engine *>(engine_);
 
 	e->threads.reset(engine::limit(e->workers));
-	/* For deep trees; pages that are not touched cost nothing. */
-	e->stack.reset(new tbb::global_control(tbb::global_control::thread_stack_size, size_t{ 256 } << 20));
 	return 0;
 }
 
 void end(void *engine_)
 {
-	engine *e = static_cast<engine *>(engine_);
-
-	e->stack.reset();
-	e->threads.reset();
+	static_cast<engine *>(engine_)->threads.reset();
 }
 
 int bare(void *engine_, struct bench_job *job)
