@@ -67,7 +67,8 @@ struct bench_job {
 
 /* How a contestant takes jobs from outside; any thread. 0, or a negative errno. A form it does not have is NULL. */
 struct bench_job_ops {
-	int (*bare)(void *engine, struct bench_job *job);         /* nobody asks for its end; waits for room */
+	int (*bare)(void *engine, struct bench_job *job);         /* nobody asks for its end; waits for room if there is a bound */
+	int (*flush)(void *engine);                               /* by each thread after its last bare job; or NULL */
 	int (*call)(void *engine, struct bench_job *job);         /* there and back */
 	int64_t (*submit)(void *engine, struct bench_job *job);   /* waits for room; returns an id > 0 */
 	int (*wait)(void *engine, int64_t id);                    /* reaps the one completion of that job */

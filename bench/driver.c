@@ -19,6 +19,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -30,9 +31,11 @@
 #define ENTRANTS_MAX  64
 #define SERIAL_NS_MIN 1.0 /* less than that per task is no call: no ratio to it */
 #define SETTLE_NS     3000000
+#define ROUNDS_MAX    10000
 #define ROUNDS_MIN    3
-#define BUDGET_S      15.0 /* a benchmark that would take longer gets fewer rounds, ROUNDS_MIN at least */
-#define BUDGET_QUICK_S 2.5
+#define SECONDS_FULL  420.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_QUICK 85.0
+#define STACK_BYTES   ((rlim_t)100 << 20)
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
 
@@ -47,7 +50,7 @@ struct options {
 	const char *only, *contestants, *json, *report;
 	int workers[16], workers_n;
 	int rounds;
-	bool rounds_fixed;       /* asked for: no benchmark gets fewer because it takes long */
+	double seconds;          /* for all rounds together; 0: no limit */
 	bool quick, check, list;
 };
 
@@ -144,6 +147,42 @@ static void open_entrants(const struct options *o)
 	}
 }
 
+/*
+ * Deep trees on the peers' tasks overflow the usual stacks. The OpenMP runtimes read their size from the environment when they are
+ * loaded; this thread, on which oneTBB's programs begin, may use what the kernel leaves free below it, 128 MiB at least. Pages
+ * that are not touched cost nothing.
+ */
+static void give_room(void)
+{
+	struct rlimit stack;
+
+	setenv("OMP_STACKSIZE", "256M", 0);
+	if (getrlimit(RLIMIT_STACK, &stack))
+		return;
+	if (stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur < STACK_BYTES)
+		stack.rlim_cur = stack.rlim_max < STACK_BYTES ? stack.rlim_max : STACK_BYTES;
+	setrlimit(RLIMIT_STACK, &stack);
+}
+
+/* The versions of the peers' libraries, for the head of the table. */
+static void name_peers(char *to, size_t size)
+{
+	size_t used = 0;
+
+	to[0] = '\0';
+	for (int i = 0; i < entrants; i++) {
+		const struct bench_contestant *c = entrant[i].c;
+
+		if (c->version && used < size) {
+			char text[160];
+
+			snprintf(text, sizeof text, "%s %s", c->name, c->version());
+			if (!strstr(to, text))
+				used += (size_t)snprintf(to + used, size - used, "%s%s", used ? "; " : "", text);
+		}
+	}
+}
+
 /* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
 static int measure(
 	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
@@ -222,21 +261,22 @@ static struct bench_result row_of(
 	const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
 {
 	const double *mine = s->at[i][metric];
-	const double *serial = b->serial ? samples_of(s, "serial", 0, metric) : NULL;
+	const double *serial = b->serial && !b->metric[metric] ? samples_of(s, "serial", 0, metric) : NULL;
 	const double *baseline = samples_of(s, "baseline", entrant[i].workers, metric);
 	struct bench_spread serial_time = { 0 };
 	struct bench_result r = {
 		.workers = entrant[i].workers,
 		.time = bench_spread_of(mine, (size_t)rounds),
 		.items = size->expect.tasks ? size->expect.tasks : s->tasks[i],
-		.trip = b->metric[0] != NULL,
+		.trip = b->metric[metric] != NULL,
 		.verified = s->verified[i],
 		.over_serial_ns = NAN,
 	};
 	double items = (double)(r.items ? r.items : 1);
 
 	snprintf(r.bench, sizeof r.bench, "%s", b->name);
-	snprintf(r.size, sizeof r.size, b->metric[0] ? "%s %s" : "%s", size->label, b->metric[0] ? b->metric[metric] : "");
+	snprintf(r.size, sizeof r.size, b->metric[metric] ? "%s %s" : "%s", size->label,
+		b->metric[metric] ? b->metric[metric] : "");
 	snprintf(r.contestant, sizeof r.contestant, "%s", entrant[i].c->name);
 	r.per_item_ns = r.time.median * 1e9 / items;
 	if (serial)
@@ -252,22 +292,70 @@ static struct bench_result row_of(
 	return r;
 }
 
-/* How many of @rounds fit into @budget seconds when one takes @each. */
-static int rounds_within(int rounds, double each, double budget)
+/*
+ * The order in which rounds are given to those that cannot have all: rank[r] is round r's place in it. Golden-section steps
+ * spread any first few over the whole, and since all follow the same order, who has fewer rounds shares them with who has more:
+ * ratios stay paired.
+ */
+static void rank_rounds(int *rank, int rounds)
 {
-	int fit = each > 0 && budget / each < rounds ? (int)(budget / each) : rounds;
+	double at = 0.5;
 
-	return fit >= ROUNDS_MIN ? fit : rounds < ROUNDS_MIN ? rounds : ROUNDS_MIN;
+	for (int r = 0; r < rounds; r++)
+		rank[r] = -1;
+	for (int k = 0; k < rounds; k++, at += 0.6180339887498949) {
+		int r = (int)((at - floor(at)) * rounds) % rounds;
+
+		while (rank[r] >= 0)
+			r = (r + 1) % rounds;
+		rank[r] = k;
+	}
 }
 
-/* All rounds of one benchmark and size; adds its rows. Returns false when a result was wrong or a contestant failed. */
+/*
+ * How many rounds each entrant gets, so that the row takes about @seconds: cost[i] is what a round of it takes, 0 that it is not in.
+ * The cheap ones first: what they leave of an equal share is the dearer ones'. Never fewer than ROUNDS_MIN.
+ */
+static void share_rounds(const double *cost, int *share, int rounds, double seconds)
+{
+	int order[ENTRANTS_MAX], n = 0;
+
+	for (int i = 0; i < entrants; i++) {
+		int k = n;
+
+		share[i] = rounds;
+		if (!(cost[i] > 0))
+			continue;
+		for (; k > 0 && cost[order[k - 1]] > cost[i]; k--)
+			order[k] = order[k - 1];
+		order[k] = i;
+		n++;
+	}
+	for (int k = 0; k < n && seconds > 0; k++) {
+		int i = order[k];
+		double fit = seconds > 0 ? seconds / (n - k) / cost[i] : 0;
+
+		share[i] = fit < rounds ? (int)fit : rounds;
+		if (share[i] < ROUNDS_MIN)
+			share[i] = rounds < ROUNDS_MIN ? rounds : ROUNDS_MIN;
+		seconds -= share[i] * cost[i];
+		if (seconds <= 0)
+			seconds = 1e-9;
+	}
+}
+
+/*
+ * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a result was wrong or a contestant failed. */
 static bool run_bench(
-	const struct bench *b, const struct bench_size *size, const char *progress, const struct options *o, struct bench_results *results)
+	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
+	struct bench_results *results)
 {
 	struct samples s = { 0 };
-	double begun = bench_now();
-	int rounds = o->rounds;
+	double cost[ENTRANTS_MAX] = { 0 };
+	int share[ENTRANTS_MAX], rank[ROUNDS_MAX];
 	bool good = true;
+
+	rank_rounds(rank, rounds);
 
 	for (int i = 0; i < entrants; i++) {
 		for (int m = 0; m < 2; m++)
@@ -275,6 +363,8 @@ static bool run_bench(
 		s.ran[i] = s.verified[i] = true;
 	}
 	for (int round = -1; round < rounds; round++) { /* round -1 warms up and is only verified */
+		if (!round)
+			share_rounds(cost, share, rounds, seconds);
 		for (int k = 0; k < entrants; k++) {
 			int i = (k + round + 1) % entrants;
 			struct bench_outcome out = { 0 };
@@ -282,6 +372,12 @@ static bool run_bench(
 
 			if (!s.ran[i])
 				continue;
+			if (round >= 0 && rank[round] >= share[i]) {
+				s.at[i][0][round] = s.at[i][1][round] = NAN;
+				continue;
+			}
+			double begun = bench_now();
+
 			if (progress)
 				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
 					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
@@ -298,11 +394,13 @@ static bool run_bench(
 				say_wrong(b, size, &entrant[i], &out);
 			s.tasks[i] = out.tasks;
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
+			if (round < 0) {
+				cost[i] = bench_now() - begun;
+				seconds -= seconds > 0 ? cost[i] : 0;
+			}
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
 		}
-		if (round < 0 && !o->rounds_fixed)
-			rounds = rounds_within(rounds, bench_now() - begun, o->quick ? BUDGET_QUICK_S : BUDGET_S);
 	}
 	if (progress)
 		fputs("\r\033[K", stderr);
@@ -318,7 +416,7 @@ static bool run_bench(
 			row += results->n++;
 			*row = row_of(b, size, &s, i, m, rounds);
 			if (head)
-				bench_table_bench(stdout, b->name, row->size, b->about, row->items, rounds);
+				bench_table_bench(stdout, b->name, row->size, b->about, row->items);
 			head = 0;
 			bench_table_row(stdout, row);
 			good = good && row->verified;
@@ -338,6 +436,8 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 85 with --quick;\n"
+	      "                       no limit when --rounds is given)\n"
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
@@ -354,6 +454,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "only", required_argument, NULL, 'o' },
 		{ "workers", required_argument, NULL, 'w' },
 		{ "rounds", required_argument, NULL, 'r' },
+		{ "seconds", required_argument, NULL, 's' },
 		{ "contestants", required_argument, NULL, 'c' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "report", required_argument, NULL, 'd' },
@@ -373,6 +474,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'r':
 			o->rounds = atoi(optarg);
+			break;
+		case 's':
+			o->seconds = atof(optarg);
 			break;
 		case 'c':
 			o->contestants = optarg;
@@ -410,11 +514,12 @@ static int parse(int argc, char **argv, struct options *o)
 			return 2;
 		}
 	}
-	if (optind < argc || o->rounds < 0 || o->rounds > 10000) {
+	if (optind < argc || o->rounds < 0 || o->rounds > ROUNDS_MAX || o->seconds < 0) {
 		usage(stderr);
 		return 2;
 	}
-	o->rounds_fixed = o->rounds > 0 || o->check;
+	if (!o->rounds && o->seconds == 0 && !o->check)
+		o->seconds = o->quick ? SECONDS_QUICK : SECONDS_FULL;
 	if (!o->rounds)
 		o->rounds = o->check ? 1 : o->quick ? 5 : 11;
 	return -1;
@@ -496,8 +601,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	sched_getaffinity(0, sizeof whole_mask, &whole_mask);
-	/* The OpenMP runtimes read it once: deep trees on their tasks overflow the default, 4 MiB with libomp. Untouched pages cost nothing. */
-	setenv("OMP_STACKSIZE", "256M", 0);
+	give_room();
 	plan_n = bench_plan(plan_cpus, WORKERS_MAX);
 	if (!o.workers_n) {
 		o.workers[o.workers_n++] = 1;
@@ -507,11 +611,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++)
 			todo += chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
+	double until = bench_now() + o.seconds;
+
 	results.rounds = o.rounds;
 	results.quick = o.quick;
 	bench_machine_read(&results.machine, plan_cpus, plan_n);
-	bench_table_head(stdout, &results);
 	open_entrants(&o);
+	name_peers(results.peers, sizeof results.peers);
+	bench_table_head(stdout, &results);
 	if (!todo || !entrants) {
 		fprintf(stderr, "filch-bench: nothing to run\n");
 		return 2;
@@ -524,7 +631,7 @@ int main(int argc, char **argv)
 				continue;
 			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
 			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL,
-				&o, &results);
+				o.rounds, o.seconds > 0 ? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1) : 0, &results);
 		}
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);

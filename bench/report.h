@@ -24,6 +24,7 @@ struct bench_result {
 
 struct bench_results {
 	struct bench_machine machine;
+	char peers[640];         /* the libraries of the peers and their versions */
 	struct bench_result *row;
 	size_t n;
 	int rounds;
@@ -32,7 +33,7 @@ struct bench_results {
 
 /* The table: its head (machine and how to read it), the head of one benchmark, one row. */
 void bench_table_head(FILE *out, const struct bench_results *r);
-void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items, int rounds);
+void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items);
 void bench_table_row(FILE *out, const struct bench_result *row);
 
 /* Writes JSON. Returns 0 or a negative errno. */

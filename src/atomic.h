@@ -18,7 +18,7 @@
  *
  * Heavy and light. filchi_heavy_fence_then_load_acquire() is the other half of filch_store_release_light(): membarrier(2) makes
  * every running thread of the process pass a full fence, so that the frequent side pays nothing. Where the kernel refuses it
- * (seccomp, old kernels) the owners' side carries full fences itself (worker->fenced) and the heavy side is an ordinary one.
+ * (seccomp, old kernels) every push takes the slow path, which carries a full fence, and the heavy side is an ordinary one.
  */
 #ifndef FILCHI_ATOMIC_H
 #define FILCHI_ATOMIC_H

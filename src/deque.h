@@ -95,7 +95,7 @@ static inline struct filch_array *filchi_array_new(filch_index capacity, struct 
 	return array;
 }
 
-/* Owner. 0 or -1 (no memory: nothing is left behind). @capacity as above; @fenced: membarrier(2) is not to be had. */
+/* Owner. 0 or -1 (no memory: nothing is left behind). @capacity as above; @fenced: pushes carry full fences, for want of membarrier(2). */
 static inline int filchi_deque_init(struct filchi_deque *d, filch_index capacity, bool fenced)
 {
 	struct filch_array *array = filchi_array_new(capacity, NULL);
@@ -111,7 +111,6 @@ static inline int filchi_deque_init(struct filchi_deque *d, filch_index capacity
 	d->hot.mask = array->mask;
 	d->hot.floor = FILCH_INDEX_START;
 	d->hot.limit = fenced ? 0 : (filch_uindex)capacity;
-	d->hot.fenced = fenced;
 	filchi_store_relaxed(&d->hot.array, array); /* published with the worker itself */
 	filchi_store_relaxed(&d->hot.bottom, (filch_index)FILCH_INDEX_START);
 	filchi_store_relaxed(&d->hot.top, (filch_index)FILCH_INDEX_START);
@@ -199,17 +198,17 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d, const
 {
 	filch_index top = filchi_load_acquire(&d->hot.top), expected = top;
 
-	/* a first look without the heavy fence: most victims of a search are empty, and so this costs them nothing */
+	/* a first look without the fence: most victims of a search are empty */
 	if (!filch_index_after(filchi_load_acquire(&d->hot.bottom), top))
 		return FILCHI_STEAL_EMPTY;
 	/*
 	 * FENCE D2   load top -> load bottom               pairs with: D1 in filch_take()
 	 * Ensures:   the thief sees the owner's lowered bottom, or the owner sees the thief's top.
 	 * Without:   owner and thief both take the last task.
-	 * Weaker?    no; heavy, because the owner's side is light.
+	 * Weaker?    no: load->load does not order the thief's read of top before the owner's store of bottom.
 	 * Checked:   tests/model/c11/deque.c, mutant steal_without_fence (found by a model checker only)
 	 */
-	filch_index bottom = filchi_heavy_fence_then_load_acquire(&d->hot.bottom, d->hot.fenced);
+	filch_index bottom = filchi_fence_then_load_acquire(&d->hot.bottom);
 	if (!filch_index_after(bottom, top))
 		return FILCHI_STEAL_EMPTY;
 	struct filch_array *array = filchi_load_acquire(&d->hot.array); /* pairs with the release in grow; after bottom */

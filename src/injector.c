@@ -60,6 +60,7 @@ void filchi_injector_release(struct filchi_injector *q)
 	 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
 	 */
 	(void)filchi_fetch_sub_seq_cst(&q->queued, 1);
+	FILCH_HOOK(released);
 	if (filchi_rmw_fence_then_load_acquire(&q->blocked))
 		tell_one(q);
 }
@@ -74,6 +75,7 @@ int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadl
 	 * Checked:   tests/stress/jobs.c, policy BLOCK through capacity 64
 	 */
 	(void)filchi_fetch_add_seq_cst(&q->blocked, 1);
+	FILCH_HOOK(blocked_counted);
 	for (;;) {
 		if (filchi_load_acquire(closing)) {
 			error = -ESHUTDOWN;
@@ -85,6 +87,7 @@ int filchi_injector_wait(struct filchi_injector *q, const struct timespec *deadl
 		}
 		if (error) /* timed out, and a last attempt made */
 			break;
+		FILCH_HOOK(blocked_sleeps);
 		error = filchi_futex_wait(&q->room, 0, deadline);
 		/*
 		 * FENCE J3   take the news -> try for room          pairs with: J1 in filchi_injector_release()

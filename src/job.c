@@ -119,7 +119,24 @@ struct filchi_job *filchi_job_new(struct filchi_jobs *jobs)
 		return NULL;
 	struct filchi_job *job = &jobs->slot[slot];
 	job->id = filchi_job_id_of(jobs, job, filchi_load_acquire(&job->state));
+	job->cq = NULL;
 	return job;
+}
+
+bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
+{
+	job->cell = filchi_cq_take_credit(cq);
+	if (job->cell == FILCHI_CELL_NONE)
+		return false;
+	job->cq = cq;
+	return true;
+}
+
+/* The job is not to be: its credit goes back. */
+static void send_nowhere(struct filchi_job *job)
+{
+	if (job->cq)
+		filchi_cq_give_credit(job->cq, job->cell);
 }
 
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags)
@@ -131,6 +148,7 @@ void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags)
 
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
 {
+	send_nowhere(job);
 	filchi_ring_put(&jobs->free, (uint32_t)(job - jobs->slot));
 }
 
@@ -147,6 +165,7 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_RING))
 			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE; /* FREE */
 	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	FILCH_HOOK(job_moved_on);
 	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
 		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX); /* no read of the slot: only its address */
 	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)
@@ -214,11 +233,20 @@ bool filchi_job_in_callback(const struct filchi_jobs *jobs)
 	return c;
 }
 
+bool filchi_in_callback(void)
+{
+	return calling;
+}
+
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 {
-	bool gone = job->on_complete || job->flags & FILCH_JOB_DETACHED;
+	bool gone = job->cq || job->on_complete || job->flags & FILCH_JOB_DETACHED;
 
-	if (job->on_complete) {
+	if (job->cq) {
+		/* before the slot is seen to be finished: who has drained the pool finds everything in its queues */
+		completion_of(job, &job->cq->cell[job->cell].completion);
+		filchi_cq_put(job->cq, job->cell);
+	} else if (job->on_complete) {
 		const struct calling here = { .jobs = jobs, .outer = calling };
 		struct filch_completion completion;
 
@@ -234,6 +262,7 @@ bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64
 {
 	if (!filchi_job_claim(job, id, jobs, FILCHI_JOB_FINISHING))
 		return false;
+	send_nowhere(job);
 	(void)move_on(jobs, job, FILCHI_JOB_GONE);
 	return true;
 }
@@ -273,6 +302,7 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 			return -ESRCH;
 		}
 	} while (!filchi_cas_acq_rel(&job->state, &s, (s & ~UINT64_C(7)) | FILCHI_JOB_REAPING));
+	FILCH_HOOK(reap_won);
 	if (out)
 		completion_of(job, out);
 	(void)move_on(jobs, job, FILCHI_JOB_GONE);
@@ -306,6 +336,7 @@ int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 			break;
 		if (error)
 			return error;
+		FILCH_HOOK(await_flagged);
 		if (s & FILCHI_JOB_FOR_THREAD)
 			error = filchi_futex_wait((filch_atomic_u32 *)(void *)&job->state, (uint32_t)s, deadline);
 	}

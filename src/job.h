@@ -12,7 +12,7 @@
  *   QUEUED    -> FINISHING   also: withdrawn by its submitter, which found the pool closing (then GONE: nobody is told)
  *   RUNNING   -> FINISHING   its function has returned
  *   FINISHING -> DONE        somebody will wait for it
- *   FINISHING -> GONE        it is detached, or its callback has returned
+ *   FINISHING -> GONE        it is detached, its completion is in its queue, or its callback has returned
  *   DONE      -> REAPING     one waiter has won it
  *   REAPING   -> GONE
  *   GONE      -> FREE        with the next generation, once IN_RING is off too
@@ -20,8 +20,8 @@
  * The thread that makes a transition to RUNNING, FINISHING or REAPING owns the slot's plain fields until the next one. An id is
  * pool tag, generation and slot: a stale or foreign id meets another generation or tag, and is -ESRCH.
  *
- * NOBODY: detached or with a callback, so nobody may wait. FOR_THREAD: a thread sleeps on the low half of the word. FOR_WORKER: a
- * worker of the pool is parked and waits for this job.
+ * NOBODY: detached, with a queue or with a callback, so nobody may wait. FOR_THREAD: a thread sleeps on the low half of the word.
+ * FOR_WORKER: a worker of the pool is parked and waits for this job.
  */
 #ifndef FILCHI_JOB_H
 #define FILCHI_JOB_H
@@ -31,6 +31,7 @@
 #include <filch/job.h>
 #include <filch/task.h>
 
+#include "cq.h"
 #include "deque.h"
 #include "ring.h"
 
@@ -39,7 +40,7 @@ enum { FILCHI_JOB_FREE, FILCHI_JOB_QUEUED, FILCHI_JOB_RUNNING, FILCHI_JOB_FINISH
 #define FILCHI_JOB_CANCEL     UINT64_C(16)
 #define FILCHI_JOB_FOR_THREAD UINT64_C(32)
 #define FILCHI_JOB_FOR_WORKER UINT64_C(64)
-#define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached or with a callback: nobody may wait */
+#define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached, with a queue or with a callback: nobody may wait */
 #define FILCHI_JOB_STATE(s)   ((unsigned)((s) & 7))
 #define FILCHI_JOB_FLAGS(s)   ((s) & UINT64_C(0xfff8))
 #define FILCHI_JOB_GENERATION(s) ((s) >> 16)
@@ -60,6 +61,8 @@ struct filchi_job {
 	uint64_t queued_at, started_at, ended_at;
 	int64_t id;
 	int32_t status, worker;
+	struct filch_cq *cq;     /* where its completion goes, or NULL */
+	uint32_t cell;           /* its credit there */
 } FILCH_ALIGNED(FILCH_CACHELINE);
 
 struct filchi_jobs {
@@ -79,6 +82,9 @@ struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
 
 /* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY or 0. */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
+
+/* The owner of a new slot: its completion goes to @cq. False: no credit there. */
+bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq);
 
 /* The owner of a new slot that is not to be used after all. */
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job);
@@ -109,6 +115,9 @@ int64_t filchi_job_id_of(const struct filchi_jobs *jobs, const struct filchi_job
 
 /* Whether the calling thread is inside a completion callback of a job of this pool. */
 bool filchi_job_in_callback(const struct filchi_jobs *jobs);
+
+/* Whether the calling thread is inside any completion callback. */
+bool filchi_in_callback(void);
 
 /* Whether state word @s belongs to @id's generation. */
 bool filchi_job_is(const struct filchi_jobs *jobs, uint64_t s, int64_t id);

@@ -35,12 +35,25 @@ static void in_child(void)
 	filchi_store_relaxed(&fork_generation, filchi_load_relaxed(&fork_generation) + 1);
 	filchi_worker_set_self(NULL);
 	filchi_jobs_after_fork();
+	filchi_cqs_after_fork(true);
+}
+
+static void before_fork(void)
+{
+	filchi_cqs_before_fork();
+	filchi_jobs_before_fork();
+}
+
+static void in_parent(void)
+{
+	filchi_jobs_after_fork();
+	filchi_cqs_after_fork(false);
 }
 
 /* At the start of the program, not with the first pool: a fork that has begun runs only the handlers it found. */
 __attribute__((constructor)) static void watch_forks(void)
 {
-	(void)pthread_atfork(filchi_jobs_before_fork, filchi_jobs_after_fork, in_child);
+	(void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 bool filchi_forked(const struct filch_pool *pool)
@@ -389,6 +402,7 @@ static void close_pool(struct filch_pool *pool)
 	 * Checked:   tests/stress/shutdown.c
 	 */
 	filchi_store_then_fence(&pool->closing, 1);
+	FILCH_HOOK(closing_set);
 	filchi_injector_close(&pool->injector);
 }
 

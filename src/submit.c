@@ -18,9 +18,21 @@
 
 bool filchi_runs_job_of(const struct filch_pool *pool)
 {
-	const struct filchi_job *job = filchi_foreign_job_here();
+	const struct filchi_foreign *f = filchi_foreign_here();
 
-	return job >= pool->jobs.slot && job < pool->jobs.slot + pool->jobs.count;
+	while (f && !(f->job >= pool->jobs.slot && f->job < pool->jobs.slot + pool->jobs.count))
+		f = f->outer;
+	return f;
+}
+
+/* Whether this slot's job runs somewhere on the calling thread's stack, which is no worker of its pool. */
+static bool runs_here(const struct filchi_job *job)
+{
+	const struct filchi_foreign *f = filchi_foreign_here();
+
+	while (f && f->job != job)
+		f = f->outer;
+	return f;
 }
 
 static struct filchi_worker *worker_here(const struct filch_pool *pool)
@@ -62,7 +74,7 @@ void filchi_guest_out(struct filch_pool *pool)
 
 #define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
-/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ENOTSUP. */
+/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
 static int import_how(struct filch_submit *to, const struct filch_submit *how)
 {
 	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
@@ -78,9 +90,9 @@ static int import_how(struct filch_submit *to, const struct filch_submit *how)
 		return -EINVAL;
 	if ((to->when_full == FILCH_UNTIL && !to->deadline) || !filchi_deadline_ok(to->deadline) || !filchi_deadline_ok(to->start_by))
 		return -EINVAL;
-	if (to->flags & FILCH_JOB_DETACHED && to->on_complete)
+	if ((to->flags & FILCH_JOB_DETACHED) + (to->on_complete != NULL) + (to->cq != NULL) > 1)
 		return -EINVAL;
-	return to->cq ? -ENOTSUP : 0;
+	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
 }
 
 /* What is to be run: a function, or (fn NULL) a task. */
@@ -117,7 +129,7 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 
 static uint64_t nobody(const struct filch_submit *how)
 {
-	return how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+	return how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
 }
 
 static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -130,11 +142,12 @@ static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
 /* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. */
 static void run_here(struct filch_pool *pool, struct filchi_job *job)
 {
-	struct filchi_job *outer = filchi_foreign_job(job);
+	struct filchi_foreign here;
 
+	filchi_foreign_enter(&here, job);
 	job->started_at = filchi_now();
 	job->status = job->fn(job->arg);
-	(void)filchi_foreign_job(outer);
+	filchi_foreign_leave(&here);
 	complete(pool, job, job->id);
 }
 
@@ -181,7 +194,9 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 		run_here(pool, job);
 		return id;
 	}
+	FILCH_HOOK(submit_published);
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
+	FILCH_HOOK(submit_put);
 	/*
 	 * FENCE S1   publish the job -> read closing        pairs with: S2 in close_pool()
 	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is closing.
@@ -190,6 +205,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	 * Checked:   tests/stress/shutdown.c
 	 */
 	filchi_worker_posted(pool);
+	FILCH_HOOK(submit_announced);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
 		filchi_injector_release(&pool->injector);
 		return -ESHUTDOWN;
@@ -210,8 +226,13 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	job = filchi_job_new(&pool->jobs);
 	if (!job)
 		return -ENOBUFS;
+	if (how->cq && !filchi_job_send_to(job, how->cq)) {
+		filchi_job_discard(&pool->jobs, job);
+		return -ENOBUFS;
+	}
 	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
+	FILCH_HOOK(submit_full);
 	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
 	error = find_room(pool, how, &here);
 	if (error)
@@ -288,7 +309,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 {
 	int error;
 
-	if (filchi_foreign_job_here() == job && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
 	error = filchi_job_reap(&pool->jobs, id, out);
 	if (error != -EAGAIN)
@@ -332,6 +353,7 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 	filchi_injector_release(&pool->injector);
 	(void)filchi_fetch_add_acq_rel(&pool->outside.cancelled, 1);
 	job->status = -ECANCELED;
+	FILCH_HOOK(cancel_claimed);
 	complete(pool, job, id);
 	return true;
 }
@@ -357,10 +379,10 @@ int filch_cancel(struct filch_pool *pool, int64_t id)
 static struct filchi_job *job_here(void)
 {
 	struct filchi_worker *w = filchi_worker_self();
-	struct filchi_job *foreign = filchi_foreign_job_here();
+	const struct filchi_foreign *foreign = filchi_foreign_here();
 	struct filchi_crew *crew = w ? filchi_segment_crew(&w->deque) : NULL;
 
-	return foreign ? foreign : crew ? filchi_job_of(crew) : NULL;
+	return foreign && foreign->job ? foreign->job : crew ? filchi_job_of(crew) : NULL;
 }
 
 bool filch_job_cancelled(void)

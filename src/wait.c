@@ -25,6 +25,7 @@ static int park(struct filchi_worker *w, const struct filchi_want *want, bool pe
 		filchi_idle_cancel(&pool->idle, &w->sleeper);
 		return 0;
 	}
+	FILCH_HOOK(join_park_decided);
 	filchi_count(&w->counters, parks);
 	return filchi_idle_sleep(&pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
 }
@@ -57,6 +58,7 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 		if (filchi_linger(pool, &since))
 			continue;
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
+		FILCH_HOOK(join_prepared);
 		/* marked after prepare: who completes the task finds the mark, and a sleeper to wake */
 		(void)park(w, &want, filchi_task_await(task, &pool->marks, w->id), NULL);
 		parked = true;
@@ -108,8 +110,10 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			continue;
 		filchi_store_release(&w->awaits, (uint64_t)id);
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
+		FILCH_HOOK(job_wait_prepared);
 		/* flagged after prepare: who completes the job sees the flag, and a sleeper to wake */
 		error = park(w, &want, filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_FOR_WORKER), deadline);
+		FILCH_HOOK(job_wait_left);
 		filchi_store_release(&w->awaits, 0);
 		parked = true;
 		since = 0;
@@ -129,27 +133,25 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 			filchi_count(&w->counters, grows);
 		if (filchi_load_relaxed(&hot->ask)) /* after a full fence */
 			filch_push_asked(hot);
-		return index;
+		return filch_index_add(index, 1);
 	}
 	filchi_count(&w->counters, inlined);
 	/* bottom in memory is what the frame carries: nothing was pushed */
 	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(&w->deque), task);
 	filchi_store_relaxed(&task->word, 0); /* our own: nobody else has seen it */
-	return filch_index_add(hot->floor, -1);
+	return carried;
 }
 
-bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	struct filchi_worker *w = filchi_worker_of(hot);
 
 	if (filchi_task_done(task)) {
-		/* the take of a task that ran at its spawn has lowered bottom below live ones: who looked meanwhile may sleep now */
+		/* the take may have lowered bottom before it met the top; then nothing was left in the deque */
 		filchi_deque_settle(&w->deque, carried);
-		if (filchi_fence_then_load_acquire(&hot->ask))
-			filch_push_asked(hot);
 		return false;
 	}
-	if (filchi_deque_take_last(&w->deque, carried, index))
+	if (filchi_deque_take_last(&w->deque, carried, filch_index_add(carried, -1)))
 		return true;
 	wait_task(w, task);
 	return false;
@@ -168,18 +170,20 @@ int filch_context_here(struct filch_context *context)
 	return 0;
 }
 
-filch_index filch_fork(struct filch_context *context, struct filch_task *task, filch_thunk *thunk)
+void filch_fork(struct filch_context *context, struct filch_task *task, filch_thunk *thunk)
 {
 	filch_store_relaxed(&task->word, (uintptr_t)thunk);
-	return filch_push(context->worker, &context->index, task);
+	filch_push(context->worker, &context->index, task);
 }
 
-void filch_join(struct filch_context *context, struct filch_task *task, filch_thunk *thunk, filch_index index)
+void filch_join(struct filch_context *context, struct filch_task *task, filch_thunk *thunk)
 {
-	if (filch_take(context->worker, index)) {
+	filch_index index = filch_index_add(context->index, -1);
+
+	if (filch_take(context->worker, index, task)) {
 		context->index = index;
 		thunk(context->worker, index, task);
-	} else if (filch_sync_slow(context->worker, context->index, index, task)) {
+	} else if (filch_sync_slow(context->worker, context->index, task)) {
 		thunk(context->worker, context->worker->floor, task);
 	}
 }

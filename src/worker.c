@@ -23,19 +23,24 @@ void filchi_worker_set_self(struct filchi_worker *w)
 	self = w;
 }
 
-static _Thread_local struct filchi_job *foreign_job;
+static _Thread_local const struct filchi_foreign *foreign;
 
-struct filchi_job *filchi_foreign_job(struct filchi_job *job)
+void filchi_foreign_enter(struct filchi_foreign *here, struct filchi_job *job)
 {
-	struct filchi_job *old = foreign_job;
-
-	foreign_job = job;
-	return old;
+	here->job = job;
+	here->outer = foreign;
+	if (job || foreign) /* there is nothing to hide on most threads */
+		foreign = here;
 }
 
-struct filchi_job *filchi_foreign_job_here(void)
+void filchi_foreign_leave(const struct filchi_foreign *here)
 {
-	return foreign_job;
+	foreign = here->outer;
+}
+
+const struct filchi_foreign *filchi_foreign_here(void)
+{
+	return foreign;
 }
 
 /* --- waking ------------------------------------------------------------------------------------------------------------------ */
@@ -75,6 +80,7 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, const struct fi
 			*left = true;
 			break;
 		}
+		FILCH_HOOK(wake_chosen);
 		if (filchi_idle_wake(&pool->idle, &w->sleeper, state)) {
 			woken = FILCHI_SLEEP_KIND(state);
 			(void)filchi_fetch_add_acq_rel(&pool->outside.wakes, 1);
@@ -88,6 +94,7 @@ void filchi_worker_posted(struct filch_pool *pool)
 	uint64_t counts = filchi_idle_posted(&pool->idle);
 	bool left;
 
+	FILCH_HOOK(posted_counted);
 	if (FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
 		(void)wake_one(pool, self && self->pool == pool ? self->id : 0, NULL, true, &left);
 }
@@ -110,6 +117,7 @@ void filch_push_asked(struct filch_worker *hot)
 	uint64_t counts = filchi_idle_asked(&pool->idle, &w->deque);
 	bool left = false;
 
+	FILCH_HOOK(asked_counted);
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return;
 	filchi_count(&w->counters, asked);
@@ -161,11 +169,13 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 {
 	bool opened = crew != filchi_segment_crew(&w->deque) && filchi_segment_open(&w->deque, crew);
 	filch_thunk *thunk = filchi_task_begin(task, &w->pool->marks, w->id);
-	struct filchi_job *foreign = filchi_foreign_job(NULL);
+	struct filchi_foreign hidden;
 
+	filchi_foreign_enter(&hidden, NULL);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	int joiner = filchi_task_finish(task, &w->pool->marks);
-	(void)filchi_foreign_job(foreign);
+	FILCH_HOOK(task_finished);
+	filchi_foreign_leave(&hidden);
 	if (opened)
 		filchi_segment_close(&w->deque);
 	crew_leave(crew);
@@ -235,8 +245,9 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		filchi_count(&w->counters, jobs);
 		if (nested)
 			filchi_count(&w->counters, jobs_nested);
-		struct filchi_job *foreign = filchi_foreign_job(NULL);
+		struct filchi_foreign hidden;
 
+		filchi_foreign_enter(&hidden, NULL);
 		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
 		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
 		if (job->fn) {
@@ -246,7 +257,8 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 			job->status = 0;
 		}
 		filchi_segment_close(&w->deque);
-		(void)filchi_foreign_job(foreign);
+		filchi_foreign_leave(&hidden);
+		FILCH_HOOK(job_returned);
 		crew_leave(&job->crew);
 		job->ended_at = filchi_now();
 	}
@@ -262,6 +274,7 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 	uint32_t slot;
 
 	while ((slot = filchi_injector_take(&w->pool->injector, w->turn)) != FILCHI_RING_EMPTY) {
+		FILCH_HOOK(job_drawn);
 		struct filchi_job *job = filchi_job_popped(&w->pool->jobs, slot);
 
 		if (!job)
@@ -329,12 +342,14 @@ static void park(struct filchi_worker *w)
 	static const struct filchi_want anything = { .any = true };
 	struct filch_pool *pool = w->pool;
 
+	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
 	FILCH_HOOK(park_prepared);
 	if (filchi_worker_look_again(w, &anything)) {
 		filchi_idle_cancel(&pool->idle, &w->sleeper);
 		return;
 	}
+	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
 	(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
 }
@@ -378,7 +393,6 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 	if (filchi_deque_init(&w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
 		return false;
 	/* takes by exchange also where membarrier(2) is at hand: a steal then costs no system call (docs/adr/0006) */
-	w->deque.hot.fenced = true;
 	return true;
 }
 

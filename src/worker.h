@@ -16,11 +16,17 @@ struct filchi_worker *filchi_worker_self(void);
 void filchi_worker_set_self(struct filchi_worker *w);
 
 /*
- * The job that FILCH_CALLER_RUNS runs on this thread, which is no worker of that job's pool; NULL while work of the thread's own pool
- * runs on top of it. Sets it to @job and returns what it was.
+ * The jobs that FILCH_CALLER_RUNS runs on this thread, which is no worker of their pools: entries in its frames, innermost first.
+ * They nest when such a job submits to another pool, and an entry with no job hides those below it while work of the thread's own
+ * pool runs on top of them. Each enter() ends with a leave() of the same entry.
  */
-struct filchi_job *filchi_foreign_job(struct filchi_job *job);
-struct filchi_job *filchi_foreign_job_here(void);
+struct filchi_foreign {
+	struct filchi_job *job;
+	const struct filchi_foreign *outer;
+};
+void filchi_foreign_enter(struct filchi_foreign *here, struct filchi_job *job);
+void filchi_foreign_leave(const struct filchi_foreign *here);
+const struct filchi_foreign *filchi_foreign_here(void);
 
 /* The owner, before it works: makes its deque. False: no memory. */
 bool filchi_worker_make_deque(struct filchi_worker *w);

@@ -203,9 +203,8 @@ static const char *version(void)
 {
 	static char text[128];
 	char *path = realpath(runtime_file(), NULL);
-	const char *name = path ? strrchr(path, '/') : NULL;
 
-	snprintf(text, sizeof text, "%s, OpenMP %d", name ? name + 1 : "unknown", _OPENMP);
+	snprintf(text, sizeof text, "%s", path ? path : "unknown"); /* there is no function that says more */
 	free(path);
 	return text;
 }

@@ -5,9 +5,9 @@
  * The argument is the message and holds the result: nothing is copied. A job's status is what its function returns. Every
  * accepted id completes exactly once, whatever happens: done, failed, cancelled, expired, the pool abandoned or destroyed.
  *
- * Where a completion goes: to filch_wait(); to the callback; or nowhere (FILCH_JOB_DETACHED). A job starts on a worker whose stack
- * is empty, or under a filch_wait() of a worker for that very job; never on top of another job's frames. With one worker a job
- * therefore starts after the running one.
+ * Where a completion goes: to filch_wait(); into a completion queue; to the callback; or nowhere (FILCH_JOB_DETACHED). A job
+ * starts on a worker whose stack is empty, or under a filch_wait() of a worker for that very job; never on top of another job's
+ * frames. With one worker a job therefore starts after the running one.
  */
 #ifndef FILCH_JOB_H
 #define FILCH_JOB_H
@@ -59,7 +59,7 @@ struct filch_submit {
 	uint32_t lane;
 	const struct timespec *deadline; /* for FILCH_UNTIL; it must then be set */
 	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when a worker reaches it */
-	struct filch_cq *cq;             /* NULL: completion queues are not part of this version, anything else is -ENOTSUP */
+	struct filch_cq *cq;             /* the completion goes there, and filch_wait() on the id is -EINVAL */
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
 };
@@ -79,17 +79,27 @@ struct filch_job_spec {
  *           what the pool itself will finish.
  * Ordering: writes before the submit are visible to @fn.
  * Lifetime: @arg belongs to the job until its completion is seen; @how may go after the call. `on_complete` runs on the worker, or
- *           on the thread that cancels, shuts down or runs the job, with no lock of filch held.
- * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, detached with callback),
- *           -E2BIG, -EAGAIN, -ETIMEDOUT, -ENOBUFS (no free job slot, under every policy: only the client can free those),
- *           -ESHUTDOWN, -ECHILD, -ENOTSUP (cq). On an error nothing has been accepted.
+ *           on the thread that cancels, shuts down or runs the job, with no lock of filch held. It may submit and cancel; filch_wait()
+ *           there is as in a job; filch_cq_wait() that would sleep, and filch_pool_drain(), filch_pool_shutdown() and
+ *           filch_pool_destroy() of its pool are -EDEADLK.
+ * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached, cq
+ *           and callback), -E2BIG, -EAGAIN (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no
+ *           free job slot or no room in the cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an
+ *           error nothing has been accepted.
  */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* the function and the struct have one name, as in C; C++ calls that hiding a constructor */
+#endif
 FILCH_API int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how) FILCH_MUST_CHECK;
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * Submits @n jobs that share @how (but for `user`, which is each spec's). Stops at the first that is not accepted.
  *
- * Returns:  the number accepted, their ids in @ids[0..) (@ids may be NULL with FILCH_JOB_DETACHED or a callback); the error of the
+ * Returns:  the number accepted, their ids in @ids[0..) (@ids may be NULL with FILCH_JOB_DETACHED, a cq or a callback); the error of the
  *           first when none was. Else as filch_submit().
  */
 FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n,
@@ -103,8 +113,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Progress: blocks until the job is complete or the deadline has passed; signals do not end it.
  * Ordering: the job's writes are visible afterwards.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
- *           -EINVAL (NULL pool; the job is detached or has a callback), -EDEADLK (a job waits for itself; or, on a worker, the job is
- *           still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
+ *           -EINVAL (NULL pool; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for itself; or, on a
+ *           worker, the job is still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);
@@ -123,6 +133,62 @@ FILCH_API bool filch_job_cancelled(void);
 
 /* Inside a job or a task of it: its id; 0 elsewhere. Wait-free. */
 FILCH_API int64_t filch_job_id(void);
+
+/*
+ * Completion queues. A queue takes the completions of jobs of any pool that are submitted to it (filch_submit.cq), in the order in
+ * which they were put, and hands each out once, to whichever thread reaps. It has storage of its own: `capacity` counts the jobs
+ * submitted to it whose completion has not been reaped, and a submit that finds no room is -ENOBUFS. A job's slot in its pool is
+ * free as soon as its completion has been put: jobs_max then bounds only unfinished jobs.
+ *
+ * An event loop watches filch_cq_fd(), reaps until 0, and goes back to its loop; a thread without one calls filch_cq_wait().
+ */
+
+/*
+ * Makes a queue. @capacity: 0 = 16384; at most 2^23.
+ *
+ * Returns:  0; -EINVAL, -ENOMEM.
+ */
+FILCH_API int filch_cq_create(struct filch_cq **cq, uint32_t capacity) FILCH_MUST_CHECK;
+
+/*
+ * Frees a queue, and closes its descriptor. Completions that nobody has reaped are dropped. No other call on the queue may run or
+ * follow. The queue may go before or after its pools.
+ *
+ * Returns:  0; -EBUSY while jobs submitted to it are not complete, or a thread sleeps in filch_cq_wait() (nothing has happened then);
+ *           -EINVAL (NULL), -ECHILD.
+ */
+FILCH_API int filch_cq_destroy(struct filch_cq *cq) FILCH_MUST_CHECK;
+
+/*
+ * The queue's descriptor, an eventfd made at the first call: to be watched (poll, epoll, libuv, io_uring), never read, written or
+ * closed. It is readable while there are completions that were put after a reap returned 0 (or before the first call). Whoever watches
+ * it reaps until filch_cq_reap() returns 0: that call clears it. While completions are being reaped it is not written, so a busy
+ * queue costs no system call. It may be readable with nothing there, when a reap was faster than whoever was about to write it.
+ *
+ * Callers:  any thread.
+ * Returns:  the descriptor; -EMFILE, -ENFILE, -ENOMEM (nothing has happened, and the queue works without), -EINVAL (NULL), -ECHILD.
+ */
+FILCH_API int filch_cq_fd(struct filch_cq *cq);
+
+/*
+ * Takes up to @n completions. Several threads may.
+ *
+ * Progress: lock-free; a system call only when there is nothing, if there is a descriptor to clear.
+ * Ordering: the jobs' writes are visible afterwards.
+ * Returns:  how many, 0 when there are none; -EINVAL (NULL, n = 0), -ECHILD.
+ */
+FILCH_API int filch_cq_reap(struct filch_cq *cq, struct filch_completion *out, size_t n);
+
+/*
+ * As filch_cq_reap(), but waits for the first. Does not clear the descriptor.
+ *
+ * Callers:  any thread but workers and callbacks, where it takes what is there and is -EDEADLK when it would have to sleep.
+ * Progress: blocks until something is there or the deadline has passed; signals do not end it. With nothing in flight and no
+ *           deadline: for ever. Where the one worker is the creating thread itself (FILCH_POOL_CALLER) jobs run only inside its calls on
+ *           the pool, filch_pool_drain() for one: then there is nothing to wait for here.
+ * Returns:  how many, > 0; -ETIMEDOUT, -EDEADLK, -EINVAL (NULL, n = 0, no time), -ECHILD.
+ */
+FILCH_API int filch_cq_wait(struct filch_cq *cq, struct filch_completion *out, size_t n, const struct timespec *deadline);
 
 FILCH_EXTERN_C_END
 

@@ -68,7 +68,7 @@ struct filch_pool;
 #define FILCH_SPAWN_HANDLE(handle, name)                                                                               \
 	struct name##_filch handle FILCH_VERIFY_SCOPE(name);                                                           \
 	FILCH_UNUSED __typeof__(&name##_filch_sync) const handle##_filch_sync = name##_filch_sync;                     \
-	FILCH_UNUSED filch_index const handle##_filch_index
+	FILCH_UNUSED int const handle##_filch_spawned
 
 /*
  * FILCH_SYNC(handle): the result of the task.
@@ -77,7 +77,7 @@ struct filch_pool;
  * Progress: runs the task here unless it was stolen; then runs other tasks of the same job until the thief is done, or parks.
  * Ordering: all writes of the task are visible afterwards.
  */
-#define FILCH_SYNC(handle) (handle##_filch_sync(filch_worker_, &filch_carried_, handle##_filch_index, &handle))
+#define FILCH_SYNC(handle) (handle##_filch_sync(filch_worker_, &filch_carried_, &handle))
 
 /* FILCH_CALL(name, arguments...): runs the task here, as a plain call; its result. */
 #define FILCH_CALL(...)        FILCH_CAT(FILCH_CALL_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
@@ -98,7 +98,7 @@ struct filch_pool;
 #define FILCH_SPAWN_INTO_2(frame, name)      ((void)name##_filch_spawn(filch_worker_, &filch_carried_, (frame)))
 #define FILCH_SPAWN_INTO_3(frame, name, a)   ((void)name##_filch_spawn(filch_worker_, &filch_carried_, (frame), a))
 #define FILCH_SPAWN_INTO_N(frame, name, ...) ((void)name##_filch_spawn(filch_worker_, &filch_carried_, (frame), __VA_ARGS__))
-#define FILCH_SYNC_FROM(name, frame)         (name##_filch_sync_from(filch_worker_, &filch_carried_, (frame)))
+#define FILCH_SYNC_FROM(name, frame)         (name##_filch_sync(filch_worker_, &filch_carried_, (frame)))
 
 /*
  * FILCH_RUN(pool, result, name, arguments...): runs a task and everything it spawns; 0 or a negative errno.
@@ -137,14 +137,11 @@ struct filch_context {
  */
 FILCH_API int filch_context_here(struct filch_context *context);
 
-/*
- * Spawns @thunk with @task, the head of the caller's own frame structure. Like FILCH_SPAWN; returns the index that
- * filch_join() wants.
- */
-FILCH_API filch_index filch_fork(struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
+/* Spawns @thunk with @task, the head of the caller's own frame structure. Like FILCH_SPAWN. */
+FILCH_API void filch_fork(struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
 
 /* Waits for @task or runs it here. Like FILCH_SYNC: newest first. @thunk as given to filch_fork(). */
-FILCH_API void filch_join(struct filch_context *context, struct filch_task *task, filch_thunk *thunk, filch_index index);
+FILCH_API void filch_join(struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
 
 /* What FILCH_RUN calls; the contract is FILCH_RUN's. Typed code has no need of it. */
 FILCH_API int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk);

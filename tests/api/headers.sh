@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Each installed header compiles alone, twice included, as C11, gnu11 and C++17, with gcc and with clang, without a warning under
-# -Wall -Wextra -pedantic; at assertion levels 0 and 1, because macros differ there.
+# -Wall -Wextra -Wshadow -pedantic; at assertion levels 0 and 1, because macros differ there.
 #
 # usage: headers.sh DIRECTORY_OF_THE_GENERATED_HEADER
 set -euo pipefail
@@ -24,7 +24,7 @@ for compiler in gcc clang; do
 			[[ $standard != c++17 ]] || language=c++
 			for level in 0 1; do
 				if printf '#include <%s>\n#include <%s>\nint filch_nothing_here;\n' "$header" "$header" |
-					"$compiler" -x "$language" -std="$standard" -Wall -Wextra -pedantic -Werror -DFILCH_DEBUG=$level \
+					"$compiler" -x "$language" -std="$standard" -Wall -Wextra -Wshadow -pedantic -Werror -DFILCH_DEBUG=$level \
 						-I"$root/include" -I"$generated" -I"$generated/filch" -fsyntax-only -; then
 					passed=$((passed + 1))
 				else

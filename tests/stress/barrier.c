@@ -39,6 +39,19 @@ static void meet(struct meeting *m)
 	}
 }
 
+/* Returns when so many workers sleep: then a round stands or falls with the wake-ups. */
+static void until_asleep(uint64_t n)
+{
+	uint64_t since = 0;
+
+	while (pool_stats(pool).asleep < n) {
+		sched_yield();
+		since = since ? since : test_now();
+		CHECK(test_now() - since < LATE, "%llu workers sleep of %llu that have nothing to do",
+		      (unsigned long long)pool_stats(pool).asleep, (unsigned long long)n);
+	}
+}
+
 /* --- tasks ------------------------------------------------------------------------------------------------------------------------ */
 
 FILCH_VOID_TASK(guest, (struct meeting *, m))
@@ -46,12 +59,14 @@ FILCH_VOID_TASK(guest, (struct meeting *, m))
 	meet(m);
 }
 
-/* All spawned in one frame. */
-FILCH_VOID_TASK(flat, (struct meeting *, m), (uint64_t, rounds))
+/* All spawned in one frame; @from_sleep: while all other workers sleep. */
+FILCH_VOID_TASK(flat, (struct meeting *, m), (uint64_t, rounds), (bool, from_sleep))
 {
 	FILCH_FRAME(guest) kid[32];
 
 	while (rounds--) {
+		if (from_sleep)
+			until_asleep(m->n - 1);
 		for (uint64_t i = 1; i < m->n; i++)
 			FILCH_SPAWN_INTO(&kid[i], guest, m);
 		FILCH_CALL(guest, m);
@@ -75,6 +90,14 @@ FILCH_VOID_TASK(hand_on, (struct meeting *, m), (uint64_t, n))
 		FILCH_SYNC_FROM(hand_on, &kid[--kids]);
 }
 
+/* Every so many rounds begin while all others sleep, so these two do not depend on how long a worker looks before it parks. */
+static void wake_ups_are_covered(void)
+{
+	pools_print();
+	POOLS_COVER(parks);
+	POOLS_COVER(wakes);
+}
+
 static void tasks_meet(uint32_t workers, uint64_t flags, uint64_t n)
 {
 	struct meeting m = { .n = workers };
@@ -88,19 +111,15 @@ static void tasks_meet(uint32_t workers, uint64_t flags, uint64_t n)
 			if (i % 2)
 				CHECK_EQ(FILCH_RUN(pool, NULL, hand_on, &m, m.n), 0);
 			else
-				CHECK_EQ(FILCH_RUN(pool, NULL, flat, &m, 3), 0);
+				CHECK_EQ(FILCH_RUN(pool, NULL, flat, &m, 3, i % 50 == 0), 0);
 			round += i % 2 ? 1 : 3;
 		}
 	}
 	pool_close(pool);
 	printf("    %u workers%s: %llu rounds\n", workers, flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "",
 	       (unsigned long long)(m.arrived / m.n));
-	pools_print();
+	wake_ups_are_covered();
 	POOLS_COVER(steals);
-	if (flags & FILCH_POOL_NO_SEARCH) { /* the others may find work in time, every time */
-		POOLS_COVER(parks);
-		POOLS_COVER(wakes);
-	}
 }
 
 static void n_tasks_on_n_workers_all_run_at_once(void)
@@ -128,32 +147,59 @@ static int guest_job(void *arg)
 	return 0;
 }
 
+/* A job that submits the others and meets them: its worker's stack is busy all the while. */
+static int host_job(void *arg)
+{
+	const struct filch_submit how = { .size = sizeof how, .flags = FILCH_JOB_DETACHED };
+	struct meeting *m = arg;
+
+	for (uint64_t i = 1; i < m->n; i++) {
+		int64_t id = filch_submit(pool, guest_job, m, &how);
+
+		CHECK(id > 0, "%lld", (long long)id);
+	}
+	meet(m);
+	return 0;
+}
+
 static void jobs_meet(uint32_t workers, uint64_t flags, uint64_t n)
 {
 	struct meeting m = { .n = workers };
+	struct filch_job_spec spec[32];
 	int64_t id[32];
 
 	pools_begin();
 	pool = pool_open(workers, flags);
 	n = test_scaled(n);
+	for (uint32_t i = 0; i < workers; i++)
+		spec[i] = (struct filch_job_spec){ .fn = guest_job, .arg = &m };
 	for (uint64_t round = 0; round < n; round++) {
+		uint32_t out = workers;
+
 		if (round % 500 == 0)
 			test_watchdog(120);
-		for (uint32_t i = 0; i < workers; i++) {
-			id[i] = filch_submit(pool, guest_job, &m, NULL);
-			CHECK(id[i] > 0, "%lld", (long long)id[i]);
+		if (round % 50 < 3)
+			until_asleep(workers);
+		switch (round % 3) {
+		case 0: /* one by one, in one batch, or from a worker */
+			for (uint32_t i = 0; i < workers; i++)
+				CHECK((id[i] = filch_submit(pool, guest_job, &m, NULL)) > 0, "%lld", (long long)id[i]);
+			break;
+		case 1:
+			CHECK_EQ(filch_submit_batch(pool, spec, workers, NULL, id), workers);
+			break;
+		default:
+			out = 1;
+			CHECK((id[0] = filch_submit(pool, host_job, &m, NULL)) > 0, "%lld", (long long)id[0]);
 		}
-		for (uint32_t i = 0; i < workers; i++)
+		for (uint32_t i = 0; i < out; i++)
 			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
+		CHECK_EQ(m.arrived, (round + 1) * m.n);
 	}
-	CHECK_EQ(m.arrived, n * m.n);
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0); /* guests of a host are nobody's to wait for */
 	pool_close(pool);
 	printf("    %u workers%s: %llu rounds\n", workers, flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "", (unsigned long long)n);
-	pools_print();
-	if (flags & FILCH_POOL_NO_SEARCH) { /* the others may find work in time, every time */
-		POOLS_COVER(parks);
-		POOLS_COVER(wakes);
-	}
+	wake_ups_are_covered();
 }
 
 static void n_jobs_on_n_workers_all_run_at_once(void)

@@ -117,11 +117,11 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	filch_index index;
 
 	if (filchi_deque_push_slow(&h->deque, carried, task, &index))
-		return index;
+		return filch_index_add(index, 1);
 	h->inlined++;
 	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(&h->deque), task);
 	filchi_store_relaxed(&task->word, 0);
-	return filch_index_add(hot->floor, -1);
+	return carried;
 }
 
 void filch_push_asked(struct filch_worker *hot)
@@ -129,7 +129,7 @@ void filch_push_asked(struct filch_worker *hot)
 	filchi_store_relaxed(&hot->ask, 0);
 }
 
-bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	struct hand *h = hand_of(hot);
 
@@ -137,7 +137,7 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index 
 		filchi_deque_settle(&h->deque, carried);
 		return false;
 	}
-	if (filchi_deque_take_last(&h->deque, carried, index)) {
+	if (filchi_deque_take_last(&h->deque, carried, filch_index_add(carried, -1))) {
 		h->won_last++;
 		return true;
 	}
@@ -297,7 +297,7 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 	struct filch_worker *w;
 	struct filchi_deque *d = &hands[0].deque;
 	FILCH_FRAME(item) kid[64];
-	filch_index carried, index[64];
+	filch_index carried;
 
 	open_hands(0, 2);
 	w = &d->hot;
@@ -306,13 +306,14 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 
 	/* a steal and a take on an empty, fresh deque come first */
 	CHECK_EQ(filchi_deque_steal(d, &any, &task, &crew), FILCHI_STEAL_EMPTY);
+	filch_store_relaxed(&kid[0].filch_task_.word, (uintptr_t)1);
+	CHECK(!filch_take(w, filch_index_add(carried, -1), &kid[0].filch_task_), "a take on an empty deque");
 	filch_store_relaxed(&kid[0].filch_task_.word, (uintptr_t)0);
-	CHECK(!filch_take(w, filch_index_add(carried, -1)), "a take on an empty deque");
-	CHECK(!filch_sync_slow(w, carried, filch_index_add(carried, -1), &kid[0].filch_task_), "a slow sync of a task that is done");
+	CHECK(!filch_sync_slow(w, carried, &kid[0].filch_task_), "a slow sync of a task that is done");
 	CHECK_EQ(filchi_deque_carried(d), carried);
 
 	for (unsigned i = 0; i < 64; i++)
-		index[i] = item_filch_spawn(w, &carried, &kid[i], i);
+		(void)item_filch_spawn(w, &carried, &kid[i], i);
 	CHECK_EQ(d->grows, 5); /* 2 to 64 */
 	CHECK_EQ(filchi_deque_steal(d, &others, &task, &crew), FILCHI_STEAL_BARRED);
 	CHECK_EQ(filchi_load_relaxed(&crew_of_all.inside), 0);
@@ -324,14 +325,14 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 	}
 	CHECK_EQ(filchi_load_relaxed(&crew_of_all.inside), 0);
 	for (unsigned i = 64; i-- > 0;) {
-		bool mine_to_run = filch_take(w, index[i]);
+		bool mine_to_run = filch_take(w, filch_index_add(carried, -1), &kid[i].filch_task_);
 
 		CHECK_EQ(mine_to_run, i > 32); /* the task at top is decided by CAS, those below it were stolen */
 		if (!mine_to_run) {
-			CHECK_EQ(filch_sync_slow(w, carried, index[i], &kid[i].filch_task_), i == 32);
+			CHECK_EQ(filch_sync_slow(w, carried, &kid[i].filch_task_), i == 32);
 			mine_to_run = i == 32;
 		} else {
-			carried = index[i];
+			carried = filch_index_add(carried, -1);
 		}
 		if (mine_to_run)
 			ledger_enter(&ledger, i);
@@ -342,10 +343,11 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 	/* below the floor that the thieves have left, the same indices are never used again */
 	carried = 0;
 	ledger_open(&ledger, 1);
-	CHECK(filch_index_after(item_filch_spawn(w, &carried, &kid[0], 0), 32), "a push below top");
+	(void)item_filch_spawn(w, &carried, &kid[0], 0);
+	CHECK(filch_index_after(carried, 33), "a push below top");
 	CHECK_EQ(filchi_deque_steal(d, &any, &task, &crew), FILCHI_STEAL_GOT);
 	run_stolen(&hands[0], task, crew);
-	CHECK(!filch_sync_slow(w, carried, filch_index_add(carried, -1), &kid[0].filch_task_), "a stolen task is the owner's");
+	CHECK(!filch_sync_slow(w, carried, &kid[0].filch_task_), "a stolen task is the owner's");
 	ledger_close(&ledger);
 	close_hands();
 }
@@ -445,13 +447,13 @@ static void the_last_item_goes_to_exactly_one_taker(void)
 		ledger_open(&ledger, piece);
 		for (uint64_t i = 0; i < piece; i++) {
 			FILCH_FRAME(item) kid;
-			filch_index index = item_filch_spawn(w, &carried, &kid, i);
 
+			(void)item_filch_spawn(w, &carried, &kid, i);
 			for (uint64_t spin = test_random(&hands[0].rng) % 64; spin--;)
 				filchi_pause();
 			if (i % 64 == 0)
 				sched_yield();
-			item_filch_sync(w, &carried, index, &kid);
+			item_filch_sync(w, &carried, &kid);
 			CHECK(ledger_has(&ledger, i), "item %llu has not run when its sync is done", (unsigned long long)i);
 		}
 		close_hands();

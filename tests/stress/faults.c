@@ -24,21 +24,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fib.h"
 #include "ledger.h"
 #include "pools.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-#if SANITIZED
+#if TEST_SANITIZED
 
 int main(void)
 {
@@ -180,15 +170,6 @@ long syscall(long number, ...)
 }
 
 /* --- work that a pool must be able to do ---------------------------------------------------------------------------------------- */
-
-FILCH_TASK(long, fib, (long, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
 
 static int answer(void *arg)
 {

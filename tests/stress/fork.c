@@ -18,18 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fib.h"
 #include "pools.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 #define PATIENCE 20u /* seconds */
 
@@ -37,15 +27,6 @@ static struct filch_pool *pool;
 static _Atomic bool over;
 static _Atomic uint64_t jobs_run, runs, lives;
 static _Atomic int64_t some_id;
-
-FILCH_TASK(long, fib, (long, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
 
 static int count_one(void *arg)
 {
@@ -161,7 +142,7 @@ static _Noreturn void child(uint64_t kind)
 		inherited_pools_are_refused();
 		_exit(FINE);
 	case 2:
-		if (!SANITIZED) /* a sanitizer's runtime may not start threads in a child of a process with threads */
+		if (!TEST_SANITIZED) /* a sanitizer's runtime may not start threads in a child of a process with threads */
 			new_pools_work();
 		inherited_pools_are_refused();
 		_exit(FINE);

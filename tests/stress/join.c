@@ -16,20 +16,9 @@
 #include "ledger.h"
 #include "pools.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define WORKERS_MAX 32u
 /* Frames are several times larger where each variable has red zones around it. */
-#define DEEP_STACK ((SANITIZED ? 8u : 1u) * (UINT64_C(8) << 20))
+#define DEEP_STACK ((TEST_SANITIZED ? 8u : 1u) * (UINT64_C(8) << 20))
 
 static struct filch_pool *pool;
 
@@ -447,7 +436,7 @@ static void nothing_is_started_where_little_stack_is_left(void)
 {
 	unsigned round = 0;
 
-	if (SANITIZED) {
+	if (TEST_SANITIZED) {
 		printf("    not measured: a sanitizer's frames are of other sizes, some of them on a stack of their own\n");
 		return;
 	}

@@ -13,27 +13,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "fib.h"
 #include "pools.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-FILCH_TASK(long, fib, (long, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
 
 static _Atomic uint64_t starts, stops, jobs_run;
 
@@ -138,7 +119,7 @@ static void pools_leave_nothing_behind(void)
 	       (unsigned long long)rounds, (unsigned long long)after_100 >> 10, (unsigned long long)at_end >> 10,
 	       (unsigned long long)jobs_run, (unsigned long long)starts);
 	CHECK(jobs_run > 0 && starts > 0, "nothing was done");
-	if (SANITIZED)
+	if (TEST_SANITIZED)
 		printf("    resident memory is not judged: a sanitizer keeps what was freed\n");
 	else if (rounds <= 200)
 		printf("    resident memory is not judged: too few rounds\n");

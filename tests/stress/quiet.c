@@ -15,16 +15,8 @@
 
 #include <filch/filch.h>
 
+#include "fib.h"
 #include "test.h"
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long b = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + b;
-}
 
 struct usage {
 	uint64_t switches, ticks;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "fib.h"
 #include "ledger.h"
 #include "pools.h"
 
@@ -173,16 +174,7 @@ static void trees_in_the_fenced_mode(void)
 
 /* --- fib ------------------------------------------------------------------------------------------------------------------------- */
 
-FILCH_TASK(long, fib, (long, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
-
-static long plain_fib(long n)
+static long plain_fib(int n)
 {
 	long a = 0, b = 1;
 
@@ -198,7 +190,7 @@ static long plain_fib(long n)
 static void fib_without_a_cut_off(void)
 {
 	uint64_t spawns = test_scaled(4000000);
-	long n = 5;
+	int n = 5;
 
 	while ((uint64_t)plain_fib(n + 1) < spawns) /* fib(n) spawns fib(n+1) - 1 tasks */
 		n++;
@@ -214,7 +206,7 @@ static void fib_without_a_cut_off(void)
 			CHECK_EQ(FILCH_RUN(pool, &r, fib, n), 0);
 			CHECK_EQ(r, plain_fib(n));
 		} while (workers > 1 && !pool_stats(pool).steals && tries++ < 10000);
-		printf("    fib(%ld) on %u workers\n", n, workers);
+		printf("    fib(%d) on %u workers\n", n, workers);
 		pool_close(pool);
 	}
 	pools_print();
@@ -314,19 +306,18 @@ static void untyped_tree(struct filch_worker *worker, filch_index index, struct 
 	struct untyped *me = (struct untyped *)(void *)task;
 	uint64_t middle = me->begin + 1 + (me->end - me->begin - 1) / 2;
 	struct untyped left = { .begin = me->begin + 1, .end = middle }, right = { .begin = middle, .end = me->end };
-	filch_index at[2] = { 0, 0 };
 
 	ledger_enter(&ledger, me->begin);
 	me->sum = (struct sum){ 1, ledger_mix(me->begin) };
 	if (left.begin < left.end)
-		at[0] = filch_fork(&here, &left.task, untyped_tree);
+		filch_fork(&here, &left.task, untyped_tree);
 	if (right.begin < right.end) {
-		at[1] = filch_fork(&here, &right.task, untyped_tree);
-		filch_join(&here, &right.task, untyped_tree, at[1]);
+		filch_fork(&here, &right.task, untyped_tree);
+		filch_join(&here, &right.task, untyped_tree);
 		add(&me->sum, right.sum);
 	}
 	if (left.begin < left.end) {
-		filch_join(&here, &left.task, untyped_tree, at[0]);
+		filch_join(&here, &left.task, untyped_tree);
 		add(&me->sum, left.sum);
 	}
 }
@@ -335,11 +326,10 @@ static int untyped_job(void *arg)
 {
 	struct untyped *top = arg;
 	struct filch_context here;
-	filch_index at;
 
 	CHECK_EQ(filch_context_here(&here), 0);
-	at = filch_fork(&here, &top->task, untyped_tree);
-	filch_join(&here, &top->task, untyped_tree, at);
+	filch_fork(&here, &top->task, untyped_tree);
+	filch_join(&here, &top->task, untyped_tree);
 	return 0;
 }
 

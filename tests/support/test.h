@@ -22,6 +22,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whether this program runs under the address or the thread sanitizer: frames are larger then, and libc's functions replaced. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 /* What FILCH_TEST_SCALE says; 1 when it is not set, and when it is malformed or not positive. */
 double test_scale(void);
 

@@ -64,9 +64,10 @@ filch_index filch_push_slow(struct filch_worker *worker, filch_index carried, st
 	filch_index index;
 
 	if (filchi_deque_push_slow((struct filchi_deque *)(void *)worker, carried, t, &index))
-		return index;
+		return filch_index_add(index, 1);
 	refused++;
-	return filch_index_add(worker->floor, -1);
+	filch_store_relaxed(&t->word, (uintptr_t)0); /* the library runs it */
+	return carried;
 }
 
 void filch_push_asked(struct filch_worker *worker)
@@ -93,16 +94,21 @@ static filch_index at(int n)
 	return filch_index_add(FILCH_INDEX_START, n);
 }
 
+/* The index that task @n was pushed at; of no meaning if it was refused. */
 static filch_index push(filch_index *carried, int n)
 {
 	filch_store_relaxed(&task[n].word, (uintptr_t)1);
-	return filch_push(&d.hot, carried, &task[n]);
+	filch_push(&d.hot, carried, &task[n]);
+	return filch_index_add(*carried, -1);
 }
 
-/* The owner's sync: true if the task was still its own. */
-static bool take(filch_index *carried, filch_index index)
+/* The owner's sync of the newest task: true if it was still its own. */
+static bool take(filch_index *carried)
 {
-	if (filch_take(&d.hot, index)) {
+	struct filch_task unfinished = { .word = 1 };
+	filch_index index = filch_index_add(*carried, -1);
+
+	if (filch_take(&d.hot, index, &unfinished)) {
 		*carried = index;
 		return true;
 	}
@@ -147,7 +153,7 @@ SPEC(a_take_on_a_fresh_deque_finds_nothing_and_leaves_it_in_order)
 	filch_index carried = at(0);
 
 	begin(2, fenced);
-	cr_assert(!take(&carried, at(-1)));
+	cr_assert(!take(&carried));
 	EQ(d.hot.bottom, at(0));
 	EQ(d.hot.top, at(0));
 	EQ(d.hot.floor, at(0));
@@ -168,7 +174,8 @@ SPEC(the_owner_takes_the_newest_first)
 	for (int i = 2; i >= 0; i--) {
 		EQ(index[i], at(i));
 		EQ(d.hot.slot[index[i] & d.hot.mask] - task, i);
-		cr_assert(take(&carried, index[i]), "task %d", i);
+		cr_assert(take(&carried), "task %d", i);
+		EQ(carried, index[i] + (i == 0));
 	}
 	cr_assert(filchi_deque_seems_empty(&d));
 	EQ(steal(), EMPTY);
@@ -190,18 +197,18 @@ SPEC(thieves_get_the_oldest_first)
 
 SPEC(owner_and_thieves_meet_in_the_middle)
 {
-	filch_index carried = at(0), index[8];
+	filch_index carried = at(0);
 
 	begin(8, fenced);
 	for (int i = 0; i < 8; i++)
-		index[i] = push(&carried, i);
+		EQ(push(&carried, i), at(i));
 	for (int i = 0; i < 4; i++) {
 		EQ(steal(), i);
-		cr_assert(take(&carried, index[7 - i]), "task %d", 7 - i);
+		cr_assert(take(&carried), "task %d", 7 - i);
 	}
 	EQ(steal(), EMPTY);
 	for (int i = 3; i >= 0; i--)
-		cr_assert(!take(&carried, index[i]), "task %d went twice", i);
+		cr_assert(!take(&carried), "task %d went twice", i);
 	end();
 }
 
@@ -242,7 +249,7 @@ SPEC(growth_from_capacity_two_keeps_every_task_in_its_place)
 		seen[i] = true;
 	}
 	for (int i = 63; i >= 32; i--) {
-		cr_assert(take(&carried, index[i]), "task %d", i);
+		cr_assert(take(&carried), "task %d", i);
 		seen[i] = true;
 	}
 	for (int i = 0; i < 64; i++)
@@ -307,10 +314,9 @@ SPEC(a_deque_at_its_largest_refuses_and_takes_again_once_thieves_made_room)
 		push(&carried, i);
 	EQ(refused, 0);
 	for (int i = 0; i < 3; i++) {
-		filch_index index = push(&carried, 100);
-
+		push(&carried, 100);
 		EQ(refused, i + 1);
-		cr_assert(filch_index_after(d.hot.floor, index), "a refused push has an index below the floor");
+		EQ(task[100].word, 0);
 		EQ(carried, at(64));
 		EQ(d.hot.bottom, at(64));
 	}
@@ -331,10 +337,11 @@ SPEC(syncing_a_refused_spawn_leaves_the_tasks_below_it)
 	for (int i = 0; i < 64; i++)
 		push(&carried, i);
 	index = push(&carried, 100);
-	cr_assert(!filch_take(&d.hot, index));
-	filchi_deque_settle(&d, carried); /* what the library's slow sync does with a task that is done */
+	cr_assert(!filch_take(&d.hot, index, &task[100])); /* it is done: bottom stays */
 	EQ(d.hot.bottom, at(64));
-	cr_assert(take(&carried, at(63)));
+	filchi_deque_settle(&d, carried); /* what the library's slow sync does then */
+	EQ(d.hot.bottom, at(64));
+	cr_assert(take(&carried));
 	EQ(carried, at(63));
 	for (int i = 0; i < 63; i++)
 		EQ(steal(), i);
@@ -345,15 +352,15 @@ SPEC(syncing_a_refused_spawn_leaves_the_tasks_below_it)
 
 SPEC(after_thieves_have_passed_a_frame_its_next_push_is_not_lost)
 {
-	filch_index outer = at(0), inner = outer, index[3];
+	filch_index outer = at(0), inner = outer;
 
 	begin(4, fenced);
 	for (int i = 0; i < 3; i++)
-		index[i] = push(&inner, i); /* a callee, which got our index by value */
+		EQ(push(&inner, i), at(i)); /* a callee, which got our index by value */
 	for (int i = 0; i < 3; i++)
 		EQ(steal(), i);
 	for (int i = 2; i >= 0; i--)
-		cr_assert(!take(&inner, index[i]), "task %d went twice", i);
+		cr_assert(!take(&inner), "task %d went twice", i);
 	EQ(d.hot.floor, at(3));
 	EQ(d.hot.bottom, at(3));
 	EQ(filchi_deque_carried(&d), at(3));
@@ -370,7 +377,7 @@ SPEC(the_last_task_taken_by_its_owner_raises_the_floor_past_it)
 
 	begin(2, fenced);
 	index = push(&carried, 0);
-	cr_assert(take(&carried, index));
+	cr_assert(take(&carried));
 	EQ(d.hot.floor, at(1));
 	EQ(d.hot.top, at(1));
 	EQ(d.hot.bottom, at(1));
@@ -383,7 +390,7 @@ SPEC(the_last_task_taken_by_its_owner_raises_the_floor_past_it)
 SPEC(a_model_of_the_deque_agrees_over_a_random_run)
 {
 	uint64_t state = test_seed();
-	filch_index carried = at(0), handle[TASKS];
+	filch_index carried = at(0);
 	int id[TASKS], open = 0, oldest = 0; /* handles [oldest, open) hold tasks not stolen yet */
 	unsigned takes = 0, steals = 0, gone = 0;
 
@@ -394,14 +401,14 @@ SPEC(a_model_of_the_deque_agrees_over_a_random_run)
 			if (open == 60)
 				break;
 			id[open] = (int)(test_random(&state) % TASKS);
-			handle[open] = push(&carried, id[open]);
+			push(&carried, id[open]);
 			open++;
 			break;
 		case 1:
 			if (!open)
 				break;
 			open--;
-			EQ(take(&carried, handle[open]), open >= oldest);
+			EQ(take(&carried), open >= oldest);
 			if (open >= oldest)
 				takes++;
 			else
@@ -425,7 +432,7 @@ static int window_stole;
 
 static void owner_takes_in_the_window(void)
 {
-	window_took = take(&window_carried, at(0));
+	window_took = take(&window_carried);
 }
 
 static void thief_steals_in_the_window(void)
@@ -454,7 +461,7 @@ SPEC(the_last_task_goes_to_one_of_two_thieves)
 	in_window("steal_before_cas", thief_steals_in_the_window);
 	EQ(steal(), LOST);
 	EQ(window_stole, 0);
-	cr_assert(!take(&carried, at(0)));
+	cr_assert(!take(&carried));
 	EQ(steal(), EMPTY);
 	end();
 }
@@ -467,7 +474,7 @@ SPEC(a_thief_that_comes_while_the_owner_takes_the_last_task_sees_none)
 	push(&carried, 0);
 	window_stole = 99;
 	in_window("take_before_cas", thief_steals_in_the_window);
-	cr_assert(take(&carried, at(0)));
+	cr_assert(take(&carried));
 	EQ(window_stole, EMPTY);
 	end();
 }
@@ -496,8 +503,8 @@ SPEC(each_task_belongs_to_the_crew_whose_segment_was_open_when_it_was_pushed)
 	cr_assert(crew == &crew_a);
 	EQ(inside(&crew_a), 1);
 	/* the innermost job ends: the others' tasks keep their crews */
-	cr_assert(take(&carried, index[5]));
-	cr_assert(take(&carried, index[4]));
+	cr_assert(take(&carried));
+	cr_assert(take(&carried));
 	filchi_segment_close(&d);
 	cr_assert(filchi_segment_crew(&d) == &crew_b);
 	for (int i = 1; i < 4; i++) {
@@ -512,17 +519,17 @@ SPEC(each_task_belongs_to_the_crew_whose_segment_was_open_when_it_was_pushed)
 
 SPEC(a_task_pushed_after_a_nested_job_ended_is_the_outer_jobs)
 {
-	filch_index carried = at(0), index;
+	filch_index carried = at(0);
 	struct filchi_crew *crew;
 
 	begin(2, fenced);
 	filchi_segment_open(&d, &crew_a);
 	push(&carried, 0);
 	filchi_segment_open(&d, &crew_b);
-	index = push(&carried, 1);
+	push(&carried, 1);
 	EQ(steal_as(&anything, &crew), 0);
 	EQ(steal_as(&anything, &crew), 1);
-	cr_assert(!take(&carried, index));
+	cr_assert(!take(&carried));
 	filchi_segment_close(&d);
 	push(&carried, 2);
 	EQ(steal_as(&anything, &crew), 2);

@@ -405,7 +405,6 @@ Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
 	REFUSED(-EINVAL, when_full, UINT32_MAX);
 	REFUSED(-EINVAL, when_full, FILCH_UNTIL); /* without a deadline */
 	REFUSED(-EINVAL, lane, 2);
-	REFUSED(-ENOTSUP, cq, (struct filch_cq *)&n);
 	both.flags = FILCH_JOB_DETACHED;
 	both.on_complete = tell;
 	EQ(filch_submit(pool, answer, &n, &both), -EINVAL);

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <dirent.h>
 #include <stdio.h>
@@ -302,15 +303,6 @@ Test(pool, a_worker_knows_its_pool_and_number_and_other_threads_have_none)
 }
 
 /* --- several pools --------------------------------------------------------------------------------------------------------- */
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
 
 FILCH_TASK(long, fib_elsewhere, (struct filch_pool *, here), (struct filch_pool *, there), (int, n))
 {

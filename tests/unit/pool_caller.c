@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <sched.h>
 
@@ -43,15 +44,6 @@ static int look_in_a_job(void *arg)
 	where->worker = filch_worker_id();
 	where->pool = filch_pool_current();
 	return 3;
-}
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
 }
 
 Test(pool_caller, a_run_stays_on_the_creating_thread_as_worker_zero)

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <sched.h>
 #include <shared.h>
@@ -23,15 +24,6 @@ static int one(void *arg)
 {
 	__atomic_fetch_add((int *)arg, 1, __ATOMIC_RELAXED);
 	return 1;
-}
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
 }
 
 /* --- the end of a pool ----------------------------------------------------------------------------------------------------- */
@@ -396,14 +388,112 @@ Test(pool_end, a_job_that_its_submitter_runs_cannot_end_the_pool)
 	EQ(filch_pool_destroy(own), 0);
 }
 
+/* A pool of one worker, which is held, whose queue is full: its submitters with FILCH_CALLER_RUNS run their jobs themselves. */
+static struct filch_pool *full_pool(struct hold *h, int *n)
+{
+	struct filch_config config = config_of(1);
+	struct filch_pool *pool = NULL;
+
+	config.queue_capacity = 1;
+	EQ(filch_pool_create(&pool, &config), 0);
+	cr_assert(filch_submit(pool, hold, h, NULL) > 0);
+	gate_wait(&h->started, 1);
+	cr_assert(filch_submit(pool, one, n, NULL) > 0);
+	return pool;
+}
+
+static int64_t run_by_me(struct filch_pool *pool, filch_job_fn *fn)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	how.when_full = FILCH_CALLER_RUNS;
+	id = filch_submit(pool, fn, NULL, &how);
+	cr_assert(id > 0);
+	return id;
+}
+
+static struct filch_pool *other;
+static int64_t outer_id;
+
+/* Runs on top of a job of own's, on the same thread: of another pool, so the innermost job is not own's. */
+static int try_on_top(void *arg)
+{
+	EQ(filch_wait(own, outer_id, NULL, NULL), -EDEADLK);
+	cr_assert(filch_job_id() != outer_id);
+	return try_to_end_the_pool(arg);
+}
+
+static int run_one_of_another_pool_on_top(void *arg)
+{
+	(void)arg;
+	outer_id = filch_job_id();
+	EQ(filch_wait(other, run_by_me(other, try_on_top), NULL, NULL), 0);
+	EQ(filch_job_id(), outer_id);
+	return 0;
+}
+
+Test(pool_end, jobs_of_two_pools_that_a_submitter_runs_on_top_of_each_other_cannot_end_the_outer_pool)
+{
+	struct hold h[2] = { HOLD_INIT, HOLD_INIT };
+	int n = 0;
+
+	own = full_pool(&h[0], &n);
+	other = full_pool(&h[1], &n);
+	EQ(filch_wait(own, run_by_me(own, run_one_of_another_pool_on_top), NULL, NULL), 0);
+	EQ(deadlocks, 4);
+	EQ(filch_job_id(), 0);
+	for (int i = 0; i < 2; i++)
+		gate_raise(&h[i].release);
+	still_open();
+	EQ(filch_pool_destroy(other), 0);
+	EQ(filch_pool_destroy(own), 0);
+}
+
+static int wait_for_one_of_my_pool(void *arg)
+{
+	int64_t id = filch_submit(other, try_on_top, arg, NULL);
+
+	outer_id = filch_job_id();
+	cr_assert(id > 0);
+	EQ(filch_wait(other, id, NULL, NULL), 0); /* there is one worker, and this is it: it runs the job here */
+	EQ(filch_job_id(), outer_id);
+	return 0;
+}
+
+static int run_one_of_own(void *arg)
+{
+	int64_t mine = filch_job_id();
+
+	(void)arg;
+	EQ(filch_wait(own, run_by_me(own, wait_for_one_of_my_pool), NULL, NULL), 0);
+	EQ(filch_job_id(), mine);
+	return 0;
+}
+
+Test(pool_end, a_job_that_runs_on_top_of_another_pools_job_cannot_end_that_pool)
+{
+	struct hold h = HOLD_INIT;
+	int n = 0;
+
+	own = full_pool(&h, &n);
+	other = pool_of(1, 0);
+	EQ(filch_wait(other, filch_submit(other, run_one_of_own, NULL, NULL), NULL, NULL), 0);
+	EQ(deadlocks, 4);
+	gate_raise(&h.release);
+	still_open();
+	EQ(filch_pool_destroy(other), 0);
+	EQ(filch_pool_destroy(own), 0);
+}
+
 Test(pool_end, another_pools_worker_may_end_a_pool)
 {
-	struct filch_pool *other = pool_of(1, 0);
+	struct filch_pool *theirs = pool_of(1, 0);
 
 	own = pool_of(2, 0);
-	EQ(filch_wait(other, filch_submit(other, try_to_end_the_pool, NULL, NULL), NULL, NULL), 0);
+	EQ(filch_wait(theirs, filch_submit(theirs, try_to_end_the_pool, NULL, NULL), NULL, NULL), 0);
 	EQ(deadlocks, 0); /* all four calls went through */
-	EQ(filch_pool_destroy(other), 0);
+	EQ(filch_pool_destroy(theirs), 0);
 }
 
 Test(pool_end, bad_arguments_of_the_last_calls_are_refused)

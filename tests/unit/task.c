@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <stdlib.h>
 
@@ -323,15 +324,6 @@ Test(task, an_array_is_copied_at_the_spawn_and_a_function_type_may_hold_commas)
 
 /* --- shapes of programs ---------------------------------------------------------------------------------------------------- */
 
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
-}
-
 FILCH_TASK(long, queens, (unsigned, n), (unsigned, columns), (unsigned, left), (unsigned, right))
 {
 	unsigned all = (1u << n) - 1, possible = all & ~(columns | left | right);
@@ -551,10 +543,10 @@ static void plain_fib(struct filch_worker *worker, filch_index index, struct fil
 	}
 	a.n = frame->n - 1;
 	b.n = frame->n - 2;
-	filch_index at_a = filch_fork(&context, &a.task, plain_fib);
-	filch_index at_b = filch_fork(&context, &b.task, plain_fib);
-	filch_join(&context, &b.task, plain_fib, at_b);
-	filch_join(&context, &a.task, plain_fib, at_a);
+	filch_fork(&context, &a.task, plain_fib);
+	filch_fork(&context, &b.task, plain_fib);
+	filch_join(&context, &b.task, plain_fib);
+	filch_join(&context, &a.task, plain_fib);
 	frame->result = a.result + b.result;
 }
 
@@ -563,13 +555,12 @@ static long plain_helper(long n)
 {
 	struct filch_context context;
 	struct plain_fib a;
-	filch_index at;
 
 	if (filch_context_here(&context))
 		return -1;
 	a.n = n;
-	at = filch_fork(&context, &a.task, plain_fib);
-	filch_join(&context, &a.task, plain_fib, at);
+	filch_fork(&context, &a.task, plain_fib);
+	filch_join(&context, &a.task, plain_fib);
 	return a.result;
 }
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "unit.h"
+#include <fib.h>
 
 #include <stdlib.h>
 
@@ -74,15 +75,6 @@ FILCH_TASK(int, one_by_one)
 	sum += FILCH_SYNC(e);
 	sum += FILCH_SYNC(b);
 	return sum + FILCH_SYNC(a);
-}
-
-FILCH_TASK(long, fib, (int, n))
-{
-	if (n < 2)
-		return n;
-	FILCH_SPAWN(a, fib, n - 1);
-	long y = FILCH_CALL(fib, n - 2);
-	return FILCH_SYNC(a) + y;
 }
 
 /* The control of the other cases: what they find is due to the refusals. */

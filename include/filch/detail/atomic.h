@@ -11,10 +11,10 @@
  *
  * Fields are plain integers and pointers behind FILCH_ATOMIC(type), so the layout is the same in both.
  *
- * The asymmetric pair. An owner that must order a store before a later load (the take's bottom, then top) pays for a full fence,
- * or, where membarrier(2) is at hand, for nothing: its *_light operation keeps the compiler from reordering, and the other
- * side's filchi_heavy_* (src/atomic.h) makes every running thread of the process pass a full fence. A model checker knows no
- * membarrier: with FILCH_MODEL the light side is a full fence as well, which is what the pair amounts to when it matters.
+ * The asymmetric pair. An owner that must order a store before a later load (a push's bottom, then ask) pays for nothing where
+ * membarrier(2) is at hand: its *_light operation keeps the compiler from reordering, and the other side's filchi_heavy_*
+ * (src/atomic.h) makes every running thread of the process pass a full fence. A model checker knows no membarrier: with FILCH_MODEL the
+ * light side is a full fence as well, which is what the pair amounts to when it matters.
  */
 #ifndef FILCH_DETAIL_ATOMIC_H
 #define FILCH_DETAIL_ATOMIC_H
@@ -59,6 +59,40 @@
 #define filch_store_release_full(p, v) (__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
 
+#endif
+
+/*
+ * Relaxed loads whose value is only compared: gcc folds no atomic load into a compare; written out they are one instruction with a
+ * memory operand. And the address of an object, computed where it is needed: gcc else keeps it in a register across calls. What each
+ * saves is in docs/adr/0007. Elsewhere, and where a sanitizer must see the load, they are the plain forms.
+ *
+ *   filch_is_zero_relaxed(p)      *p == 0; 32 bits
+ *   filch_is_above_relaxed(i, p)  i > *p; signed, 64 bits
+ *   filch_address(p)              p
+ */
+#if defined(__x86_64__) && !defined(FILCH_ATOMICS_C11) && !defined(FILCH_SANITIZED)
+#define filch_is_zero_relaxed(p)                                                              \
+	(__extension__({                                                                      \
+		bool filch_zero_;                                                             \
+		__asm__ volatile("cmpl $0, %1" : "=@ccz"(filch_zero_) : "m"(*(p)));           \
+		filch_zero_;                                                                  \
+	}))
+#define filch_is_above_relaxed(i, p)                                                          \
+	(__extension__({                                                                      \
+		bool filch_above_;                                                            \
+		__asm__ volatile("cmpq %1, %2" : "=@ccg"(filch_above_) : "m"(*(p)), "r"(i));  \
+		filch_above_;                                                                 \
+	}))
+#define filch_address(p)                                                                      \
+	(__extension__({                                                                      \
+		__typeof__(p) filch_at_;                                                      \
+		__asm__("leaq %1, %0" : "=r"(filch_at_) : "m"(*(p)));                         \
+		filch_at_;                                                                    \
+	}))
+#else
+#define filch_is_zero_relaxed(p)     (filch_load_relaxed(p) == 0)
+#define filch_is_above_relaxed(i, p) ((i) > filch_load_relaxed(p))
+#define filch_address(p)             (p)
 #endif
 
 typedef FILCH_ATOMIC(uint32_t) filch_atomic_u32;

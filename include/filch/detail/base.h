@@ -27,12 +27,25 @@
 #define FILCH_API          __attribute__((visibility("default")))
 #define FILCH_INLINE       static inline __attribute__((always_inline, unused))
 #define FILCH_COLD         __attribute__((cold, noinline))
+#define FILCH_HOT          __attribute__((hot))
 #define FILCH_UNUSED       __attribute__((unused))
 #define FILCH_MUST_CHECK   __attribute__((warn_unused_result))
 #define FILCH_LIKELY(x)    (__builtin_expect((x) ? 1L : 0L, 1L) != 0)
 #define FILCH_UNLIKELY(x)  (__builtin_expect((x) ? 1L : 0L, 0L) != 0)
 #define FILCH_CACHELINE    128 /* two 64-byte lines: adjacent-line prefetchers couple them; also the line of some ARM cores */
 #define FILCH_ALIGNED(n)   __attribute__((aligned(n)))
+
+/* Whether a sanitizer that follows memory accesses instruments the including program. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define FILCH_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define FILCH_SANITIZED
+#endif
+#endif
+
+/* @x, of which the compiler no longer knows how it was computed: so it does not keep the parts, across a call, to compute it again. */
+#define FILCH_FORGET(x) (__extension__({ __typeof__(x) filch_forgotten_ = (x); __asm__("" : "+r"(filch_forgotten_)); filch_forgotten_; }))
 
 /* Assertion level of the including program: 1 checks each spawn and sync for misuse and names the task. */
 #ifndef FILCH_DEBUG

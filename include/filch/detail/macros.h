@@ -106,7 +106,8 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		struct filch_task filch_task_;                                                                         \
 		FILCH_##V##_FIELD(R) FILCH_EACH(k, FILCH_PAIR_FIELD, __VA_ARGS__)                                      \
 	};                                                                                                             \
-	link R name##_filch_body(struct filch_worker *, filch_index FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))      \
+	FILCH_HOT link R name##_filch_body(struct filch_worker *, filch_index FILCH_EACH(k, FILCH_PAIR_PARAM,           \
+								    __VA_ARGS__))                      \
 		FILCH_NOEXCEPT;                                                                                        \
 	FILCH_UNUSED static void name##_filch_thunk(struct filch_worker *filch_worker_, filch_index filch_carried_,    \
 						    struct filch_task *filch_any_)                                     \
@@ -117,19 +118,20 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 			name##_filch_body(filch_worker_, filch_carried_ FILCH_EACH(k, FILCH_PAIR_PASS, __VA_ARGS__));  \
 		FILCH_CHECK_SYNCED(filch_worker_, filch_carried_, name);                                               \
 	}                                                                                                              \
-	FILCH_INLINE filch_index name##_filch_spawn(struct filch_worker *filch_worker_, filch_index *filch_carried_,   \
+	FILCH_INLINE int name##_filch_spawn(struct filch_worker *filch_worker_, filch_index *filch_carried_,           \
 						    struct name##_filch *filch_frame_                                  \
 							    FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))              \
 	{                                                                                                              \
 		FILCH_EACH(k, FILCH_PAIR_KEEP, __VA_ARGS__)                                                            \
 		filch_store_relaxed(&filch_frame_->filch_task_.word, (uintptr_t)name##_filch_thunk);                   \
-		return filch_push(filch_worker_, filch_carried_, &filch_frame_->filch_task_);                          \
+		filch_push(filch_worker_, filch_carried_, &filch_frame_->filch_task_);                                 \
+		return 0;                                                                                              \
 	}                                                                                                              \
 	FILCH_COLD FILCH_UNUSED static R name##_filch_sync_slow(struct filch_worker *filch_worker_,                    \
-								filch_index filch_carried_, filch_index filch_index_,  \
+								filch_index filch_carried_,                            \
 								struct name##_filch *filch_frame_)                     \
 	{                                                                                                              \
-		if (filch_sync_slow(filch_worker_, filch_carried_, filch_index_, &filch_frame_->filch_task_)) {        \
+		if (filch_sync_slow(filch_worker_, filch_carried_, &filch_frame_->filch_task_)) {                      \
 			FILCH_VERIFY_DONE(filch_frame_);                                                               \
 			FILCH_##V##_STORE(filch_frame_)                                                                \
 				name##_filch_body(filch_worker_, filch_worker_->floor FILCH_EACH(k, FILCH_PAIR_PASS,   \
@@ -138,26 +140,17 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		FILCH_##V##_RESULT(filch_frame_);                                                                      \
 	}                                                                                                              \
 	FILCH_INLINE R name##_filch_sync(struct filch_worker *filch_worker_, filch_index *filch_carried_,              \
-					 filch_index filch_index_, struct name##_filch *filch_frame_)                  \
+					 struct name##_filch *filch_frame_)                                            \
 	{                                                                                                              \
-		FILCH_CHECK_ORDER(filch_worker_, *filch_carried_, filch_index_, name);                                 \
-		if (filch_take(filch_worker_, filch_index_)) {                                                         \
+		filch_index filch_index_ = filch_index_add(*filch_carried_, -1);                                       \
+		FILCH_CHECK_NEWEST(filch_worker_, filch_index_, &filch_frame_->filch_task_, name);                     \
+		if (filch_take(filch_worker_, filch_index_, &filch_frame_->filch_task_)) {                             \
 			FILCH_VERIFY_DONE(filch_frame_);                                                               \
 			*filch_carried_ = filch_index_;                                                                \
 			FILCH_##V##_RETURN(name##_filch_body(                                                          \
 				filch_worker_, filch_index_ FILCH_EACH(k, FILCH_PAIR_PASS, __VA_ARGS__)));             \
 		}                                                                                                      \
-		FILCH_##V##_RETURN(name##_filch_sync_slow(filch_worker_, *filch_carried_, filch_index_, filch_frame_)); \
-	}                                                                                                              \
-	FILCH_INLINE R name##_filch_sync_from(struct filch_worker *filch_worker_, filch_index *filch_carried_,         \
-					      struct name##_filch *filch_frame_)                                       \
-	{                                                                                                              \
-		filch_index filch_index_ = filch_index_add(*filch_carried_, -1);                                       \
-		if (FILCH_UNLIKELY(!filch_load_relaxed(&filch_frame_->filch_task_.word)))                              \
-			FILCH_##V##_RETURN(                                                                            \
-				name##_filch_sync_slow(filch_worker_, *filch_carried_, filch_index_, filch_frame_));   \
-		FILCH_CHECK_NEWEST(filch_worker_, filch_index_, &filch_frame_->filch_task_, name);                     \
-		FILCH_##V##_RETURN(name##_filch_sync(filch_worker_, filch_carried_, filch_index_, filch_frame_));      \
+		FILCH_##V##_RETURN(name##_filch_sync_slow(filch_worker_, *filch_carried_, filch_frame_));              \
 	}                                                                                                              \
 	FILCH_UNUSED static inline int name##_filch_run(struct filch_pool *filch_pool_,                                \
 							FILCH_##V##_OUT(R) filch_out_                                  \
@@ -187,16 +180,11 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #if FILCH_DEBUG >= 1
 #define FILCH_VERIFY_DONE(frame) filch_store_relaxed(&(frame)->filch_task_.word, (uintptr_t)0)
 #define FILCH_VERIFY_SCOPE(name) __attribute__((cleanup(name##_filch_verify)))
-#define FILCH_CHECK_ORDER(worker, carried, index, name)                                                                \
-	do {                                                                                                           \
-		if (!filch_index_after((worker)->floor, (index)) && filch_index_add((index), 1) != (carried))          \
-			filch_misuse("FILCH_SYNC out of order: newest first", #name);                                  \
-	} while (0)
 #define FILCH_CHECK_NEWEST(worker, index, task, name)                                                                  \
 	do {                                                                                                           \
-		if (!filch_index_after((worker)->floor, (index)) &&                                                    \
+		if (filch_load_relaxed(&(task)->word) && !filch_index_after((worker)->floor, (index)) &&               \
 		    filch_load_relaxed(&(worker)->slot[(index) & (worker)->mask]) != (task))                           \
-			filch_misuse("FILCH_SYNC_FROM out of order: newest first", #name);                             \
+			filch_misuse("FILCH_SYNC out of order: newest first", #name);                                  \
 	} while (0)
 #define FILCH_CHECK_SYNCED(worker, carried, name)                                                                      \
 	do {                                                                                                           \
@@ -207,7 +195,6 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #else
 #define FILCH_VERIFY_DONE(frame)                          ((void)0)
 #define FILCH_VERIFY_SCOPE(name)
-#define FILCH_CHECK_ORDER(worker, carried, index, name)   ((void)0)
 #define FILCH_CHECK_NEWEST(worker, index, task, name)     ((void)0)
 #define FILCH_CHECK_SYNCED(worker, carried, name)         ((void)0)
 #endif

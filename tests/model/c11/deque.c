@@ -41,22 +41,24 @@
 #include "atomic.h"
 
 #if defined(MUTANT_TAKE_WITHOUT_FENCE)
-#undef filch_store_release_light
+#undef filch_store_release_full
 #if defined(FILCH_EXPLORE)
-#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define filch_store_release_full(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #else
-#define filch_store_release_light(p, v) \
+#define filch_store_release_full(p, v) \
 	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
 #endif
 #endif
 #if defined(MUTANT_PUSH_WITHOUT_RELEASE)
 #undef filch_store_release_light
+#undef filch_store_release_full
 #define filch_store_release_light(p, v) \
 	(atomic_store_explicit((p), (v), memory_order_relaxed), atomic_thread_fence(memory_order_seq_cst))
+#define filch_store_release_full(p, v) filch_store_release_light((p), (v))
 #endif
 #if defined(MUTANT_STEAL_WITHOUT_FENCE)
-#undef filchi_membarrier
-#define filchi_membarrier() ((void)0)
+#undef filchi_fence_then_load_acquire
+#define filchi_fence_then_load_acquire(p) filchi_load_acquire(p)
 #endif
 #if defined(MUTANT_STEAL_BY_STORE)
 #undef filchi_cas_seq_cst
@@ -80,7 +82,6 @@ enum { FRAMES = 1024, PROGRAMS = 6 };
 /* A task and its ledger. Each is used once in a round, so that a second run shows whenever it comes. */
 struct frame {
 	struct filch_task task;
-	filch_index index;
 	int argument, result; /* plain: a missing order is a data race to a checker */
 	atomic_int ran;
 };
@@ -129,12 +130,12 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	filch_index index;
 
 	if (filchi_deque_push_slow(d, carried, task, &index))
-		return index;
+		return filch_index_add(index, 1);
 	if (d == &deque)
 		inlined++;
 	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(d), task);
 	filchi_store_relaxed(&task->word, 0);
-	return filch_index_add(hot->floor, -1);
+	return carried;
 }
 
 void filch_push_asked(struct filch_worker *hot)
@@ -142,7 +143,7 @@ void filch_push_asked(struct filch_worker *hot)
 	assert(!hot); /* nobody parks here */
 }
 
-bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	struct filchi_deque *d = (struct filchi_deque *)(void *)hot;
 
@@ -150,11 +151,9 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index 
 #if !defined(MUTANT_SETTLE_LEFT_OUT)
 		filchi_deque_settle(d, carried);
 #endif
-		if (filchi_fence_then_load_acquire(&hot->ask))
-			filch_push_asked(hot);
 		return false;
 	}
-	if (filchi_deque_take_last(d, carried, index)) {
+	if (filchi_deque_take_last(d, carried, filch_index_add(carried, -1))) {
 		if (d == &deque)
 			last_taken++;
 		return true;
@@ -169,15 +168,17 @@ static void spawn(struct filch_worker *w, filch_index *carried, struct frame *f,
 {
 	f->argument = argument;
 	filch_store_relaxed(&f->task.word, (uintptr_t)body);
-	f->index = filch_push(w, carried, &f->task);
+	filch_push(w, carried, &f->task);
 }
 
 static void sync(struct filch_worker *w, filch_index *carried, struct frame *f, filch_thunk *body)
 {
-	if (filch_take(w, f->index)) {
-		*carried = f->index;
-		body(w, f->index, &f->task);
-	} else if (filch_sync_slow(w, *carried, f->index, &f->task)) {
+	filch_index index = filch_index_add(*carried, -1);
+
+	if (filch_take(w, index, &f->task)) {
+		*carried = index;
+		body(w, index, &f->task);
+	} else if (filch_sync_slow(w, *carried, &f->task)) {
 		body(w, w->floor, &f->task);
 	}
 	if (!filchi_load_acquire(&f->task.word) || w != &deque.hot)
@@ -398,7 +399,7 @@ static void owner(void)
 
 		assert(!filchi_deque_init(&deque, 2, false));
 		for (uint32_t i = 0; i < FRAMES; i++)
-			frame[i] = (struct frame){ .index = 0 };
+			frame[i] = (struct frame){ .argument = 0 };
 		frames_used = 0;
 		atomic_store_explicit(&over, false, memory_order_relaxed);
 		meet(&start, thieves + 1);

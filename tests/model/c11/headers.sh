@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What model checkers read: each of the four headers compiles alone, with a C11 compiler and no extension, and includes nothing but
+# What model checkers read: each of the five headers compiles alone, with a C11 compiler and no extension, and includes nothing but
 # the standard headers that checkers know.
 #
 # usage: headers.sh SOURCE_DIR C_COMPILER...
@@ -17,10 +17,12 @@ passed=0
 
 for compiler in "$@"; do
 	command -v "$compiler" >/dev/null || continue
-	for header in deque ring idle join; do
+	for header in deque ring idle join bell; do
 		cat >"$work/alone.c" <<TEXT
 #define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), 0)
 #define FILCHI_UNPARK(word) ((void)(word))
+#define FILCHI_BELL_WRITE(b) ((void)(b))
+#define FILCHI_BELL_CLEAR(b) ((void)(b))
 #include "$header.h"
 int main(void) { return 0; }
 TEXT

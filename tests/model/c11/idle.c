@@ -322,17 +322,14 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	assert(pushed && hot == &deque.hot);
 	if (filchi_load_relaxed(&hot->ask))
 		filch_push_asked(hot);
-	return index;
+	return filch_index_add(index, 1);
 }
 
 /* Only for tasks that thieves have done. */
-bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
-	(void)index;
 	assert(hot == &deque.hot && !filchi_load_acquire(&task->word));
 	filchi_deque_settle(&deque, carried);
-	if (filchi_fence_then_load_acquire(&hot->ask))
-		filch_push_asked(hot);
 	return false;
 }
 
@@ -347,7 +344,7 @@ static void push(filch_index *carried, int partner)
 	f->partner = partner;
 	atomic_store_explicit(&f->started, false, memory_order_relaxed);
 	filch_store_relaxed(&f->task.word, (uintptr_t)body);
-	f->index = filch_push(&deque.hot, carried, &f->task);
+	filch_push(&deque.hot, carried, &f->task);
 }
 
 static void post(enum kind kind, filch_index *carried)
@@ -573,8 +570,8 @@ static void poster(void)
 			while (frames_used) {
 				struct frame *f = &frame[--frames_used];
 
-				if (filch_take(&deque.hot, f->index) ||
-				    filch_sync_slow(&deque.hot, carried, f->index, &f->task))
+				if (filch_take(&deque.hot, filch_index_add(carried, -1), &f->task) ||
+				    filch_sync_slow(&deque.hot, carried, &f->task))
 					assert(false); /* all have run */
 			}
 		}

@@ -127,7 +127,7 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	bool pushed = filchi_deque_push_slow(&deque, carried, task, &index);
 
 	assert(pushed && hot == &deque.hot);
-	return index;
+	return filch_index_add(index, 1);
 }
 
 void filch_push_asked(struct filch_worker *hot)
@@ -135,14 +135,14 @@ void filch_push_asked(struct filch_worker *hot)
 	assert(!hot); /* nobody asks here */
 }
 
-bool filch_sync_slow(struct filch_worker *hot, filch_index carried, filch_index index, struct filch_task *task)
+bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	assert(hot == &deque.hot);
 	if (filchi_task_done(task)) {
 		filchi_deque_settle(&deque, carried);
 		return false;
 	}
-	if (filchi_deque_take_last(&deque, carried, index))
+	if (filchi_deque_take_last(&deque, carried, filch_index_add(carried, -1)))
 		return true;
 	wait_task(task);
 	return false;
@@ -203,13 +203,14 @@ static void round_trip(struct frame *f, filch_index *carried, uint64_t argument)
 	f->result = 0;
 	f->task.saved = 0;
 	filch_store_relaxed(&f->task.word, (uintptr_t)body);
-	index = filch_push(&deque.hot, carried, &f->task);
+	filch_push(&deque.hot, carried, &f->task);
 	busy();
-	if (filch_take(&deque.hot, index)) {
+	index = filch_index_add(*carried, -1);
+	if (filch_take(&deque.hot, index, &f->task)) {
 		*carried = index;
 		body(&deque.hot, index, &f->task);
 		taken_back++;
-	} else if (filch_sync_slow(&deque.hot, *carried, index, &f->task)) {
+	} else if (filch_sync_slow(&deque.hot, *carried, &f->task)) {
 		body(&deque.hot, deque.hot.floor, &f->task);
 		taken_back++;
 	}

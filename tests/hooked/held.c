@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * held: a thread that stands still in the middle of a call stops nobody. A submitter is held in each window that it passes through,
+ * among them between drawing its place in the queue and writing it, while all workers are asleep; a worker is held between the end of
+ * a job and its completion. Meanwhile jobs that wait for each other on all free workers are submitted, again and again: each must
+ * start at once, or they never end. Then the one that was held goes on, and its job completes.
+ *
+ * It is held until the others have done so much, not for a time.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "hooked.h"
+#include "pools.h"
+
+#define WORKERS 3u
+
+static struct filch_pool *pool;
+static _Atomic uint64_t arrived;
+static _Atomic bool done;
+
+/* @arg: how many meet. */
+static int guest(void *arg)
+{
+	uint64_t n = (uintptr_t)arg, mine = ++arrived, all = (mine + n - 1) / n * n;
+
+	while (arrived < all)
+		sched_yield();
+	return 0;
+}
+
+/* @n jobs that meet, @times. */
+static void meet(uintptr_t n, uint64_t times)
+{
+	int64_t id[WORKERS];
+
+	arrived = 0;
+	while (times--) {
+		for (unsigned i = 0; i < n; i++)
+			CHECK((id[i] = filch_submit(pool, guest, (void *)n, NULL)) > 0, "%lld", (long long)id[i]);
+		for (unsigned i = 0; i < n; i++)
+			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
+	}
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void *submit_and_be_held(void *arg)
+{
+	int64_t id;
+
+	hooked_hold_me(arg);
+	id = filch_submit(pool, nothing, NULL, NULL);
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK(hooked_held(), "a submit does not pass through %s", (const char *)arg);
+	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
+	done = true;
+	return NULL;
+}
+
+static void a_submitter_held_in_any_window_stops_nobody(void)
+{
+	static const char *const window[] = { "ring_take_drawn", "submit_published", "ring_put_drawn", "submit_put",
+					      "posted_counted",  "wake_chosen",      "submit_announced" };
+	uint64_t n = test_scaled(1000);
+
+	pools_begin();
+	for (unsigned i = 0; i < sizeof window / sizeof window[0]; i++) {
+		pthread_t thread;
+
+		test_watchdog(60);
+		pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH);
+		while (pool_stats(pool).asleep < WORKERS || pool_stats(pool).parks < WORKERS) /* no second look is under way */
+			sched_yield();
+		done = false;
+		CHECK_EQ(pthread_create(&thread, NULL, submit_and_be_held, (void *)(uintptr_t)window[i]), 0);
+		while (!hooked_held())
+			sched_yield();
+		meet(WORKERS, n);
+		CHECK(!done, "it has not been held in %s", window[i]);
+		hooked_let_go();
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		meet(WORKERS, 10);
+		pool_close(pool);
+		printf("    held in %s: %llu jobs meanwhile\n", window[i], (unsigned long long)(n * WORKERS));
+	}
+	pools_print();
+	POOLS_COVER(parks);
+	POOLS_COVER(wakes);
+}
+
+static int return_and_be_held(void *arg)
+{
+	hooked_hold_me(arg);
+	return 0;
+}
+
+static void a_worker_held_before_it_completes_its_job_stops_nobody(void)
+{
+	static char window[] = "job_returned";
+	uint64_t n = test_scaled(1000);
+	struct timespec past = { 0, 1 };
+	int64_t id;
+
+	test_watchdog(60);
+	pools_begin();
+	pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH);
+	hooked_let_go();
+	CHECK((id = filch_submit(pool, return_and_be_held, window, NULL)) > 0, "%lld", (long long)id);
+	while (!hooked_held())
+		sched_yield();
+	meet(WORKERS - 1, n);
+	CHECK_EQ(filch_wait(pool, id, &past, NULL), -ETIMEDOUT);
+	hooked_let_go();
+	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
+	meet(WORKERS, 10);
+	pool_close(pool);
+	pools_print();
+	POOLS_COVER(parks);
+}
+
+int main(void)
+{
+	test_watchdog(60);
+	hooked_begin(test_seed());
+	test_case("a submitter held in any window stops nobody", a_submitter_held_in_any_window_stops_nobody);
+	test_case("a worker held before it completes its job stops nobody", a_worker_held_before_it_completes_its_job_stops_nobody);
+	return test_finish("held");
+}

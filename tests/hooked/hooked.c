@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See hooked.h. The windows are listed here by name, so that one that is renamed, or no longer passed through, is missed: a window
+ * that is not in the list fails the test, and so does one in the list that no thread has yielded in.
+ */
+#define _GNU_SOURCE
+#include "hooked.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "test.h"
+
+void filchi_hook(const char *point);
+
+static const char *const window[] = {
+	"asked_counted",     "await_flagged", "blocked_counted",  "blocked_sleeps", "cancel_claimed", "closing_set",
+	"job_drawn",         "job_moved_on",  "job_returned",     "job_wait_left",  "job_wait_prepared", "join_park_decided",
+	"join_prepared",     "park_begins",   "park_decided",     "park_prepared",  "posted_counted", "reap_won",
+	"released",          "ring_put_drawn", "ring_take_drawn", "steal_before_cas", "submit_announced", "submit_full",
+	"submit_published",  "submit_put",    "take_before_cas",  "task_finished",  "wake_chosen",
+};
+#define WINDOWS (sizeof window / sizeof window[0])
+
+static _Atomic uint64_t yields[WINDOWS];
+static _Atomic uint64_t seed, threads;
+static _Atomic uint64_t generation;
+
+static _Thread_local const char *hold_at;
+static _Atomic bool held, let_go;
+
+static size_t number_of(const char *point)
+{
+	size_t i = 0;
+
+	while (i < WINDOWS && strcmp(window[i], point) != 0)
+		i++;
+	CHECK(i < WINDOWS, "the window %s is not in the list of tests/hooked/hooked.c", point);
+	return i;
+}
+
+void filchi_hook(const char *point)
+{
+	static _Thread_local uint64_t rng, of_generation;
+	uint64_t dice;
+
+	if (hold_at && strcmp(hold_at, point) == 0) {
+		hold_at = NULL;
+		held = true;
+		while (!let_go)
+			sched_yield();
+	}
+	/* relaxed: the lots are not to order what they disturb */
+	if (of_generation != atomic_load_explicit(&generation, memory_order_relaxed) + 1) {
+		of_generation = atomic_load_explicit(&generation, memory_order_relaxed) + 1;
+		rng = atomic_load_explicit(&seed, memory_order_relaxed) + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
+	}
+	dice = test_random(&rng);
+	if (dice % 8)
+		return;
+	atomic_fetch_add_explicit(&yields[number_of(point)], 1, memory_order_relaxed);
+	if (dice % 512)
+		sched_yield();
+	else
+		nanosleep(&(struct timespec){ .tv_nsec = (long)(dice / 512 % 100000) }, NULL);
+}
+
+void hooked_begin(uint64_t from)
+{
+	seed = from;
+	threads = 0;
+	generation++;
+}
+
+void hooked_hold_me(const char *point)
+{
+	(void)number_of(point); /* it exists */
+	held = let_go = false;
+	hold_at = point;
+}
+
+bool hooked_held(void)
+{
+	return held;
+}
+
+void hooked_let_go(void)
+{
+	let_go = true;
+}
+
+bool hooked_all_met(void)
+{
+	for (size_t i = 0; i < WINDOWS; i++)
+		if (!yields[i])
+			return false;
+	return true;
+}
+
+void hooked_print(void)
+{
+	printf("    yields:");
+	for (size_t i = 0; i < WINDOWS; i++)
+		printf(" %s %llu", window[i], (unsigned long long)yields[i]);
+	printf("\n");
+}
