@@ -12,6 +12,9 @@
  *   BENCH_CALL(name, args...)
  *   BENCH_FRAME(name) kid[n];  BENCH_SPAWN_INTO(&kid[i], name, args...);  BENCH_SYNC_FROM(name, &kid[i])
  *   BENCH_RUN(engine, &result, name, args...)      in the entry only; 0 or a negative errno
+ *   BENCH_LOOP(engine, begin, end, grain, body, arg)
+ *                                                  body(b, e, arg) over the range, from outside: in the entry only; 0 or a
+ *                                                  negative errno. A backend without: programs cut the range by tasks
  *
  * Between a spawn and its sync a frame may do anything but return. A peer without single joins (OpenMP, TBB) waits at the first
  * sync of a frame for all that the frame has spawned, as one writes it by hand there. One peer is C++: a program is valid as
@@ -32,7 +35,8 @@ extern "C" {
 #define BENCH_ENTRY(program) BENCH_NAMED(program, BENCH_NAME)
 
 /* Every program; its sizes are in catalogue.c. */
-#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void)
+#define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void) \
+	X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack) X(integrate)
 
 /* What a program computed: the driver compares it with what is known, for every contestant and round. */
 struct bench_outcome {
@@ -63,7 +67,8 @@ struct bench_job {
 
 /* How a contestant takes jobs from outside; any thread. 0, or a negative errno. A form it does not have is NULL. */
 struct bench_job_ops {
-	int (*bare)(void *engine, struct bench_job *job);         /* nobody asks for its end; waits for room */
+	int (*bare)(void *engine, struct bench_job *job);         /* nobody asks for its end; waits for room if there is a bound */
+	int (*flush)(void *engine);                               /* by each thread after its last bare job; or NULL */
 	int (*call)(void *engine, struct bench_job *job);         /* there and back */
 	int64_t (*submit)(void *engine, struct bench_job *job);   /* waits for room; returns an id > 0 */
 	int (*wait)(void *engine, int64_t id);                    /* reaps the one completion of that job */
@@ -85,7 +90,7 @@ struct bench_contestant {
 	const struct bench_job_ops *jobs;                           /* NULL: takes no jobs */
 };
 
-extern const struct bench_contestant bench_serial, bench_baseline, bench_filch;
+extern const struct bench_contestant bench_serial, bench_baseline, bench_filch, bench_caller;
 
 /* A module in peers/ exports this. */
 typedef const struct bench_contestant *bench_module_fn(void);

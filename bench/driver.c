@@ -19,17 +19,23 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "catalogue.h"
-#include "programs/records.h"
+#include "programs/data.h"
 #include "report.h"
 
 #define WORKERS_MAX   256
 #define ENTRANTS_MAX  64
 #define SERIAL_NS_MIN 1.0 /* less than that per task is no call: no ratio to it */
 #define SETTLE_NS     3000000
+#define ROUNDS_MAX    10000
+#define ROUNDS_MIN    3
+#define SECONDS_FULL  420.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_QUICK 85.0
+#define STACK_BYTES   ((rlim_t)100 << 20)
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
 
@@ -44,7 +50,8 @@ struct options {
 	const char *only, *contestants, *json, *report;
 	int workers[16], workers_n;
 	int rounds;
-	bool quick, list;
+	double seconds;          /* for all rounds together; 0: no limit */
+	bool quick, check, list;
 };
 
 static struct entrant entrant[ENTRANTS_MAX];
@@ -123,7 +130,7 @@ static void enter(const struct bench_contestant *c, int workers)
 /* Opens every contestant that was asked for, with every number of workers. */
 static void open_entrants(const struct options *o)
 {
-	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch };
+	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch, &bench_caller };
 
 	if (listed(o->contestants, "serial"))
 		enter(&bench_serial, 1);
@@ -140,19 +147,56 @@ static void open_entrants(const struct options *o)
 	}
 }
 
+/*
+ * Deep trees on the peers' tasks overflow the usual stacks. The OpenMP runtimes read their size from the environment when they are
+ * loaded; this thread, on which oneTBB's programs begin, may use what the kernel leaves free below it, 128 MiB at least. Pages
+ * that are not touched cost nothing.
+ */
+static void give_room(void)
+{
+	struct rlimit stack;
+
+	setenv("OMP_STACKSIZE", "256M", 0);
+	if (getrlimit(RLIMIT_STACK, &stack))
+		return;
+	if (stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur < STACK_BYTES)
+		stack.rlim_cur = stack.rlim_max < STACK_BYTES ? stack.rlim_max : STACK_BYTES;
+	setrlimit(RLIMIT_STACK, &stack);
+}
+
+/* The versions of the peers' libraries, for the head of the table. */
+static void name_peers(char *to, size_t size)
+{
+	size_t used = 0;
+
+	to[0] = '\0';
+	for (int i = 0; i < entrants; i++) {
+		const struct bench_contestant *c = entrant[i].c;
+
+		if (c->version && used < size) {
+			char text[160];
+
+			snprintf(text, sizeof text, "%s %s", c->name, c->version());
+			if (!strstr(to, text))
+				used += (size_t)snprintf(to + used, size - used, "%s%s", used ? "; " : "", text);
+		}
+	}
+}
+
 /* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
 static int measure(
 	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
-	bool serial = e->c == &bench_serial, sort = b->program && !strncmp(b->program, "sort", 4);
+	const struct bench_data_ops *data = b->program ? bench_data_of(b->program) : NULL;
+	bool serial = e->c == &bench_serial;
 	int err;
 
 	if (b->program ? !entry : serial && !b->serial)
 		return 1;
-	if (sort && records_prepare((size_t)size->arg[0]))
-		return -ENOMEM;
-	err = e->c->begin ? e->c->begin(e->engine) : 0;
+	err = data ? data->prepare(size) : 0;
+	if (!err && e->c->begin)
+		err = e->c->begin(e->engine);
 	if (err)
 		return err;
 	bench_pause(SETTLE_NS);
@@ -170,20 +214,38 @@ static int measure(
 		sched_setaffinity(0, sizeof whole_mask, &whole_mask);
 	if (e->c->end)
 		e->c->end(e->engine);
-	if (!err && sort)
-		out->value[1] = records_check((size_t)size->arg[0]);
+	if (!err && data)
+		data->check(size, out);
 	return err;
 }
 
+/* Whether outcome @a is the expected @b. No number of tasks is expected where it differs from run to run. */
 static bool right(const struct bench_outcome *a, const struct bench_outcome *b)
 {
-	return a->value[0] == b->value[0] && a->value[1] == b->value[1] && a->value[2] == b->value[2] && a->tasks == b->tasks;
+	return a->value[0] == b->value[0] && a->value[1] == b->value[1] && a->value[2] == b->value[2] &&
+	       (!b->tasks || a->tasks == b->tasks);
+}
+
+static void say_outcome(const struct bench_outcome *o)
+{
+	fprintf(stderr, " %llu %llu %llu, %llu tasks", (unsigned long long)o->value[0], (unsigned long long)o->value[1],
+		(unsigned long long)o->value[2], (unsigned long long)o->tasks);
+}
+
+static void say_wrong(const struct bench *b, const struct bench_size *size, const struct entrant *e, const struct bench_outcome *out)
+{
+	fprintf(stderr, "filch-bench: %s %s, %s with %d workers: wrong result, expected", b->name, size->label, e->c->name, e->workers);
+	say_outcome(&size->expect);
+	fputs(", got", stderr);
+	say_outcome(out);
+	fputc('\n', stderr);
 }
 
 /* Samples of one benchmark: [entrant][metric][round]. */
 struct samples {
 	double *at[ENTRANTS_MAX][2];
 	bool ran[ENTRANTS_MAX], verified[ENTRANTS_MAX];
+	uint64_t tasks[ENTRANTS_MAX]; /* of the last round */
 };
 
 static const double *samples_of(const struct samples *s, const char *name, int workers, int metric)
@@ -199,21 +261,22 @@ static struct bench_result row_of(
 	const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
 {
 	const double *mine = s->at[i][metric];
-	const double *serial = b->serial ? samples_of(s, "serial", 0, metric) : NULL;
+	const double *serial = b->serial && !b->metric[metric] ? samples_of(s, "serial", 0, metric) : NULL;
 	const double *baseline = samples_of(s, "baseline", entrant[i].workers, metric);
 	struct bench_spread serial_time = { 0 };
 	struct bench_result r = {
 		.workers = entrant[i].workers,
 		.time = bench_spread_of(mine, (size_t)rounds),
-		.items = size->expect.tasks,
-		.trip = b->metric[0] != NULL,
+		.items = size->expect.tasks ? size->expect.tasks : s->tasks[i],
+		.trip = b->metric[metric] != NULL,
 		.verified = s->verified[i],
 		.over_serial_ns = NAN,
 	};
 	double items = (double)(r.items ? r.items : 1);
 
 	snprintf(r.bench, sizeof r.bench, "%s", b->name);
-	snprintf(r.size, sizeof r.size, b->metric[0] ? "%s %s" : "%s", size->label, b->metric[0] ? b->metric[metric] : "");
+	snprintf(r.size, sizeof r.size, b->metric[metric] ? "%s %s" : "%s", size->label,
+		b->metric[metric] ? b->metric[metric] : "");
 	snprintf(r.contestant, sizeof r.contestant, "%s", entrant[i].c->name);
 	r.per_item_ns = r.time.median * 1e9 / items;
 	if (serial)
@@ -229,12 +292,70 @@ static struct bench_result row_of(
 	return r;
 }
 
-/* All rounds of one benchmark and size; adds its rows. Returns false when a result was wrong or a contestant failed. */
+/*
+ * The order in which rounds are given to those that cannot have all: rank[r] is round r's place in it. Golden-section steps
+ * spread any first few over the whole, and since all follow the same order, who has fewer rounds shares them with who has more:
+ * ratios stay paired.
+ */
+static void rank_rounds(int *rank, int rounds)
+{
+	double at = 0.5;
+
+	for (int r = 0; r < rounds; r++)
+		rank[r] = -1;
+	for (int k = 0; k < rounds; k++, at += 0.6180339887498949) {
+		int r = (int)((at - floor(at)) * rounds) % rounds;
+
+		while (rank[r] >= 0)
+			r = (r + 1) % rounds;
+		rank[r] = k;
+	}
+}
+
+/*
+ * How many rounds each entrant gets, so that the row takes about @seconds: cost[i] is what a round of it takes, 0 that it is not in.
+ * The cheap ones first: what they leave of an equal share is the dearer ones'. Never fewer than ROUNDS_MIN.
+ */
+static void share_rounds(const double *cost, int *share, int rounds, double seconds)
+{
+	int order[ENTRANTS_MAX], n = 0;
+
+	for (int i = 0; i < entrants; i++) {
+		int k = n;
+
+		share[i] = rounds;
+		if (!(cost[i] > 0))
+			continue;
+		for (; k > 0 && cost[order[k - 1]] > cost[i]; k--)
+			order[k] = order[k - 1];
+		order[k] = i;
+		n++;
+	}
+	for (int k = 0; k < n && seconds > 0; k++) {
+		int i = order[k];
+		double fit = seconds > 0 ? seconds / (n - k) / cost[i] : 0;
+
+		share[i] = fit < rounds ? (int)fit : rounds;
+		if (share[i] < ROUNDS_MIN)
+			share[i] = rounds < ROUNDS_MIN ? rounds : ROUNDS_MIN;
+		seconds -= share[i] * cost[i];
+		if (seconds <= 0)
+			seconds = 1e-9;
+	}
+}
+
+/*
+ * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a result was wrong or a contestant failed. */
 static bool run_bench(
-	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, struct bench_results *results)
+	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
+	struct bench_results *results)
 {
 	struct samples s = { 0 };
+	double cost[ENTRANTS_MAX] = { 0 };
+	int share[ENTRANTS_MAX], rank[ROUNDS_MAX];
 	bool good = true;
+
+	rank_rounds(rank, rounds);
 
 	for (int i = 0; i < entrants; i++) {
 		for (int m = 0; m < 2; m++)
@@ -242,6 +363,8 @@ static bool run_bench(
 		s.ran[i] = s.verified[i] = true;
 	}
 	for (int round = -1; round < rounds; round++) { /* round -1 warms up and is only verified */
+		if (!round)
+			share_rounds(cost, share, rounds, seconds);
 		for (int k = 0; k < entrants; k++) {
 			int i = (k + round + 1) % entrants;
 			struct bench_outcome out = { 0 };
@@ -249,6 +372,12 @@ static bool run_bench(
 
 			if (!s.ran[i])
 				continue;
+			if (round >= 0 && rank[round] >= share[i]) {
+				s.at[i][0][round] = s.at[i][1][round] = NAN;
+				continue;
+			}
+			double begun = bench_now();
+
 			if (progress)
 				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
 					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
@@ -261,7 +390,14 @@ static bool run_bench(
 			if (err)
 				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "",
 					b->name, size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
+			if (!err && s.verified[i] && !right(&out, &size->expect))
+				say_wrong(b, size, &entrant[i], &out);
+			s.tasks[i] = out.tasks;
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
+			if (round < 0) {
+				cost[i] = bench_now() - begun;
+				seconds -= seconds > 0 ? cost[i] : 0;
+			}
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
 		}
@@ -300,10 +436,13 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --contestants a,b    of serial, baseline, filch, gomp, omp, tbb, glib, uv (default: all that were built)\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 85 with --quick;\n"
+	      "                       no limit when --rounds is given)\n"
+	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
-	      "  --quick              smaller sizes, within two minutes\n",
+	      "  --quick              smaller sizes, within two minutes\n"
+	      "  --check              tiny sizes, once, in seconds: results are verified, times mean nothing, no report\n",
 		out);
 }
 
@@ -315,10 +454,12 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "only", required_argument, NULL, 'o' },
 		{ "workers", required_argument, NULL, 'w' },
 		{ "rounds", required_argument, NULL, 'r' },
+		{ "seconds", required_argument, NULL, 's' },
 		{ "contestants", required_argument, NULL, 'c' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "report", required_argument, NULL, 'd' },
 		{ "quick", no_argument, NULL, 'q' },
+		{ "check", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -334,6 +475,9 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'r':
 			o->rounds = atoi(optarg);
 			break;
+		case 's':
+			o->seconds = atof(optarg);
+			break;
 		case 'c':
 			o->contestants = optarg;
 			break;
@@ -345,6 +489,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'q':
 			o->quick = true;
+			break;
+		case 'k':
+			o->check = true;
 			break;
 		case 'w':
 			o->workers_n = 0;
@@ -367,12 +514,14 @@ static int parse(int argc, char **argv, struct options *o)
 			return 2;
 		}
 	}
-	if (optind < argc || o->rounds < 0 || o->rounds > 10000) {
+	if (optind < argc || o->rounds < 0 || o->rounds > ROUNDS_MAX || o->seconds < 0) {
 		usage(stderr);
 		return 2;
 	}
+	if (!o->rounds && o->seconds == 0 && !o->check)
+		o->seconds = o->quick ? SECONDS_QUICK : SECONDS_FULL;
 	if (!o->rounds)
-		o->rounds = o->quick ? 5 : 11;
+		o->rounds = o->check ? 1 : o->quick ? 5 : 11;
 	return -1;
 }
 
@@ -382,7 +531,9 @@ static bool chosen(const struct options *o, const regex_t *only, const struct be
 	char name[96];
 
 	snprintf(name, sizeof name, "%s %s", b->name, size->label);
-	return (o->list || (o->quick ? size->quick > 0 : size->quick < 2)) && (!o->only || !regexec(only, name, 0, NULL, 0));
+	bool here = o->check ? size->quick == 3 : o->quick ? size->quick == 1 || size->quick == 2 : size->quick < 2;
+
+	return (here || o->list) && (!o->only || !regexec(only, name, 0, NULL, 0));
 }
 
 static void list(const struct options *o, const regex_t *only)
@@ -390,12 +541,12 @@ static void list(const struct options *o, const regex_t *only)
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
 			const struct bench *b = &bench_catalogue[i];
-			static const char *const when[] = { "full", "full and quick", "quick" };
+			static const char *const when[] = { "full", "full and quick", "quick", "check" };
 
 			if (chosen(o, only, b, &b->sizes[k]))
 				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label, when[b->sizes[k].quick], b->about);
 		}
-	fputs("contestants: serial baseline filch", stdout);
+	fputs("contestants: serial baseline filch caller", stdout);
 	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
 		if (load_peer(peers[i]))
 			printf(" %s", peers[i]);
@@ -435,7 +586,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 #ifndef BENCH_RELEASE
-	if (!o.list) {
+	if (!o.list && !o.check) {
 		fprintf(stderr,
 			"filch-bench: not a Release build, or with sanitizer or assertions: its figures would mean nothing\n");
 		return 1;
@@ -450,8 +601,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	sched_getaffinity(0, sizeof whole_mask, &whole_mask);
-	/* The OpenMP runtimes read it once: deep trees on their tasks overflow the default, 4 MiB with libomp. Untouched pages cost nothing. */
-	setenv("OMP_STACKSIZE", "256M", 0);
+	give_room();
 	plan_n = bench_plan(plan_cpus, WORKERS_MAX);
 	if (!o.workers_n) {
 		o.workers[o.workers_n++] = 1;
@@ -461,11 +611,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++)
 			todo += chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
+	double until = bench_now() + o.seconds;
+
 	results.rounds = o.rounds;
 	results.quick = o.quick;
 	bench_machine_read(&results.machine, plan_cpus, plan_n);
-	bench_table_head(stdout, &results);
 	open_entrants(&o);
+	name_peers(results.peers, sizeof results.peers);
+	bench_table_head(stdout, &results);
 	if (!todo || !entrants) {
 		fprintf(stderr, "filch-bench: nothing to run\n");
 		return 2;
@@ -478,12 +631,13 @@ int main(int argc, char **argv)
 				continue;
 			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
 			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL,
-				o.rounds, &results);
+				o.rounds, o.seconds > 0 ? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1) : 0, &results);
 		}
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);
-	records_free();
-	good &= !write_reports(&o, &results);
+	bench_data_release();
+	if (!o.check || o.json || o.report)
+		good &= !write_reports(&o, &results);
 	free(results.row);
 	if (o.only)
 		regfree(&only);

@@ -16,12 +16,14 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "latch.h"
 #include "stats.h"
 
 #define WINDOW        256
+#define SAMPLE        13 /* every 13th submit is timed: the clock costs as much as a good submit, so not all are */
 #define PRODUCERS_MAX 64
 
 struct producer {
@@ -30,6 +32,8 @@ struct producer {
 	struct bench_job *jobs;
 	size_t n;
 	uint64_t reaped;
+	double *submit;          /* times of sampled submits */
+	size_t timed;
 	int err;
 	bool ids;
 	pthread_barrier_t *start;
@@ -90,6 +94,22 @@ static uint64_t count_right(const struct bench_job *jobs, size_t n)
 	return right;
 }
 
+/* Submits job @i, timing it if it is its turn. */
+static void submit(struct producer *p, size_t i)
+{
+	struct bench_job *job = &p->jobs[i];
+	double begun = i % SAMPLE ? 0 : bench_now();
+
+	if (p->ids) {
+		job->id = p->ops->submit(p->engine, job);
+		p->err = job->id > 0 ? 0 : (int)job->id;
+	} else {
+		p->err = p->ops->bare(p->engine, job);
+	}
+	if (!(i % SAMPLE))
+		p->submit[p->timed++] = bench_now() - begun;
+}
+
 static void *produce(void *arg)
 {
 	struct producer *p = arg;
@@ -98,16 +118,15 @@ static void *produce(void *arg)
 	pthread_barrier_wait(p->start);
 	if (!p->ids) {
 		while (sent < p->n && !p->err)
-			p->err = p->ops->bare(p->engine, &p->jobs[sent++]);
+			submit(p, sent++);
+		if (p->ops->flush && !p->err)
+			p->err = p->ops->flush(p->engine);
 		p->reaped = sent;
 		return NULL;
 	}
 	while (back < p->n && !p->err) {
 		if (sent < p->n && sent - back < WINDOW) {
-			struct bench_job *job = &p->jobs[sent++];
-
-			job->id = p->ops->submit(p->engine, job);
-			p->err = job->id > 0 ? 0 : (int)job->id;
+			submit(p, sent++);
 		} else {
 			p->err = p->ops->wait(p->engine, p->jobs[back++].id);
 			p->reaped += !p->err;
@@ -116,7 +135,7 @@ static void *produce(void *arg)
 	return NULL;
 }
 
-static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, bool ids, double *seconds,
+static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, bool ids, double value[2],
 	struct bench_outcome *out)
 {
 	size_t producers = (size_t)size->arg[0], n = (size_t)size->arg[1];
@@ -124,18 +143,26 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 	struct bench_latch latch;
 	pthread_barrier_t start;
 	struct bench_job *jobs;
+	double *submits;
+	size_t timed = 0;
 	int err = 0;
 
 	bench_latch_init(&latch, n);
 	jobs = make_jobs(n, (uint32_t)size->arg[2], ids ? NULL : &latch);
-	if (!jobs)
+	submits = malloc((n / SAMPLE + producers) * sizeof *submits);
+	if (!jobs || !submits) {
+		free(submits);
+		free(jobs);
 		return -ENOMEM;
+	}
+	memset(submits, 0, (n / SAMPLE + producers) * sizeof *submits);
 	pthread_barrier_init(&start, NULL, (unsigned)producers + 1);
 	for (size_t i = 0; i < producers; i++) {
 		size_t begin = n * i / producers, end = n * (i + 1) / producers;
 
 		p[i] = (struct producer){
-			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .ids = ids, .start = &start
+			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .ids = ids, .start = &start,
+			.submit = submits + begin / SAMPLE + i
 		};
 		if (pthread_create(&p[i].thread, NULL, produce, &p[i]))
 			abort(); /* a benchmark program may */
@@ -149,10 +176,15 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 	}
 	if (!ids && !err)
 		bench_latch_wait(&latch);
-	*seconds = bench_now() - begun;
+	value[0] = bench_now() - begun;
 	*out = (struct bench_outcome){ .value = { count_right(jobs, n) } };
-	for (size_t i = 0; i < producers; i++)
+	for (size_t i = 0; i < producers; i++) {
 		out->tasks += p[i].reaped;
+		memmove(submits + timed, p[i].submit, p[i].timed * sizeof *submits);
+		timed += p[i].timed;
+	}
+	value[1] = bench_percentile(submits, timed, 0.999);
+	free(submits);
 	pthread_barrier_destroy(&start);
 	bench_latch_destroy(&latch);
 	free(jobs);

@@ -10,7 +10,8 @@
  * ran: value[0] = jobs whose result was right and that ran once, tasks = completions counted. A serial contestant (no submit)
  * calls the function directly.
  *
- * jobs_bare:  arg: producers, jobs, rounds of work. value: seconds until the last job has run; nobody waits for a single one.
+ * jobs_bare:  arg: producers, jobs, rounds of work. value: seconds until the last job has run; nobody waits for a single one; and
+ *             the 99.9th percentile of the time of a submit, in seconds, over every SAMPLE-th submit of all producers.
  * jobs_ids:   the same, but each producer keeps up to 256 jobs under way and reaps every one by its id.
  * jobs_trips: arg: trips, pause before each in ns. value: median and 99th percentile of one trip, in seconds.
  */

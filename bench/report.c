@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 
 static const char method[] =
-	"Rounds interleave all contestants and rotate their order; one round before them is not counted. Ratios say how many "
+	"Rounds interleave all contestants and rotate their order; one round before them is not counted; who is slow takes part in "
+	"fewer of them, so that the run ends in time. Ratios say how many "
 	"times as fast as the reference a contestant was, paired by round: median [min..max]. Serial is the same source with the "
 	"task macros as plain calls; no ratio to it stands where it took less than a nanosecond per task, because then the "
 	"compiler has folded calls away. Every worker is pinned to the CPU named above, the same for all contestants; producers "
@@ -69,8 +70,11 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 		m->governor, m->kernel);
 	fprintf(out, "# %s, flags %s, commit %s, %s\n", m->compiler, m->flags, m->commit, m->date);
 	fprintf(out,
-		"# %d interleaved rounds, medians; x serial and x baseline: times as fast as, paired by round [min..max]%s\n",
+		"# %d interleaved rounds, fewer for who is slow (column rounds), medians; x serial and x baseline: times as fast as, paired by "
+		"round [min..max]%s\n",
 		r->rounds, r->quick ? "; --quick: smaller sizes, fewer rounds" : "");
+	if (r->peers[0])
+		fprintf(out, "# peers: %s\n", r->peers);
 	if (m->busy > 0.05)
 		fprintf(out,
 			"# NOT IDLE: others used %.0f %% of the processors before the start; doubt what several workers show\n",
@@ -80,8 +84,8 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items)
 {
 	fprintf(out, "\n%s %s: %s; %llu items\n", bench, size, about, (unsigned long long)items);
-	fprintf(out, "  %-10s %7s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "median", "min", "max",
-		"ns/item", "over serial", "x serial", "x baseline");
+	fprintf(out, "  %-10s %7s %6s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "rounds", "median", "min",
+		"max", "ns/item", "over serial", "x serial", "x baseline");
 }
 
 void bench_table_row(FILE *out, const struct bench_result *r)
@@ -90,7 +94,8 @@ void bench_table_row(FILE *out, const struct bench_result *r)
 		fprintf(out, "  %-10s %7d failed in every round\n", r->contestant, r->workers);
 		return;
 	}
-	fprintf(out, "  %-10s %7d %11s %11s %11s %9s %12s  %-22s %-22s%s\n", r->contestant, r->workers, duration(r->time.median),
+	fprintf(out, "  %-10s %7d %6zu %11s %11s %11s %9s %12s  %-22s %-22s%s\n", r->contestant, r->workers, r->time.n,
+		duration(r->time.median),
 		duration(r->time.min), duration(r->time.max), nanoseconds(r->per_item_ns, r->trip),
 		nanoseconds(r->over_serial_ns, r->trip), ratio(&r->to_serial), ratio(&r->to_baseline),
 		r->verified ? "" : "  WRONG RESULT");
@@ -149,6 +154,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 	json_field(f, "commit", m->commit, ",");
 	json_field(f, "date", m->date, ",");
 	json_field(f, "pinned", m->cpus, ",");
+	json_field(f, "peers", r->peers, ",");
 	fprintf(f, "\"online\":%d,\"workers\":%d,\"busy_before\":%.3f},\n\"rounds\":%d,\"quick\":%s,\n\"results\":[", m->online,
 		m->plan, m->busy, r->rounds, r->quick ? "true" : "false");
 	for (size_t i = 0; i < r->n; i++) {
@@ -160,7 +166,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 		json_field(f, "bench", row->bench, ",");
 		json_field(f, "size", row->size, ",");
 		json_field(f, "contestant", row->contestant, ",");
-		fprintf(f, "\"workers\":%d,", row->workers);
+		fprintf(f, "\"workers\":%d,\"rounds\":%zu,", row->workers, row->time.n);
 		json_number(f, "median", row->time.median * scale + none, ",");
 		json_number(f, "min", row->time.min * scale + none, ",");
 		json_number(f, "max", row->time.max * scale + none, ",");
@@ -200,12 +206,17 @@ static double of_task(const struct bench_result *r)
 
 static double of_jobs(const struct bench_result *r)
 {
-	return r->time.n && !strncmp(r->bench, "jobs", 4) && strcmp(r->contestant, "serial") ? 1e3 / r->per_item_ns : NAN;
+	return r->time.n && !r->trip && !strncmp(r->bench, "jobs", 4) && strcmp(r->contestant, "serial") ? 1e3 / r->per_item_ns : NAN;
 }
 
 static double of_trip(const struct bench_result *r)
 {
-	return r->time.n && r->trip ? r->time.median * 1e6 : NAN;
+	return r->time.n && r->trip && !strcmp(r->bench, "trip") ? r->time.median * 1e6 : NAN;
+}
+
+static double of_submit(const struct bench_result *r)
+{
+	return r->time.n && r->trip && !strncmp(r->bench, "jobs", 4) ? r->time.median * 1e6 : NAN;
 }
 
 static const struct plot plots[] = {
@@ -213,6 +224,7 @@ static const struct plot plots[] = {
 	{ "baseline", "Times as fast as the mutex-queue baseline with as many workers", "x baseline", true, of_baseline },
 	{ "task", "Programs on one worker: time per task", "ns per task", true, of_task },
 	{ "jobs", "Jobs from outside: throughput", "million jobs per second", true, of_jobs },
+	{ "submit", "A submit, 99.9th percentile", "microseconds", true, of_submit },
 	{ "trip", "One job there and back", "microseconds", true, of_trip },
 };
 #define PLOTS (sizeof plots / sizeof plots[0])
@@ -372,7 +384,7 @@ static void embed(FILE *page, const char *path)
 
 static void page_table(FILE *f, const struct bench_results *r)
 {
-	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>median<th>min<th>max<th>items<th>ns/item"
+	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>rounds<th>median<th>min<th>max<th>items<th>ns/item"
 	      "<th>ns over serial<th>&times; serial<th>&times; baseline</tr></thead><tbody>\n",
 		f);
 	for (size_t i = 0; i < r->n; i++) {
@@ -385,10 +397,10 @@ static void page_table(FILE *f, const struct bench_results *r)
 		fputs("<td>", f);
 		html_text(f, row->contestant);
 		if (!row->time.n) {
-			fprintf(f, "<td>%d<td colspan=8>failed in every round</tr>\n", row->workers);
+			fprintf(f, "<td>%d<td colspan=9>failed in every round</tr>\n", row->workers);
 			continue;
 		}
-		fprintf(f, "<td>%d<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n", row->workers,
+		fprintf(f, "<td>%d<td>%zu<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n", row->workers, row->time.n,
 			duration(row->time.median), duration(row->time.min), duration(row->time.max),
 			(unsigned long long)row->items, nanoseconds(row->per_item_ns, row->trip),
 			nanoseconds(row->over_serial_ns, row->trip), ratio(&row->to_serial), ratio(&row->to_baseline),
@@ -434,6 +446,8 @@ static int page(const struct bench_results *r, const char *dir, const bool *draw
 	fprintf(f, "</code>, commit <code>%s</code>, %s; %d rounds%s</p>\n<p>", m->commit, m->date, r->rounds,
 		r->quick ? ", quick: smaller sizes" : "");
 	html_text(f, method);
+	fputs("</p>\n<p>Peers: ", f);
+	html_text(f, r->peers);
 	fputs("</p>\n", f);
 	for (size_t i = 0; i < PLOTS; i++) {
 		char *svg = NULL;

@@ -24,6 +24,7 @@ struct bench_result {
 
 struct bench_results {
 	struct bench_machine machine;
+	char peers[640];         /* the libraries of the peers and their versions */
 	struct bench_result *row;
 	size_t n;
 	int rounds;

@@ -14,5 +14,6 @@
 #define BENCH_SPAWN_INTO(...) FILCH_SPAWN_INTO(__VA_ARGS__)
 #define BENCH_SYNC_FROM(name, frame) FILCH_SYNC_FROM(name, frame)
 #define BENCH_RUN(engine, ...) FILCH_RUN((struct filch_pool *)(engine), __VA_ARGS__)
+#define BENCH_LOOP(engine, begin, end, grain, body, arg) filch_for((struct filch_pool *)(engine), begin, end, grain, body, arg)
 
 #endif

@@ -15,6 +15,8 @@
 #ifndef BENCH_OPENMP_BACKEND_H
 #define BENCH_OPENMP_BACKEND_H
 
+#include <stddef.h>
+
 #include "backends/args.h"
 
 /* How many threads the team of @engine has, see peers/openmp.c. */
@@ -26,6 +28,16 @@ static inline void openmp_join(int *open)
 		return;
 	*open = 0;
 #pragma omp taskwait
+}
+
+/* A loop from outside is a parallel region with a loop in it, pieces of @grain dealt out before it begins. */
+__attribute__((unused)) static int openmp_loop(
+	const void *engine, size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
+{
+#pragma omp parallel for num_threads(openmp_workers(engine)) schedule(static)
+	for (size_t b = begin; b < end; b += grain)
+		body(b, end - b < grain ? end : b + grain, arg);
+	return 0;
 }
 
 #define BENCH_FRAME(name) struct name##_frame
@@ -59,5 +71,6 @@ static inline void openmp_join(int *open)
 #define BENCH_SPAWN_INTO(frame, name, ...) (name##_spawn(frame, __VA_ARGS__), (void)(bench_open = 1))
 #define BENCH_SYNC_FROM(name, frame) (openmp_join(&bench_open), (frame)->result)
 #define BENCH_RUN(engine, out, name, ...) name##_run(engine, out, __VA_ARGS__)
+#define BENCH_LOOP(engine, begin, end, grain, body, arg) openmp_loop(engine, begin, end, grain, body, arg)
 
 #endif

@@ -20,5 +20,6 @@
 #define BENCH_SPAWN_INTO(frame, name, ...) ((void)((frame)->result = name##_body(__VA_ARGS__)))
 #define BENCH_SYNC_FROM(name, frame) ((frame)->result)
 #define BENCH_RUN(engine, out, name, ...) ((void)(engine), *(out) = name##_root(__VA_ARGS__), 0)
+#define BENCH_LOOP(engine, begin, end, grain, body, arg) ((void)(engine), (void)(grain), body(begin, end, arg), 0)
 
 #endif

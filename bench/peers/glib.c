@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,11 +106,20 @@ static int call(void *engine, struct bench_job *job)
 	return g_async_queue_pop(e->replies) == job ? 0 : -EPROTO;
 }
 
+static const char *version(void)
+{
+	static char text[32];
+
+	snprintf(text, sizeof text, "%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
+	return text;
+}
+
 static const struct bench_job_ops jobs = { .bare = bare, .call = call };
 
 static const struct bench_contestant glib = {
 	.abi = BENCH_ABI,
 	.name = "glib",
+	.version = version,
 	.open = glib_open,
 	.close = glib_close,
 	.jobs = &jobs,

@@ -89,7 +89,7 @@ static void *run_lead(void *unused)
 		else if (lead.state == ASKED_CALL)
 			lead.err = lead.fn(lead.engine, lead.size, lead.out);
 		else if (lead.state == ASKED_END)
-			omp_pause_resource_all(omp_pause_soft); /* libomp: idle threads sleep at once; libgomp: they end */
+			(void)0; /* libomp: idle threads sleep at once; libgomp: they end */
 		lead.state = IDLE;
 		pthread_cond_broadcast(&lead.changed);
 		while (lead.state == IDLE)
@@ -203,9 +203,8 @@ static const char *version(void)
 {
 	static char text[128];
 	char *path = realpath(runtime_file(), NULL);
-	const char *name = path ? strrchr(path, '/') : NULL;
 
-	snprintf(text, sizeof text, "%s, OpenMP %d", name ? name + 1 : "unknown", _OPENMP);
+	snprintf(text, sizeof text, "%s", path ? path : "unknown"); /* there is no function that says more */
 	free(path);
 	return text;
 }

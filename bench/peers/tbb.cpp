@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tbb: oneTBB. Tasks by task_group in an arena of its own.
+ * tbb: oneTBB. Tasks in an arena of its own, made as backends/tbb.h says.
  *
  * The arena has as many places as there are workers, one of them for the driver's thread, which enters it for the time of a
- * program. An observer pins each thread to the CPU of its place as it enters, and unpins it as it leaves: oneTBB's threads go from
- * arena to arena. How many threads oneTBB makes is raised where more workers are asked for than there are CPUs.
+ * program; jobs have a second arena, without a place for it. An observer pins each thread to the CPU of its place as it enters, and unpins it as it leaves: oneTBB's threads go from
+ * arena to arena. How many threads oneTBB may have is set before each measurement: one more than workers, because the caller counts as
+ * one and jobs have to run on as many workers as everywhere.
+ *
+ * Jobs: task_arena::enqueue has no bound and no id. For a round trip the job sets a flag and wakes who waits; the waiter looks at
+ * the flag for some 5 us, then sleeps on a condition variable, as the baseline's does.
  */
-#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <sched.h>
 #include <vector>
@@ -58,19 +64,72 @@ public:
 };
 
 struct engine {
-	tbb::global_control threads;
-	tbb::task_arena arena;
-	pinner pins;
+	int workers;
+	tbb::global_control stack; /* for deep trees; pages that are not touched cost nothing. Read when the first arena is made */
+	std::unique_ptr<tbb::global_control> threads;
+	tbb::task_arena arena, jobs;
+	pinner pins, pins_of_jobs;
+	/* The answer to the one call under way. */
+	std::mutex lock;
+	std::condition_variable answered;
+	std::atomic<uint64_t> answers{ 0 };
 
-	engine(int workers, const int *cpus)
-	    : threads(tbb::global_control::max_allowed_parallelism,
-		      std::max<size_t>(static_cast<size_t>(workers) + 1,
-				       tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism))),
-	      arena(workers, 1), pins(arena, cpus, workers)
+	engine(int n, const int *cpus)
+	    : workers(n), stack(tbb::global_control::thread_stack_size, size_t{ 256 } << 20), threads(limit(n)), arena(n, 1), jobs(n, 0), pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
 	{
-		arena.initialize();
+		threads.reset();
+	}
+	static tbb::global_control *limit(int n)
+	{
+		return new tbb::global_control(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(n) + 1);
 	}
 };
+
+int begin(void *engine_)
+{
+	engine *e = static_cast<engine *>(engine_);
+
+	e->threads.reset(engine::limit(e->workers));
+	return 0;
+}
+
+void end(void *engine_)
+{
+	static_cast<engine *>(engine_)->threads.reset();
+}
+
+int bare(void *engine_, struct bench_job *job)
+{
+	static_cast<engine *>(engine_)->jobs.enqueue([job] { job->fn(job); });
+	return 0;
+}
+
+/* One caller at a time. */
+int call_job(void *engine_, struct bench_job *job)
+{
+	const int looks = 12, pauses = 16;
+	engine *e = static_cast<engine *>(engine_);
+	uint64_t before = e->answers.load(std::memory_order_relaxed);
+
+	e->jobs.enqueue([job, e] {
+		job->fn(job);
+		std::lock_guard<std::mutex> guard(e->lock);
+		e->answers.fetch_add(1, std::memory_order_release);
+		e->answered.notify_one();
+	});
+	for (int i = 0; i < looks; i++) {
+		if (e->answers.load(std::memory_order_acquire) != before)
+			return 0;
+		for (int k = 0; k < pauses; k++)
+			__builtin_ia32_pause();
+		sched_yield();
+	}
+	std::unique_lock<std::mutex> guard(e->lock);
+	e->answered.wait(guard, [e, before] { return e->answers.load(std::memory_order_relaxed) != before; });
+	return 0;
+}
+
+const struct bench_job_ops job_ops = { bare, nullptr, call_job, nullptr, nullptr };
 
 int open_engine(void **to, int workers, const int *cpus)
 {
@@ -99,7 +158,10 @@ bench_contestant make_contestant()
 	c.version = version;
 	c.open = open_engine;
 	c.close = close_engine;
+	c.begin = begin;
+	c.end = end;
 	c.entry = entry_of;
+	c.jobs = &job_ops;
 	return c;
 }
 
@@ -107,9 +169,16 @@ const bench_contestant tbb_contestant = make_contestant();
 
 }
 
+tbb::task_group_context *tbb_context;
+
 void tbb_in_arena(void *e, void (*fn)(void *), void *arg)
 {
-	static_cast<engine *>(e)->arena.execute([fn, arg] { fn(arg); });
+	static_cast<engine *>(e)->arena.execute([fn, arg] {
+		tbb::task_group_context context(tbb::task_group_context::isolated);
+
+		tbb_context = &context;
+		fn(arg);
+	});
 }
 
 extern "C" __attribute__((visibility("default"))) const struct bench_contestant *bench_module(void);

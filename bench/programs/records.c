@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "programs/data.h"
 
 struct record *records, *records_scratch;
 static struct record *drawn, *sorted;
@@ -22,7 +22,7 @@ static int compare(const void *a, const void *b)
 	return (x->place > y->place) - (x->place < y->place);
 }
 
-void records_free(void)
+static void records_free(void)
 {
 	free(records);
 	free(records_scratch);
@@ -32,8 +32,11 @@ void records_free(void)
 	count = 0;
 }
 
-int records_prepare(size_t n)
+/* arg: records. Returns 0 or -ENOMEM. */
+static int records_prepare(const struct bench_size *size)
 {
+	size_t n = (size_t)size->arg[0];
+
 	if (n != count) {
 		records_free();
 		records = malloc(n * sizeof *records);
@@ -55,7 +58,12 @@ int records_prepare(size_t n)
 	return 0;
 }
 
-bool records_check(size_t n)
+static void records_check(const struct bench_size *size, struct bench_outcome *out)
 {
-	return n == count && !memcmp(records, sorted, n * sizeof *records);
+	(void)size;
+	out->value[1] = !memcmp(records, sorted, count * sizeof *records);
 }
+
+const struct bench_data_ops records_data = { "sort", records_prepare, records_check, records_free };
+const struct bench_data_ops records_typed_data = { "sort_typed", records_prepare, records_check, records_free };
+const struct bench_data_ops records_void_data = { "sort_void", records_prepare, records_check, records_free };

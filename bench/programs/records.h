@@ -3,7 +3,6 @@
 #ifndef BENCH_RECORDS_H
 #define BENCH_RECORDS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,16 +15,11 @@ struct record {
 	uint64_t place;          /* where the record stood before: shows whether the sort is stable */
 };
 
-/* The array to sort and the scratch of the same length; valid between records_prepare() and the next call of it. */
+/*
+ * The array to sort and the scratch of the same length, the same records before every measurement. They are right afterwards if
+ * they are what qsort makes of them, equal keys in their first order; that qsort runs once and is kept. See data.h.
+ */
 extern struct record *records, *records_scratch;
-
-/* (Re)fills `records` with @n records, the same ones every time. Returns 0 or -ENOMEM. */
-int records_prepare(size_t n);
-
-/* Whether `records` equals what qsort makes of them, equal keys in their first order. The qsort runs once and is kept. */
-bool records_check(size_t n);
-
-void records_free(void);
 
 #ifdef __cplusplus
 }
