@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bodies of the loop programs, and how their results are checked: the same for every contestant, in C and in C++. Each
- * compilation has its own arrays; they are touched before the first timing, in the warm-up round.
+ * The bodies of the loop programs, and how their results are checked: the same for every contestant, in C and in C++. All work on
+ * the same arrays, so that luck with physical pages decides nothing.
  *
  * A program of loops.c in five lines, for a contestant with loops of its own:
  *
@@ -27,39 +27,50 @@
 #define LOOPS_ROUNDS 27u /* of the mixer: about 75 ns */
 
 #define LOOPS_UNUSED __attribute__((unused))
+#define LOOPS_BODY   __attribute__((unused, aligned(64))) /* where the linker puts a short loop can halve its speed */
 
-static uint32_t loops_cell[LOOPS_TINY] __attribute__((aligned(4096)));
-static float loops_x[LOOPS_MOST] __attribute__((aligned(4096)));
-static float loops_y[LOOPS_MOST] __attribute__((aligned(4096)));
-static uint64_t loops_mixed[LOOPS_MOST] __attribute__((aligned(4096)));
-
-/* Which array; and how often each was worked on in all runs so far: what it must show, so that a body left out is seen. */
+/* Which array; and how often each was worked on so far: what it must show, so that a body left out is seen. */
 enum loops_of { LOOPS_OF_TINY, LOOPS_OF_SAXPY, LOOPS_OF_MIXED };
-static uint64_t loops_done[3];
+
+struct bench_loops {
+	uint64_t done[3];
+	uint32_t cell[LOOPS_TINY] __attribute__((aligned(4096)));
+	float x[LOOPS_MOST] __attribute__((aligned(4096)));
+	float y[LOOPS_MOST] __attribute__((aligned(4096)));
+	uint64_t mixed[LOOPS_MOST] __attribute__((aligned(4096)));
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern struct bench_loops bench_loops; /* loops_data.c, in the driver; modules find it there */
+#ifdef __cplusplus
+}
+#endif
 
 /* Before the first loop of a run of @repeats loops. */
 LOOPS_UNUSED static void loops_begin(enum loops_of of, unsigned repeats)
 {
-	if (!loops_done[LOOPS_OF_SAXPY] && of == LOOPS_OF_SAXPY)
+	if (bench_loops.x[1] < 1)
 		for (size_t i = 0; i < LOOPS_MOST; i++)
-			loops_x[i] = (float)(i % 8);
-	loops_done[of] += repeats;
+			bench_loops.x[i] = (float)(i % 8);
+	bench_loops.done[of] += repeats;
 }
 
 /* An addition for each item: under 0.1 ns of work. */
-LOOPS_UNUSED static void loops_tiny(size_t b, size_t e, void *arg)
+LOOPS_BODY static void loops_tiny(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	for (size_t i = b; i < e; i++)
-		loops_cell[i] += 1;
+		bench_loops.cell[i] += 1;
 }
 
 /* y = a x + y with a = 1/2: exact for 10^6 repeats. */
-LOOPS_UNUSED static void loops_saxpy(size_t b, size_t e, void *arg)
+LOOPS_BODY static void loops_saxpy(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	for (size_t i = b; i < e; i++)
-		loops_y[i] += 0.5f * loops_x[i];
+		bench_loops.y[i] += 0.5f * bench_loops.x[i];
 }
 
 LOOPS_UNUSED static inline uint64_t loops_mix(uint64_t x, size_t rounds)
@@ -70,19 +81,19 @@ LOOPS_UNUSED static inline uint64_t loops_mix(uint64_t x, size_t rounds)
 }
 
 /* About 75 ns for each item. */
-LOOPS_UNUSED static void loops_grains(size_t b, size_t e, void *arg)
+LOOPS_BODY static void loops_grains(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	for (size_t i = b; i < e; i++)
-		loops_mixed[i] = loops_mix(i, LOOPS_ROUNDS) + loops_done[LOOPS_OF_MIXED];
+		bench_loops.mixed[i] = loops_mix(i, LOOPS_ROUNDS) + bench_loops.done[LOOPS_OF_MIXED];
 }
 
 /* Item i costs i rounds. */
-LOOPS_UNUSED static void loops_triangle(size_t b, size_t e, void *arg)
+LOOPS_BODY static void loops_triangle(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	for (size_t i = b; i < e; i++)
-		loops_mixed[i] = loops_mix(i, i) + loops_done[LOOPS_OF_MIXED];
+		bench_loops.mixed[i] = loops_mix(i, i) + bench_loops.done[LOOPS_OF_MIXED];
 }
 
 /* How many cells show every repeat. */
@@ -91,7 +102,7 @@ LOOPS_UNUSED static uint64_t loops_tiny_right(void)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < LOOPS_TINY; i++)
-		n += loops_cell[i] == (uint32_t)loops_done[LOOPS_OF_TINY];
+		n += bench_loops.cell[i] == (uint32_t)bench_loops.done[LOOPS_OF_TINY];
 	return n;
 }
 
@@ -100,7 +111,7 @@ LOOPS_UNUSED static uint64_t loops_saxpy_right(void)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < LOOPS_MOST; i++)
-		n += loops_y[i] == 0.5f * loops_x[i] * (float)loops_done[LOOPS_OF_SAXPY];
+		n += bench_loops.y[i] == 0.5f * bench_loops.x[i] * (float)bench_loops.done[LOOPS_OF_SAXPY];
 	return n;
 }
 
@@ -109,7 +120,7 @@ LOOPS_UNUSED static uint64_t loops_sum(size_t n)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sum += loops_mixed[i] - loops_done[LOOPS_OF_MIXED];
+		sum += bench_loops.mixed[i] - bench_loops.done[LOOPS_OF_MIXED];
 	return sum;
 }
 
