@@ -23,10 +23,10 @@ struct loop {
 	size_t grain;
 };
 
-BENCH_TASK(int, range, (const struct loop *, loop), (size_t, begin), (size_t, end))
+BENCH_TASK(int, range, (struct loop, loop), (size_t, begin), (size_t, end))
 {
-	if (end - begin <= loop->grain) {
-		loop->body(begin, end, loop->arg);
+	if (end - begin <= loop.grain) {
+		loop.body(begin, end, loop.arg);
 		return 0;
 	}
 	size_t middle = begin + (end - begin) / 2;
@@ -37,22 +37,24 @@ BENCH_TASK(int, range, (const struct loop *, loop), (size_t, begin), (size_t, en
 	return error | BENCH_SYNC(upper);
 }
 
-static inline size_t pieces(size_t items, size_t grain)
+static inline struct loop loop_of(void (*body)(size_t b, size_t e, void *arg), void *arg, size_t items, size_t grain)
 {
-	return grain ? grain : items / PIECES + 1;
+	struct loop loop = { body, arg, grain ? grain : items / PIECES + 1 };
+
+	return loop;
 }
 
-static int from_outside(void *engine, const struct loop *loop, size_t begin, size_t end)
+static int from_outside(void *engine, struct loop loop, size_t begin, size_t end)
 {
-	int result, error = BENCH_RUN(engine, &result, range, loop, begin, end);
+	int result = 0, error = BENCH_RUN(engine, &result, range, loop, begin, end);
 
 	return error ? error : result;
 }
 
 #define BENCH_FOR(begin, end, grain, body, arg) \
-	BENCH_CALL(range, &(const struct loop){ body, arg, pieces((end) - (begin), grain) }, begin, end)
+	BENCH_CALL(range, loop_of(body, arg, (end) - (begin), grain), begin, end)
 #define BENCH_FOR_CALLER(engine, begin, end, grain, body, arg) \
-	from_outside(engine, &(const struct loop){ body, arg, pieces((end) - (begin), grain) }, begin, end)
+	from_outside(engine, loop_of(body, arg, (end) - (begin), grain), begin, end)
 #endif
 
 BENCH_TASK(int, tiny, (unsigned, repeats))
