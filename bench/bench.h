@@ -19,6 +19,8 @@
  * Between a spawn and its sync a frame may do anything but return. A peer without single joins (OpenMP, TBB) waits at the first
  * sync of a frame for all that the frame has spawned, as one writes it by hand there. One peer is C++: a program is valid as
  * GNU C++20 as well (a cast at void *, initialisers in the order of their fields, constants initialised).
+ *
+ * A contestant with loops of its own defines those of programs/loops.c.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -36,7 +38,8 @@ extern "C" {
 
 /* Every program; its sizes are in catalogue.c. */
 #define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void) \
-	X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack) X(integrate)
+	X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack) X(integrate) \
+	X(tiny) X(tiny_caller) X(saxpy) X(grains) X(triangle)
 
 /* What a program computed: the driver compares it with what is known, for every contestant and round. */
 struct bench_outcome {

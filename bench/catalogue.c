@@ -102,6 +102,23 @@ static const struct bench_size integrate[] = {
 	{ "10^4", { 10000, 1e-4 }, EXPECT(2500000050000042, 4837362400268542292, 0, 7288263), 0 },
 };
 
+/* Loops: repeats or items; what they must show is said in programs/loops.h. */
+static const struct bench_size tiny[] = {
+	{ "1000 bodies", { 20000 }, EXPECT(1000, 0, 0, 20000), 1 },
+};
+
+static const struct bench_size saxpy[] = {
+	{ "10^6", { 20 }, EXPECT(1000000, 0, 0, 20000000), 1 },
+};
+
+static const struct bench_size grains[] = {
+	{ "10^6", { 1e6 }, EXPECT(16249439123440885743, 0, 0, 1000000), 1 },
+};
+
+static const struct bench_size triangle[] = {
+	{ "4000", { 4000 }, EXPECT(14356548920437592164, 0, 0, 4000), 1 },
+};
+
 /* Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third of a microsecond. */
 #define JOBS(n, rounds, quick)                                            \
 	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },    \
@@ -134,6 +151,11 @@ const struct bench bench_catalogue[] = {
 	{ "cholesky", "cholesky", NULL, 1, { NULL }, cholesky, N(cholesky), "Cholesky by tiles of 64 x 64 on OpenBLAS" },
 	{ "knapsack", "knapsack", NULL, 1, { NULL }, knapsack, N(knapsack), "branch and bound; tasks differ from run to run" },
 	{ "integrate", "integrate", NULL, 1, { NULL }, integrate, N(integrate), "adaptive quadrature, tiny tasks" },
+	{ "tiny", "tiny", NULL, 1, { NULL }, tiny, N(tiny), "loops of 1,000 tiny bodies inside one run; an item is a loop" },
+	{ "tiny_caller", "tiny_caller", NULL, 1, { NULL }, tiny, N(tiny), "the same, each called from outside by the thread that owns the pool" },
+	{ "saxpy", "saxpy", NULL, 1, { NULL }, saxpy, N(saxpy), "20 loops y = a x + y over 10^6 floats" },
+	{ "grains", "grains", NULL, 1, { NULL }, grains, N(grains), "one loop, bodies of about 75 ns, a grain of one" },
+	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle), "one loop whose body i costs i" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
 	{ "jobs", NULL, bench_jobs_ids, 1, { NULL, "submit p99.9" }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },
 	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back" },

@@ -79,10 +79,11 @@ int filchi_jobs_init(struct filchi_jobs *jobs, uint32_t count, uint32_t threads,
 		slots *= 2;
 	memset(jobs, 0, sizeof *jobs);
 	jobs->count = count;
+	jobs->slots = count + 1;
 	jobs->slot_bits = 1;
-	while (UINT32_C(1) << jobs->slot_bits < count)
+	while (UINT32_C(1) << jobs->slot_bits < jobs->slots)
 		jobs->slot_bits++;
-	jobs->slot = aligned_alloc(FILCH_CACHELINE, (size_t)count * sizeof jobs->slot[0]);
+	jobs->slot = aligned_alloc(FILCH_CACHELINE, (size_t)jobs->slots * sizeof jobs->slot[0]);
 	if (!jobs->slot)
 		return -ENOMEM;
 	if (filchi_ring_init(&jobs->free, slots)) {
@@ -95,7 +96,8 @@ int filchi_jobs_init(struct filchi_jobs *jobs, uint32_t count, uint32_t threads,
 		free(jobs->slot);
 		return -EAGAIN;
 	}
-	memset((void *)jobs->slot, 0, (size_t)count * sizeof jobs->slot[0]);
+	memset((void *)jobs->slot, 0, (size_t)jobs->slots * sizeof jobs->slot[0]);
+	filchi_store_relaxed(&jobs->slot[count].state, generation << 16);
 	for (uint32_t i = 0; i < count; i++) {
 		filchi_store_relaxed(&jobs->slot[i].state, generation << 16);
 		filchi_ring_put(&jobs->free, i);
@@ -144,6 +146,25 @@ void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags)
 	uint64_t s = filchi_load_relaxed(&job->state); /* FREE, ours alone */
 
 	filchi_store_release(&job->state, s | state | flags | (state == FILCHI_JOB_QUEUED ? FILCHI_JOB_IN_RING : 0));
+}
+
+struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
+{
+	struct filchi_job *job = &jobs->slot[jobs->count];
+	uint64_t s = filchi_load_relaxed(&job->state); /* FREE, ours alone */
+
+	job->id = filchi_job_id_of(jobs, job, s);
+	filchi_store_then_fence(&job->state, s | FILCHI_JOB_RUNNING | FILCHI_JOB_NOBODY);
+	return job;
+}
+
+void filchi_job_caller_end(struct filchi_job *job)
+{
+	uint64_t s = filchi_load_relaxed(&job->state); /* others set flags only */
+
+	s = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
+	if (filchi_exchange_seq_cst(&job->state, s) & FILCHI_JOB_FOR_THREAD)
+		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
 }
 
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
@@ -288,7 +309,7 @@ struct filchi_job *filchi_job_find(const struct filchi_jobs *jobs, int64_t id)
 {
 	uint64_t slot = (uint64_t)id & ((UINT64_C(1) << jobs->slot_bits) - 1);
 
-	if (id <= 0 || (uint64_t)id >> (ID_BITS - TAG_BITS) != jobs->tag || slot >= jobs->count)
+	if (id <= 0 || (uint64_t)id >> (ID_BITS - TAG_BITS) != jobs->tag || slot >= jobs->slots)
 		return NULL;
 	return &jobs->slot[slot];
 }

@@ -6,7 +6,7 @@
  * state, one word:  63..16 generation | 12 GUARDED | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
  *
  *   FREE      -> QUEUED      submit (the slot is the submitter's from the free ring on)
- *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue
+ *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue; or the caller's slot, see filchi_job_caller_begin()
  *   QUEUED    -> RUNNING     a worker takes it from the ring, or claims it because it waits for it (IN_RING then stays: a tombstone)
  *   QUEUED    -> FINISHING   cancelled, or the pool abandoned
  *   QUEUED    -> FINISHING   also: withdrawn by its submitter, which found the pool closing (then GONE: nobody is told)
@@ -80,6 +80,7 @@ struct filchi_job {
 struct filchi_jobs {
 	struct filchi_job *slot;
 	uint32_t count;          /* a limit for clients: jobs_max */
+	uint32_t slots;          /* count, and one that never enters a ring: for what a FILCH_POOL_CALLER pool's creator runs itself */
 	uint32_t slot_bits;
 	uint32_t tag;            /* this pool's, no other living pool has it; > 0 */
 	struct filchi_ring free;
@@ -97,6 +98,14 @@ void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 
 /* The owner of a new slot: its completion goes to @cq. False: no credit there. */
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq);
+
+/*
+ * The caller's slot: one thread alone uses it, for one job at a time that nobody waits for, so that it goes from FREE to RUNNING and
+ * back without a ring. begin() passes a full fence after publishing it (the submitter's side of S1) and returns it; end() wakes whoever
+ * drains the pool.
+ */
+struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs);
+void filchi_job_caller_end(struct filchi_job *job);
 
 /* The owner of a new slot that is not to be used after all. */
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job);

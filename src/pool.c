@@ -316,7 +316,7 @@ static bool is_pending(uint64_t s)
 void filchi_pool_cancel_all(struct filch_pool *pool)
 {
 	for (uint32_t pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < pool->jobs.count; i++) {
+		for (uint32_t i = 0; i < pool->jobs.slots; i++) {
 			struct filchi_job *job = &pool->jobs.slot[i];
 			uint64_t s = filchi_load_acquire(&job->state);
 			int64_t id = filchi_job_id_of(&pool->jobs, job, s);
@@ -335,7 +335,7 @@ void filchi_pool_cancel_all(struct filch_pool *pool)
 static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 {
 	filchi_run_queued_as_caller(pool);
-	for (uint32_t i = 0; i < pool->jobs.count; i++) {
+	for (uint32_t i = 0; i < pool->jobs.slots; i++) {
 		struct filchi_job *job = &pool->jobs.slot[i];
 		uint64_t s = filchi_load_acquire(&job->state);
 

@@ -399,6 +399,13 @@ bool filch_job_cancelled(void)
 	return job && filchi_load_acquire(&job->state) & FILCHI_JOB_CANCEL;
 }
 
+filch_atomic_u64 *filchi_job_word_here(void)
+{
+	struct filchi_job *job = job_here();
+
+	return job ? &job->state : NULL;
+}
+
 int64_t filch_job_id(void)
 {
 	struct filchi_job *job = job_here();
@@ -408,21 +415,28 @@ int64_t filch_job_id(void)
 
 /* --- run --------------------------------------------------------------------------------------------------------------------- */
 
-/* The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. */
+/*
+ * The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. It costs what a loop of a thousand tiny
+ * bodies can bear: a slot of its own, no ring, no clock. What a pool's end relies on holds: the job can be seen, waited for and
+ * cancelled, and S1 is kept.
+ */
 static int run_as_caller(struct filchi_worker *w, const struct work *work)
 {
 	struct filch_pool *pool = w->pool;
-	struct filchi_job *job;
+	struct filchi_job *job = filchi_job_caller_begin(&pool->jobs); /* S1, the publishing half */
+	struct filchi_foreign hidden;
 
-	if (filchi_load_acquire(&pool->closing))
+	if (filchi_load_acquire(&pool->closing)) {
+		filchi_job_caller_end(job);
 		return -ESHUTDOWN;
-	job = filchi_job_new(&pool->jobs);
-	if (!job)
-		return -ENOBUFS;
-	fill(job, work, &(struct filch_submit)FILCH_SUBMIT_INIT, filchi_now());
-	job->flags = FILCH_JOB_DETACHED;
-	filchi_job_publish(job, FILCHI_JOB_RUNNING, FILCHI_JOB_NOBODY);
-	filchi_worker_run_job(w, job, false);
+	}
+	filchi_foreign_enter(&hidden, NULL);
+	filchi_count(&w->counters, jobs);
+	(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: the stack is empty */
+	work->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), work->task);
+	filchi_segment_close(&w->deque);
+	filchi_foreign_leave(&hidden);
+	filchi_job_caller_end(job);
 	return 0;
 }
 

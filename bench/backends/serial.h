@@ -6,6 +6,8 @@
 #ifndef BENCH_SERIAL_H
 #define BENCH_SERIAL_H
 
+#include <stddef.h>
+
 #include "backends/args.h"
 
 #define BENCH_FRAME(name) struct name##_frame
@@ -21,5 +23,16 @@
 #define BENCH_SYNC_FROM(name, frame) ((frame)->result)
 #define BENCH_RUN(engine, out, name, ...) ((void)(engine), *(out) = name##_root(__VA_ARGS__), 0)
 #define BENCH_LOOP(engine, begin, end, grain, body, arg) ((void)(engine), (void)(grain), body(begin, end, arg), 0)
+
+/* A loop is one call, through a volatile pointer, so that two loops one after the other stay two. */
+__attribute__((unused)) static inline int serial_for(size_t begin, size_t end, void (*body)(size_t b, size_t e, void *arg), void *arg)
+{
+	void (*volatile root)(size_t b, size_t e, void *arg) = body;
+
+	root(begin, end, arg);
+	return 0;
+}
+#define BENCH_FOR(begin, end, grain, body, arg) ((void)(grain), serial_for(begin, end, body, arg))
+#define BENCH_FOR_CALLER(engine, begin, end, grain, body, arg) ((void)(engine), BENCH_FOR(begin, end, grain, body, arg))
 
 #endif

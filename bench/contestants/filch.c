@@ -7,29 +7,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "backends/filch.h"
 
 BENCH_ENTRY_TABLE
 
-static int filch_open(void **engine, int workers, const int *cpus)
+static int create(struct filch_pool **pool, int workers, uint64_t flags)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
-	struct filch_pool *pool = NULL;
 
-	(void)cpus; /* the plan was filch's own, see bench_plan() */
 	config.workers = (uint32_t)workers;
-	int err = filch_pool_create(&pool, &config);
+	config.flags = flags;
+	int err = filch_pool_create(pool, &config);
 
 	if (err == -EINVAL) { /* more workers than usable cores: asked for with --workers */
 		config.flags |= FILCH_POOL_OVERSUBSCRIBE;
-		err = filch_pool_create(&pool, &config);
+		err = filch_pool_create(pool, &config);
 	}
+	return err;
+}
+
+static int filch_open(void **engine, int workers, const int *cpus)
+{
+	struct filch_pool *pool = NULL;
+
+	(void)cpus; /* the plan was filch's own, see bench_plan() */
+	int err = create(&pool, workers, 0);
+
 	*engine = pool;
 	return err;
 }
 
+/* Pools whose worker 0 is the driver's thread: made for tiny_caller alone, so that its threads exist for nothing else. */
+static struct {
+	const void *engine;
+	struct filch_pool *pool;
+} caller[8];
+
+struct filch_pool *bench_filch_caller(void *engine)
+{
+	size_t i = 0;
+
+	while (i < sizeof caller / sizeof caller[0] && caller[i].pool && caller[i].engine != engine)
+		i++;
+	if (i == sizeof caller / sizeof caller[0])
+		return NULL;
+	if (!caller[i].pool) {
+		if (create(&caller[i].pool, filch_pool_workers(engine), FILCH_POOL_CALLER))
+			return NULL;
+		caller[i].engine = engine;
+	}
+	return caller[i].pool;
+}
+
 static void filch_close(void *engine)
 {
+	for (size_t i = 0; i < sizeof caller / sizeof caller[0]; i++)
+		if (caller[i].pool && caller[i].engine == engine) {
+			filch_pool_destroy(caller[i].pool);
+			caller[i].pool = NULL;
+		}
 	filch_pool_destroy(engine);
 }
 

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parallel loops, written on the public task interface alone. Bodies take ranges, so that compilers vectorise them.
+ * Parallel loops: for, reduce, scan, invoke. Bodies take ranges, so that compilers vectorise them.
  *
  * Callers of all: any thread; a NULL pool is the current worker's. From a worker a loop is nested work of the running job; from
- * outside it is one job. All return 0, or -EINVAL (NULL body, begin > end, NULL pool outside a worker), -ENOMEM, -ENOBUFS,
- * -ESHUTDOWN, -ECANCELED, -ECHILD as FILCH_RUN does; on an error no body has run, but for -ENOMEM from a reduction whose
- * accumulators are larger than 256 bytes: there some may have, and the result is untouched. The bodies' writes are visible
- * after the call. @grain is the largest range, in items, handed to a body at a time; 0 chooses one from the range and the
- * workers.
+ * outside it is one job, on the creating thread of a FILCH_POOL_CALLER pool one that costs no change of threads. The bodies' writes
+ * are visible after the call.
+ *
+ * Grain: the largest range, in items, handed to a body at a time; 0 leaves that to the loop. It is not what a task costs: a loop
+ * begins serially, measures its bodies, and hands out pieces of some microseconds, each made of as many grains as that takes; one
+ * that is over within a microsecond wakes nobody. A loop of up to eight grains for each worker is taken for one of long bodies:
+ * it is split at once, each grain a task of its own. Bodies of larger loops may not wait for each other.
+ *
+ * All return 0 when every body has run; -EINVAL (NULL body, begin > end, NULL pool outside a worker); -ENOBUFS, -ESHUTDOWN, -ECHILD
+ * as FILCH_RUN: then no body has run. -ECANCELED: the job was cancelled (filch_job_cancelled(); also by abandoning or destroying
+ * the pool) before every body had started. No further body starts once the flag is up, some may have run, results are untouched.
+ * -ENOMEM: see below; results are untouched.
  */
 #ifndef FILCH_LOOP_H
 #define FILCH_LOOP_H
@@ -25,12 +32,40 @@ FILCH_API int filch_for(struct filch_pool *pool, size_t begin, size_t end, size_
 /*
  * Folds [begin, end) into @result (@size bytes, may not be NULL). Each accumulator starts as a copy of @identity; body(b, e, acc,
  * arg) adds a range to one; join(acc, right, arg) adds to @acc the fold of the range directly to its right. The operation must
- * be associative, it need not commute. With a fixed @grain > 0 the tree of joins depends on the range and the grain alone, so
- * that floating-point results are the same bits at any number of workers.
+ * be associative, it need not commute.
+ *
+ * With a @grain > 0 the tree of joins depends on the range and the grain alone: floating-point results are the same bits at any
+ * number of workers, at any time. Each grain is folded from the identity and joined, so it should be worth that. With 0 the brackets
+ * are set by who was idle when: the fastest, and for operations on integers the same result; for floating point the last bits may
+ * differ from call to call.
+ *
+ * -ENOMEM: accumulators larger than 256 bytes come from the heap; bodies may have run.
  */
 FILCH_API int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain, size_t size, const void *identity,
 			   void (*body)(size_t b, size_t e, void *acc, void *arg),
 			   void (*join)(void *acc, const void *right, void *arg), void *arg, void *result);
+
+/*
+ * All prefixes of [begin, end). body(b, e, acc, write, arg) adds items [b, e) to @acc, from left to right, as in filch_reduce();
+ * with @write it also writes their results, @acc being the fold of all items before b when it is called:
+ *
+ *     for (i = b; i < e; i++) {
+ *             if (write)
+ *                     out[i] = *acc;      exclusive: before the item is added
+ *             *acc += in[i];
+ *             if (write)
+ *                     out[i] = *acc;      inclusive: after
+ *     }
+ *
+ * Every item is written exactly once, and added without @write at most once before; in and out may be the same array. @result, if
+ * not NULL, receives the fold of all. Associativity, @identity, @join, @size and the meaning of @grain for floating-point results
+ * as in filch_reduce().
+ *
+ * -ENOMEM: for accumulators larger than 256 bytes; no body has run. Where there is no memory for the blocks the scan is serial.
+ */
+FILCH_API int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, size_t size, const void *identity,
+			 void (*body)(size_t b, size_t e, void *acc, bool write, void *arg),
+			 void (*join)(void *acc, const void *right, void *arg), void *arg, void *result);
 
 /* Runs fn[i](arg[i]) for all i < n, in parallel where workers are free; @arg may be NULL (every function then gets NULL). */
 FILCH_API int filch_invoke(struct filch_pool *pool, size_t n, void (*const fn[])(void *arg), void *const arg[]);

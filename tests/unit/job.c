@@ -375,9 +375,9 @@ Test(job, an_id_beyond_the_slots_names_nothing)
 {
 	struct filchi_job *job;
 
-	begin(5); /* three bits: slots 5, 6 and 7 do not exist */
+	begin(5); /* three bits: slot 5 is the caller's, 6 and 7 do not exist */
 	job = filchi_job_new(&jobs);
-	cr_assert(!filchi_job_find(&jobs, (job->id & ~INT64_C(7)) | 5));
+	cr_assert(!filchi_job_find(&jobs, (job->id & ~INT64_C(7)) | 6));
 	cr_assert(!filchi_job_find(&jobs, (job->id & ~INT64_C(7)) | 7));
 	cr_assert(filchi_job_find(&jobs, (job->id & ~INT64_C(7)) | 4));
 	end();
