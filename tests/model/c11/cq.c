@@ -79,7 +79,6 @@ static struct filchi_bell bell;
 static int message[VALUES]; /* plain: a missing order is a data race to a checker */
 static atomic_uint holds[VALUES];
 static atomic_ulong taken;
-static _Thread_local unsigned me;
 
 /* --- src/cq.c ------------------------------------------------------------------------------------------------------------------- */
 
@@ -204,6 +203,7 @@ int main(void)
 
 enum kind { DESCRIPTOR, SLEEPER };
 
+static _Thread_local unsigned me;
 static struct meeting start, end;
 static enum kind kind_of[READERS];
 static atomic_ulong posted, rest[READERS], polls[READERS]; /* number of the rest it is in, 0 = none; looks at what would wake it */
