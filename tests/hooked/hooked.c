@@ -78,7 +78,7 @@ void hooked_begin(uint64_t from)
 void hooked_hold_me(const char *point)
 {
 	(void)number_of(point); /* it exists */
-	held = let_go = false;
+	let_go = false;
 	hold_at = point;
 }
 
@@ -87,8 +87,14 @@ bool hooked_held(void)
 	return held;
 }
 
+bool hooked_held_me(void)
+{
+	return !hold_at;
+}
+
 void hooked_let_go(void)
 {
+	held = false;
 	let_go = true;
 }
 
