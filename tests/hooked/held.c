@@ -59,7 +59,7 @@ static void *submit_and_be_held(void *arg)
 	hooked_hold_me(arg);
 	id = filch_submit(pool, nothing, NULL, NULL);
 	CHECK(id > 0, "%lld", (long long)id);
-	CHECK(hooked_held(), "a submit does not pass through %s", (const char *)arg);
+	CHECK(hooked_held_me(), "a submit does not pass through %s", (const char *)arg);
 	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
 	done = true;
 	return NULL;
@@ -77,8 +77,7 @@ static void a_submitter_held_in_any_window_stops_nobody(void)
 
 		test_watchdog(60);
 		pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH);
-		while (pool_stats(pool).asleep < WORKERS || pool_stats(pool).parks < WORKERS) /* no second look is under way */
-			sched_yield();
+		pool_until_asleep(pool, WORKERS);
 		done = false;
 		CHECK_EQ(pthread_create(&thread, NULL, submit_and_be_held, (void *)(uintptr_t)window[i]), 0);
 		while (!hooked_held())
@@ -112,7 +111,6 @@ static void a_worker_held_before_it_completes_its_job_stops_nobody(void)
 	test_watchdog(60);
 	pools_begin();
 	pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH);
-	hooked_let_go();
 	CHECK((id = filch_submit(pool, return_and_be_held, window, NULL)) > 0, "%lld", (long long)id);
 	while (!hooked_held())
 		sched_yield();

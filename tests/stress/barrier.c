@@ -39,19 +39,6 @@ static void meet(struct meeting *m)
 	}
 }
 
-/* Returns when so many workers sleep: then a round stands or falls with the wake-ups. */
-static void until_asleep(uint64_t n)
-{
-	uint64_t since = 0;
-
-	while (pool_stats(pool).asleep < n) {
-		sched_yield();
-		since = since ? since : test_now();
-		CHECK(test_now() - since < LATE, "%llu workers sleep of %llu that have nothing to do",
-		      (unsigned long long)pool_stats(pool).asleep, (unsigned long long)n);
-	}
-}
-
 /* --- tasks ------------------------------------------------------------------------------------------------------------------------ */
 
 FILCH_VOID_TASK(guest, (struct meeting *, m))
@@ -66,7 +53,7 @@ FILCH_VOID_TASK(flat, (struct meeting *, m), (uint64_t, rounds), (bool, from_sle
 
 	while (rounds--) {
 		if (from_sleep)
-			until_asleep(m->n - 1);
+			pool_until_asleep(pool, m->n - 1);
 		for (uint64_t i = 1; i < m->n; i++)
 			FILCH_SPAWN_INTO(&kid[i], guest, m);
 		FILCH_CALL(guest, m);
@@ -179,7 +166,7 @@ static void jobs_meet(uint32_t workers, uint64_t flags, uint64_t n)
 		if (round % 500 == 0)
 			test_watchdog(120);
 		if (round % 50 < 3)
-			until_asleep(workers);
+			pool_until_asleep(pool, workers);
 		switch (round % 3) {
 		case 0: /* one by one, in one batch, or from a worker */
 			for (uint32_t i = 0; i < workers; i++)

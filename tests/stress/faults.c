@@ -446,6 +446,7 @@ static void half_of_all_futex_waits_may_return_at_once(void)
 	ran = waits = early_returns = 0;
 	early = 1;
 	shared_pool = pool_open_with(&config);
+	pool_until_asleep(shared_pool, 2);
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, produce, NULL), 0);
 	for (unsigned i = 0; i < 4; i++)

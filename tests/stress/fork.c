@@ -175,6 +175,7 @@ static void children_of_a_busy_process_never_hang(void)
 	jobs_run = runs = lives = 0;
 	pools_begin();
 	pool = pool_open(3, 0);
+	pool_until_asleep(pool, 3);
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, body[i], NULL), 0);
 	for (uint64_t round = 0; round < n || (!(jobs_run && runs && lives && pool_stats(pool).steals) && round < n + 10000); round++) {

@@ -72,6 +72,7 @@ static void jobs_one_at_a_time(void (*body)(uint64_t), uint64_t n, uint32_t work
 	pools_begin();
 	pool = pool_open(workers, FILCH_POOL_NO_SEARCH);
 	ran = 0;
+	pool_until_asleep(pool, workers);
 	n = test_scaled(n);
 	body(n);
 	CHECK_EQ(ran, n);
@@ -136,6 +137,7 @@ static void tasks_one_at_a_time(uint64_t n, uint32_t workers)
 	test_watchdog(200);
 	pools_begin();
 	pool = pool_open(workers, FILCH_POOL_NO_SEARCH);
+	pool_until_asleep(pool, workers);
 	n = test_scaled(n);
 	CHECK_EQ(FILCH_RUN(pool, NULL, spawn_and_look, n), 0);
 	CHECK(pool_stats(pool).steals >= n, "%llu steals", (unsigned long long)pool_stats(pool).steals);

@@ -213,9 +213,11 @@ static void jobs_may_wait_for_jobs_on_1_2_and_32_workers(void)
 {
 	pools_begin();
 	nest_on(1, 0);
-	nest_on(2, 0);
-	nest_on(2, FILCH_POOL_NO_SEARCH);
-	nest_on(32, 0);
+	do {
+		nest_on(2, 0);
+		nest_on(2, FILCH_POOL_NO_SEARCH);
+		nest_on(32, 0);
+	} while (!(pools_sum.jobs_nested && pools_sum.parks) && pools_sum.jobs < 100000000);
 	pools_print();
 	POOLS_COVER(jobs_nested);
 	POOLS_COVER(parks);

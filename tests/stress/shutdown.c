@@ -243,7 +243,7 @@ static void shutdowns_that_race_with_everything_lose_and_double_nothing(void)
 		if (round % 100 == 0)
 			test_watchdog(120);
 		race(round, &rng);
-	} while (++round < n || (!(n_refused && n_cancelled && n_run) && round < n + 5000));
+	} while (++round < n || (!(n_refused && n_cancelled && n_run && pools_sum.parks && pools_sum.wakes) && round < n + 5000));
 	printf("    %llu shutdowns: %llu accepted, %llu refused, %llu run, %llu cancelled\n", (unsigned long long)round,
 	       (unsigned long long)n_accepted, (unsigned long long)n_refused, (unsigned long long)n_run,
 	       (unsigned long long)n_cancelled);

@@ -80,7 +80,7 @@ static void burst(uint64_t round)
 static void bursts_leave_nothing_behind(void)
 {
 	const uint32_t workers = 4;
-	uint64_t n = 200 + test_scaled(2800), early = 0, late;
+	uint64_t n = 200 + test_scaled(2800), round = 0, early = 0, late;
 	int threads, descriptors;
 	struct filch_stats s;
 
@@ -90,12 +90,11 @@ static void bursts_leave_nothing_behind(void)
 	pool = pool_open(workers, 0);
 	threads = test_threads();
 	descriptors = test_descriptors();
-	for (uint64_t round = 0; round < n; round++) {
+	for (; round < n || (!pool_stats(pool).steals && round < 1000000); round++) {
 		if (round % 100 == 0)
 			test_watchdog(60);
 		burst(round);
-		while (pool_stats(pool).asleep < workers)
-			sched_yield();
+		pool_until_asleep(pool, workers);
 		if (round == 100)
 			early = test_resident();
 	}
@@ -103,12 +102,12 @@ static void bursts_leave_nothing_behind(void)
 	s = pool_stats(pool);
 	CHECK_EQ(test_threads(), threads);
 	CHECK_EQ(test_descriptors(), descriptors);
-	CHECK_EQ(told, n * CALLBACKS);
+	CHECK_EQ(told, round * CALLBACKS);
 	CHECK(covered % 256 == 0, "%llu indices", (unsigned long long)covered);
 	if (!TEST_SANITIZED) /* their allocators keep what is freed for a while */
 		CHECK(late < early + (1 << 20), "%llu KiB after 100 bursts, %llu after %llu", (unsigned long long)early / 1024,
-		      (unsigned long long)late / 1024, (unsigned long long)n);
-	printf("    %llu bursts, %llu KiB after 100, %llu KiB at the end\n", (unsigned long long)n, (unsigned long long)early / 1024,
+		      (unsigned long long)late / 1024, (unsigned long long)round);
+	printf("    %llu bursts, %llu KiB after 100, %llu KiB at the end\n", (unsigned long long)round, (unsigned long long)early / 1024,
 	       (unsigned long long)late / 1024);
 	/* a wake may also meet a worker that was about to sleep and has found something by itself */
 	CHECK(s.parks <= s.wakes + workers, "%llu parks, %llu wakes", (unsigned long long)s.parks, (unsigned long long)s.wakes);

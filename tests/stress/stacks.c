@@ -19,6 +19,9 @@
 
 #define LIBRARY_LIMIT (UINT64_C(32) << 10) /* with less than this left nothing stolen is started */
 
+/* ThreadSanitizer keeps a megabyte of its own there. */
+#define SMALL_STACK ((TEST_SANITIZED ? UINT64_C(2048) : UINT64_C(256)) << 10)
+
 static struct filch_pool *pool;
 
 /* Bytes from here to the end of this worker's stack. */
@@ -122,7 +125,7 @@ static void joiner_on(bool low, uint64_t flags)
 {
 	test_watchdog(120);
 	pools_begin();
-	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = 2, .stack_bytes = UINT64_C(256) << 10,
+	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = 2, .stack_bytes = SMALL_STACK,
 						      .flags = FILCH_POOL_OVERSUBSCRIBE | flags });
 	for (uint64_t i = test_scaled(200); i--;) {
 		meet.low = low;

@@ -120,6 +120,8 @@ static void irregular_trees(uint32_t workers, uint64_t n)
 
 	pools_begin();
 	n = trees(&config, test_scaled(n), false) + trees(&config, test_scaled(1000000), true);
+	while (workers > 1 && !(pools_sum.steals && pools_sum.joins_waited) && n < 10000000000)
+		n += trees(&config, 100000, false);
 	printf("    %llu tasks\n", (unsigned long long)n);
 	pools_print();
 	if (workers > 1) {
@@ -147,14 +149,18 @@ static void trees_on_32_workers(void)
 
 static void deques_that_start_with_room_for_two(void)
 {
-	pools_begin();
-	for (uint32_t workers = 1; workers <= 32; workers *= 2) {
-		struct filch_config config = config_of(workers);
+	unsigned tries = 0;
 
-		config.deque_capacity = 2;
-		for (uint64_t round = test_scaled(20); round--;)
-			(void)trees(&config, test_scaled(20000), true);
-	}
+	pools_begin();
+	do {
+		for (uint32_t workers = 1; workers <= 32; workers *= 2) {
+			struct filch_config config = config_of(workers);
+
+			config.deque_capacity = 2;
+			for (uint64_t round = test_scaled(20); round--;)
+				(void)trees(&config, test_scaled(20000), true);
+		}
+	} while (!(pools_sum.grows && pools_sum.steals) && tries++ < 1000);
 	pools_print();
 	POOLS_COVER(grows);
 	POOLS_COVER(steals);
@@ -163,10 +169,13 @@ static void deques_that_start_with_room_for_two(void)
 static void trees_in_the_fenced_mode(void)
 {
 	const struct filch_config config = config_of(2);
+	unsigned tries = 0;
 
 	setenv("FILCH_MEMBARRIER", "0", 1);
 	pools_begin();
-	(void)trees(&config, test_scaled(3000000), true);
+	do
+		(void)trees(&config, test_scaled(3000000), true);
+	while (!pools_sum.steals && tries++ < 1000);
 	pools_print();
 	unsetenv("FILCH_MEMBARRIER");
 	POOLS_COVER(steals);

@@ -8,6 +8,7 @@
 #ifndef FILCH_TEST_POOLS_H
 #define FILCH_TEST_POOLS_H
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -58,6 +59,22 @@ static inline void pool_close(struct filch_pool *pool)
 #undef POOL_ADD
 	CHECK_EQ(s.queued, 0);
 	CHECK_EQ(filch_pool_destroy(pool), 0);
+}
+
+/*
+ * Returns when @n workers sleep and have made up their minds: the next post wakes one. For a pool of @n workers, or one in which all
+ * others are busy until this returns.
+ */
+static inline void pool_until_asleep(const struct filch_pool *pool, uint64_t n)
+{
+	uint64_t since = test_now();
+
+	/* each counts as asleep before its last look, and as parked after it */
+	for (struct filch_stats s = pool_stats(pool); s.asleep < n || s.parks < n; s = pool_stats(pool)) {
+		sched_yield();
+		CHECK(test_now() - since < UINT64_C(60000000000), "%llu workers sleep of %llu that have nothing to do",
+		      (unsigned long long)s.asleep, (unsigned long long)n);
+	}
 }
 
 static inline void pools_print(void)

@@ -11,7 +11,7 @@ set -uo pipefail
 
 ulimit -c 0
 for ((run = 1; run <= 30 && SECONDS < 90; run++)); do
-	said=$("$1" 2>&1)
+	said=$(timeout -k 5 60 "$1" 2>&1) # a mutant that hangs has not been found by an assertion
 	status=$?
 	# the shell's number for SIGABRT
 	if ((status == 134)) && [[ $said == *Assertion*failed* && $said != *\"coverage\"* ]]; then
@@ -20,6 +20,6 @@ for ((run = 1; run <= 30 && SECONDS < 90; run++)); do
 	fi
 	((status == 0)) || [[ $said == *\"coverage\"* ]] || break # found out by something else
 done
-echo "mutant.sh: the mutant was not found by an assertion: status $status"
+echo "mutant.sh: the mutant was not found by an assertion in $((run > 30 ? 30 : run)) runs: status $status of the last"
 echo "$said" | tail -n 5
 exit 1
