@@ -112,6 +112,7 @@ bool filchi_guard_abort(struct filchi_worker *w)
 		if (joiner >= 0 && joiner != (int)w->id)
 			(void)filchi_worker_wake(pool, filchi_worker_at(pool, (uint32_t)joiner));
 	}
+	(void)filchi_fetch_add_acq_rel(&pool->outside.given_up, 1); /* counted before the job can be seen complete */
 	withdraw(&w->deque);
 	while (filchi_load_relaxed(&w->deque.depth))
 		filchi_segment_close(&w->deque);
@@ -125,7 +126,6 @@ bool filchi_guard_abort(struct filchi_worker *w)
 			shift->completes = filchi_job_of(crew);
 		}
 	}
-	(void)filchi_fetch_add_acq_rel(&pool->outside.given_up, 1);
 	if (!pool->has_warden)
 		return true;
 	shift->next = filchi_load_acquire(&pool->lost);

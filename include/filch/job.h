@@ -5,6 +5,9 @@
  * The argument is the message and holds the result: nothing is copied. A job's status is what its function returns. Every
  * accepted id completes exactly once, whatever happens: done, failed, cancelled, expired, the pool abandoned or destroyed.
  *
+ * A guarded job (FILCH_JOB_GUARD) that faults ends with -EFAULT and takes nothing else along, but for what it held: locks stay held,
+ * malloc's too, overwritten memory stays overwritten, nothing is unwound. See docs/jobs.md.
+ *
  * Where a completion goes: to filch_wait(); into a completion queue; to the callback; or nowhere (FILCH_JOB_DETACHED). A job
  * starts on a worker whose stack is empty, or under a filch_wait() of a worker for that very job; never on top of another job's
  * frames. With one worker a job therefore starts after the running one.
@@ -87,10 +90,10 @@ struct filch_job_spec {
  *           on the thread that cancels, shuts down or runs the job, with no lock of filch held. It may submit and cancel; filch_wait()
  *           there is as in a job; filch_cq_wait() that would sleep, and filch_pool_drain(), filch_pool_shutdown() and
  *           filch_pool_destroy() of its pool are -EDEADLK.
- * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached, cq
- *           and callback), -E2BIG, -EAGAIN (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no
- *           free job slot or no room in the cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an
- *           error nothing has been accepted.
+ * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached,
+ *           cq and callback, FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD or with FILCH_CALLER_RUNS), -E2BIG, -EAGAIN
+ *           (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no free job slot or no room in the
+ *           cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an error nothing has been accepted.
  */
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -119,7 +122,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Ordering: the job's writes are visible afterwards.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
  *           -EINVAL (NULL pool; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for itself; or, on a
- *           worker, the job is still queued and there is too little stack left to run it here, so that waiting could be for ever), -ECHILD.
+ *           worker, the job is still queued and cannot be run here, because too little stack is left or because it is guarded, so
+ *           that waiting could be for ever), -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);

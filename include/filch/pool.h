@@ -70,6 +70,7 @@ struct filch_config {
 	const char *name;        /* thread names: name/0, name/1 ...; NULL = "filch" */
 	void (*on_worker_start)(void *hook_arg, int worker); /* on the worker's thread, before its first job */
 	void (*on_worker_stop)(void *hook_arg, int worker);  /* on the worker's thread, after its last job */
+	/* a thread that replaces a lost one calls on_worker_start too; for the lost one on_worker_stop is not called */
 	/* with FILCH_POOL_CALLER worker 0's hooks run on the thread that creates, and on the one that destroys */
 	void *hook_arg;
 	/*
@@ -90,7 +91,8 @@ struct filch_config {
  * Progress: takes locks, allocates, starts threads.
  * Lifetime: @config and what it points to may go after the call. The pool lives until filch_pool_destroy().
  * Returns:  0; -EINVAL (NULL @pool, unknown flag or workload, a limit exceeded, malformed cpuset, more workers than usable
- *           cores), -E2BIG (a newer config), -ENOMEM, -EAGAIN (no thread could be started: fewer than asked for are a note in
+ *           cores, FILCH_POOL_GUARD with FILCH_POOL_CALLER, on_stuck without watchdog_ns), -ENOTSUP (FILCH_POOL_GUARD on a machine
+ *           other than x86-64), -E2BIG (a newer config), -ENOMEM, -EAGAIN (no thread could be started: fewer than asked for are a note in
  *           the report, not an error).
  */
 FILCH_API int filch_pool_create(struct filch_pool **pool, const struct filch_config *config) FILCH_MUST_CHECK;

@@ -106,7 +106,7 @@ static void ten_thousand_crashes_leave_threads_memory_and_descriptors_flat(void)
 			rss = test_resident();
 	}
 	/* lost threads go when their jobs are complete, which is a moment after we are told */
-	while (test_threads() != threads)
+	while (test_threads() != threads || pool_stats(pool).replaced != pool_stats(pool).given_up)
 		sched_yield();
 	CHECK_EQ(test_descriptors(), descriptors);
 	/* a sanitizer keeps the shadow of every stack there ever was */
