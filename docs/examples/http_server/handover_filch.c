@@ -42,9 +42,7 @@ int handover_open(struct handover **out, const struct handover_options *options)
 	if (!h)
 		return -ENOMEM;
 	pthread_mutex_init(&h->lock, NULL);
-#ifdef FILCH_POOL_GUARD
 	config.flags = FILCH_POOL_GUARD;
-#endif
 	config.workers = options->workers;
 	config.queue_capacity = options->queue;
 	config.reserve_cores = options->reserve_cores;
@@ -90,11 +88,7 @@ int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, uns
 	how.cq = h->cq;
 	how.start_by = start_by;
 	if (flags & HANDOVER_GUARDED)
-#ifdef FILCH_JOB_GUARD
 		how.flags |= FILCH_JOB_GUARD;
-#else
-		return -ENOTSUP;
-#endif
 	return filch_submit(h->pool, fn, arg, &how);
 }
 
@@ -125,7 +119,7 @@ size_t handover_reap(struct handover *h, struct handover_end *out, size_t n)
 	for (int i = 0; i < got; i++) {
 		out[i] = (struct handover_end){ .arg = done[i].arg, .id = done[i].id, .status = done[i].status,
 						.worker = done[i].worker, .queued_ns = done[i].queued_ns, .run_ns = done[i].run_ns };
-		if (done[i].status == -EFAULT) {
+		if (done[i].flags & FILCH_DONE_FAULT) {
 			out[i].signal = (int)done[i].detail[0];
 			out[i].address = done[i].detail[1];
 		}
