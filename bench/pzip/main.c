@@ -105,7 +105,7 @@ void pzip_progress(const struct pzip_options *options, uint64_t in, uint64_t out
 	if (!options->progress)
 		return;
 	now = seconds();
-	if (!began)
+	if (began <= 0)
 		began = now;
 	if (!end && now - drawn < 0.1)
 		return;

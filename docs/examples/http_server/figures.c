@@ -61,8 +61,8 @@ static void write_prometheus(FILE *out, const char *prefix, const struct handove
 		const char *total = f[i].gauge ? "" : "_total";
 
 		if (!i || strcmp(f[i - 1].name, f[i].name))
-			fprintf(out, "# HELP %s_%s%s %s\n# TYPE %s_%s%s %s\n", prefix, f[i].name, total, f[i].meaning, prefix, f[i].name, total,
-				f[i].gauge ? "gauge" : "counter");
+			fprintf(out, "# HELP %s_%s%s %s\n# TYPE %s_%s%s %s\n", prefix, f[i].name, total, f[i].meaning, prefix,
+				f[i].name, total, f[i].gauge ? "gauge" : "counter");
 		fprintf(out, "%s_%s%s", prefix, f[i].name, total);
 		if (f[i].label)
 			fprintf(out, "{%s=\"%s\"}", f[i].label, f[i].label_value);

@@ -121,11 +121,14 @@ static void answer_end(struct request *r, const struct handover_end *end)
 	size_t left = sizeof body - (size_t)used;
 
 	if (end->signal) {
+		const char *name = sigabbrev_np(end->signal);
+
 		code = MHD_HTTP_INTERNAL_SERVER_ERROR;
-		snprintf(more, left, ",\"error\":\"crashed\",\"signal\":%d,\"name\":\"SIG%s\",\"address\":\"0x%" PRIx64 "\"}\n", end->signal,
-			sigabbrev_np(end->signal) ? sigabbrev_np(end->signal) : "?", end->address);
+		snprintf(more, left, ",\"error\":\"crashed\",\"signal\":%d,\"name\":\"SIG%s\",\"address\":\"0x%" PRIx64 "\"}\n",
+			end->signal, name ? name : "?", end->address);
 	} else if (end->status == 0) {
-		snprintf(more, left, ",\"n\":%" PRIu64 ",\"result\":%" PRIu64 ",\"worker\":%d,\"queued_ns\":%" PRIu64 ",\"run_ns\":%" PRIu64 "}\n",
+		snprintf(more, left,
+			",\"n\":%" PRIu64 ",\"result\":%" PRIu64 ",\"worker\":%d,\"queued_ns\":%" PRIu64 ",\"run_ns\":%" PRIu64 "}\n",
 			r->work.n, r->work.result, (int)end->worker, end->queued_ns, end->run_ns);
 	} else if (r->server->abandoned) {
 		code = MHD_HTTP_SERVICE_UNAVAILABLE;
