@@ -212,12 +212,14 @@ static int open_output(struct command *cmd, const struct stat *in)
 	}
 	if (!cmd->out)
 		return STDOUT_FILENO;
+	struct stat made;
+
+	if (!stat(cmd->out, &made) && S_ISREG(made.st_mode) && made.st_dev == in->st_dev && made.st_ino == in->st_ino)
+		return -EINVAL; /* the input itself: it would be empty now */
 	fd = open(cmd->out, O_WRONLY | O_CREAT | O_CLOEXEC | (cmd->force ? O_TRUNC : O_EXCL),
 		S_ISREG(in->st_mode) ? (in->st_mode & 0666) | S_IWUSR : 0666);
 	if (fd < 0)
 		return -errno;
-	struct stat made;
-
 	if (!fstat(fd, &made) && S_ISREG(made.st_mode))
 		unfinished = cmd->out; /* a device is not to be removed */
 	return fd;

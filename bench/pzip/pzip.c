@@ -209,10 +209,8 @@ static int run(struct pzip *p)
 	while (p->in_flight) { /* after an error too: the jobs hold our memory */
 		int late = reap(p, !error);
 
-		if (late && !error)
+		if (!error)
 			error = late;
-		if (late && p->in_flight == 0)
-			break;
 	}
 	if (!error)
 		error = pzip_write_tail(p->options->out, p->check, p->bytes_in);

@@ -84,6 +84,9 @@ expect_failure "No such file" "$pzip" missing
 expect_failure "Is a directory" "$pzip" .
 [[ ! -e missing.gz ]] || fail "missing.gz"
 expect_failure "No such file" "$pzip" -o nowhere/out.gz random
+cp n1000003 itself
+expect_failure "Invalid argument" "$pzip" -f -o itself itself
+cmp itself n1000003 || fail "an input that is its own output"
 if [[ -c /dev/full ]]; then
 	expect_failure "No space left" "$pzip" -c -p 2 random >/dev/full
 	expect_failure "No space left" "$pzip" -f -o /dev/full random

@@ -17,6 +17,7 @@
 struct handover {
 	struct filch_pool *pool;
 	struct filch_cq *cq;
+	bool guards;          /* not on every architecture */
 	pthread_mutex_t lock; /* of `cpus`: workers start one beside the other, and again after a crash */
 	cpu_set_t cpus;
 };
@@ -50,6 +51,11 @@ int handover_open(struct handover **out, const struct handover_options *options)
 	config.on_worker_start = note_cpu;
 	config.hook_arg = h;
 	error = filch_pool_create(&h->pool, &config);
+	h->guards = error != -ENOTSUP;
+	if (!h->guards) {
+		config.flags = 0;
+		error = filch_pool_create(&h->pool, &config);
+	}
 	if (error)
 		goto no_pool;
 	/* as many as there may be jobs, so that room in the queue is what runs out first */
@@ -87,6 +93,8 @@ int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, uns
 	how.when_full = FILCH_TRY; /* an event loop never waits */
 	how.cq = h->cq;
 	how.start_by = start_by;
+	if (flags & HANDOVER_GUARDED && !h->guards)
+		return -ENOTSUP;
 	if (flags & HANDOVER_GUARDED)
 		how.flags |= FILCH_JOB_GUARD;
 	return filch_submit(h->pool, fn, arg, &how);
