@@ -71,14 +71,15 @@ struct filchi_deque {
 
 /*
  * Who has raised the count lowers it. True: the job is aborted and all are out, and the caller alone must complete it. A thief that
- * raises and lowers the count in vain may pass 1 as well, more than once: the CAS lets one of them win.
+ * raises and lowers the count in vain may pass 1 as well, more than once: the CAS lets one of them win. It also puts back the 1 that
+ * stands for the job's own function, of this job or the next in the slot: only an aborted one takes it off.
  */
 static inline bool filchi_crew_leave(struct filchi_crew *crew)
 {
 	uint64_t dead = FILCHI_CREW_DEAD;
 
 	return FILCH_UNLIKELY(filchi_fetch_sub_acq_rel(&crew->inside, 1) == (FILCHI_CREW_DEAD | 1)) &&
-	       filchi_cas_acq_rel(&crew->inside, &dead, (uint64_t)0);
+	       filchi_cas_acq_rel(&crew->inside, &dead, (uint64_t)1);
 }
 
 /* What a worker may take: anything (an empty stack), or the work of one or two jobs (a suspended frame), or nothing. */

@@ -75,7 +75,7 @@ static void mark_dead(struct filchi_job *job, const struct filchi_shift *shift)
 		if (inside & FILCHI_CREW_DEAD)
 			return;
 	} while (!filchi_cas_acq_rel(&job->crew.inside, &inside, inside | FILCHI_CREW_DEAD));
-	job->fault_signal = shift->signal;
+	job->fault_signal = (uint8_t)shift->signal;
 	job->fault_address = shift->address;
 	if (shift->signal)
 		(void)filchi_fetch_add_acq_rel(&shift->worker->pool->outside.faults, 1);

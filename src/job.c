@@ -97,10 +97,11 @@ int filchi_jobs_init(struct filchi_jobs *jobs, uint32_t count, uint32_t threads,
 		return -EAGAIN;
 	}
 	memset((void *)jobs->slot, 0, (size_t)jobs->slots * sizeof jobs->slot[0]);
-	filchi_store_relaxed(&jobs->slot[count].state, generation << 16);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < jobs->slots; i++) {
 		filchi_store_relaxed(&jobs->slot[i].state, generation << 16);
-		filchi_ring_put(&jobs->free, i);
+		filchi_store_relaxed(&jobs->slot[i].crew.inside, 1);
+		if (i < count)
+			filchi_ring_put(&jobs->free, i);
 	}
 	*ring_slots = slots;
 	return 0;
@@ -343,7 +344,13 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 	FILCH_HOOK(reap_won);
 	if (out)
 		completion_of(job, out);
-	(void)move_on(jobs, job, FILCHI_JOB_GONE);
+	if (s & FILCHI_JOB_IN_RING) {
+		(void)move_on(jobs, job, FILCHI_JOB_GONE);
+	} else {
+		/* nobody else writes the word of a job that is REAPING and in no ring: a store will do */
+		filchi_store_release(&job->state, (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE);
+		filchi_ring_put(&jobs->free, (uint32_t)(job - jobs->slot));
+	}
 	return 0;
 }
 

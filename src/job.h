@@ -47,35 +47,49 @@ enum { FILCHI_JOB_FREE, FILCHI_JOB_QUEUED, FILCHI_JOB_RUNNING, FILCHI_JOB_FINISH
 #define FILCHI_JOB_GENERATION(s) ((s) >> 16)
 #define FILCHI_JOB_GENERATION_ONE UINT64_C(0x10000)
 
+/* A slot: two cache lines, of which a bare job that nobody waits for needs but the first. */
 struct filchi_job {
-	struct filchi_crew crew; /* first: what the deques know of the job */
+	struct filchi_crew crew; /* first: what the deques know of the job; while it is not aborted, at least 1, for its own function */
 	filch_atomic_u64 state;
 	/* the owner's, see above */
 	union {
-		filch_job_fn *fn;         /* NULL: a task */
+		filch_job_fn *fn;
+		filch_thunk *thunk;       /* FILCHI_JOB_TASK */
 		struct filchi_job *after; /* aborted: the next job in a list of those to be completed */
 	};
-	void *arg;
 	union {
+		void *arg;
 		struct filch_task *task;
-		uint64_t fault_address;   /* aborted; as is the signal, 0 for pthread_exit() */
 	};
-	union {
-		filch_thunk *thunk;
-		uint64_t fault_signal;
-	};
+	uint32_t flags;          /* FILCH_JOB_..., FILCHI_JOB_TASK, FILCHI_JOB_ABORTED */
+	uint32_t cell;           /* its credit in cq */
+	uint64_t queued_at;      /* nanoseconds; by the coarse clock if nobody is told how long it took */
+	int64_t id;
+	int32_t status;
+	int16_t worker;
+	uint8_t lane;
+	uint8_t fault_signal;    /* aborted; 0 for pthread_exit() */
+
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
-	uint64_t flags;          /* FILCH_JOB_..., FILCHI_JOB_ABORTED */
-	uint64_t start_by;       /* nanoseconds, 0 = none */
-	uint64_t queued_at, started_at, ended_at;
-	int64_t id;
-	int32_t status, worker;
 	struct filch_cq *cq;     /* where its completion goes, or NULL */
-	uint32_t cell;           /* its credit there */
+	union {
+		uint64_t start_by;      /* nanoseconds, 0 = none */
+		uint64_t fault_address; /* aborted */
+	};
+	uint64_t started_at, ended_at;
 } FILCH_ALIGNED(FILCH_CACHELINE);
+FILCH_STATIC_ASSERT(sizeof(struct filchi_job) == FILCH_CACHELINE && offsetof(struct filchi_job, on_complete) == 64,
+		    "a slot is two lines, a bare job one");
 
-#define FILCHI_JOB_ABORTED (UINT64_C(1) << 63) /* in flags: the completion says how, see fault_signal */
+#define FILCHI_JOB_TASK    (UINT32_C(1) << 30)
+#define FILCHI_JOB_ABORTED (UINT32_C(1) << 31) /* the completion says how, see fault_signal */
+
+/* Whether somebody is told how long the job took. */
+static inline bool filchi_job_is_timed(const struct filchi_job *job)
+{
+	return !(job->flags & (FILCH_JOB_DETACHED | FILCHI_JOB_TASK)) || job->start_by;
+}
 
 struct filchi_jobs {
 	struct filchi_job *slot;
@@ -166,6 +180,15 @@ void filchi_jobs_after_fork(void);
 static inline bool filchi_deadline_ok(const struct timespec *deadline)
 {
 	return !deadline || (deadline->tv_sec >= 0 && deadline->tv_nsec >= 0 && deadline->tv_nsec < 1000000000);
+}
+
+/* Nanoseconds on CLOCK_MONOTONIC, some milliseconds late but a fifth of the price. */
+static inline uint64_t filchi_now_coarse(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
 /* Nanoseconds on CLOCK_MONOTONIC. */

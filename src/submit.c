@@ -115,23 +115,34 @@ static uint64_t nanoseconds(const struct timespec *t)
 
 static void fill(struct filchi_job *job, const struct work *work, const struct filch_submit *how, uint64_t now)
 {
-	job->fn = work->fn;
-	job->arg = work->arg;
+	if (work->fn) {
+		job->fn = work->fn;
+		job->arg = work->arg;
+		job->flags = (uint32_t)how->flags;
+	} else {
+		job->thunk = work->thunk;
+		job->task = work->task;
+		job->flags = (uint32_t)how->flags | FILCHI_JOB_TASK;
+	}
 	job->user = work->user;
-	job->task = work->task;
-	job->thunk = work->thunk;
 	job->on_complete = how->on_complete;
-	job->flags = how->flags;
 	job->start_by = nanoseconds(how->start_by);
 	job->queued_at = now;
 	job->started_at = job->ended_at = 0;
 	job->status = 0;
 	job->worker = -1;
+	job->lane = (uint8_t)how->lane;
 }
 
 static uint64_t nobody(const struct filch_submit *how)
 {
 	return how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+}
+
+/* When a job is queued: exactly if its completion or its deadline asks for it. */
+static uint64_t time_of(const struct filch_submit *how)
+{
+	return how->flags & FILCH_JOB_DETACHED && !how->start_by ? filchi_now_coarse() : filchi_now();
 }
 
 static uint64_t guarded(const struct filch_submit *how)
@@ -261,14 +272,14 @@ int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const
 	error = import_how(pool, &to, how);
 	if (error)
 		return error;
-	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, filchi_now());
+	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, time_of(&to));
 }
 
 int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n, const struct filch_submit *how,
 			   int64_t *ids)
 {
 	struct filch_submit to;
-	uint64_t now = filchi_now();
+	uint64_t now;
 	int error;
 
 	if (!pool || (n && !jobs) || n > INT64_MAX)
@@ -283,6 +294,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 	for (size_t i = 0; i < n; i++)
 		if (!jobs[i].fn)
 			return -EINVAL;
+	now = time_of(&to);
 	for (size_t i = 0; i < n; i++) {
 		const struct work work = { .fn = jobs[i].fn, .arg = jobs[i].arg, .user = jobs[i].user };
 		int64_t id = submit_one(pool, &work, &to, now);
@@ -448,7 +460,7 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 	int error;
 
 	filchi_guest_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
-	id = submit_one(pool, work, &how, filchi_now());
+	id = submit_one(pool, work, &how, filchi_now_coarse());
 	if (id < 0) {
 		error = (int)id;
 	} else {

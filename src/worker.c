@@ -259,11 +259,12 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_want *want,
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested)
 {
 	struct filch_pool *pool = w->pool;
-	bool plain = !nested && !job->on_complete;
+	bool timed = filchi_job_is_timed(job), plain = timed && !nested && !job->on_complete;
 	int64_t id = job->id;
 
-	job->worker = (int32_t)w->id;
-	job->started_at = w->clock > job->queued_at && !nested ? w->clock : filchi_now();
+	job->worker = (int16_t)w->id;
+	if (timed)
+		job->started_at = w->clock > job->queued_at && !nested ? w->clock : filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		filchi_count(&w->counters, expired);
 		job->ended_at = job->started_at;
@@ -277,22 +278,21 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		struct filchi_foreign hidden;
 
 		filchi_foreign_enter(&hidden, NULL);
-		(void)filchi_fetch_add_acq_rel(&job->crew.inside, 1);
 		(void)filchi_segment_open(&w->deque, &job->crew); /* there is room: an empty stack, or the wait has looked */
 		part_begin(w->shift, NULL, &job->crew);
-		if (job->fn) {
-			job->status = job->fn(job->arg);
-		} else {
+		if (job->flags & FILCHI_JOB_TASK) {
 			job->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), job->task);
 			job->status = 0;
+		} else {
+			job->status = job->fn(job->arg);
 		}
 		part_end(w->shift);
 		filchi_segment_close(&w->deque);
 		filchi_foreign_leave(&hidden);
 		FILCH_HOOK(job_returned);
-		/* its function has returned, so every task it waited for was done: it is not aborted, and completes here */
-		(void)filchi_crew_leave(&job->crew);
-		job->ended_at = filchi_now();
+		/* its function has returned, so every task it waited for was done: it is not aborted, and its own 1 stays in the crew */
+		if (timed)
+			job->ended_at = filchi_now();
 	}
 	w->clock = plain ? job->ended_at : 0; /* callbacks, and what goes on under a nested job, take time of their own */
 	if (filchi_job_complete(&pool->jobs, job))
