@@ -10,7 +10,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "hooked.h"
@@ -19,31 +18,30 @@
 #define WORKERS 3u
 
 static struct filch_pool *pool;
-static _Atomic uint64_t arrived;
+static pthread_barrier_t table;
 static _Atomic bool done;
 
-/* @arg: how many meet. */
+/* Sleeps until all of them are here: on a busy machine, waiting by yields would take the cores from those yet to come. */
 static int guest(void *arg)
 {
-	uint64_t n = (uintptr_t)arg, mine = ++arrived, all = (mine + n - 1) / n * n;
-
-	while (arrived < all)
-		sched_yield();
+	(void)arg;
+	(void)pthread_barrier_wait(&table);
 	return 0;
 }
 
 /* @n jobs that meet, @times. */
-static void meet(uintptr_t n, uint64_t times)
+static void meet(unsigned n, uint64_t times)
 {
 	int64_t id[WORKERS];
 
-	arrived = 0;
+	CHECK_EQ(pthread_barrier_init(&table, NULL, n), 0);
 	while (times--) {
 		for (unsigned i = 0; i < n; i++)
-			CHECK((id[i] = filch_submit(pool, guest, (void *)n, NULL)) > 0, "%lld", (long long)id[i]);
+			CHECK((id[i] = filch_submit(pool, guest, NULL, NULL)) > 0, "%lld", (long long)id[i]);
 		for (unsigned i = 0; i < n; i++)
 			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
 	}
+	CHECK_EQ(pthread_barrier_destroy(&table), 0);
 }
 
 static int nothing(void *arg)
@@ -80,8 +78,7 @@ static void a_submitter_held_in_any_window_stops_nobody(void)
 		pool_until_asleep(pool, WORKERS);
 		done = false;
 		CHECK_EQ(pthread_create(&thread, NULL, submit_and_be_held, (void *)(uintptr_t)window[i]), 0);
-		while (!hooked_held())
-			sched_yield();
+		hooked_until_held();
 		meet(WORKERS, n);
 		CHECK(!done, "it has not been held in %s", window[i]);
 		hooked_let_go();
@@ -112,8 +109,7 @@ static void a_worker_held_before_it_completes_its_job_stops_nobody(void)
 	pools_begin();
 	pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH);
 	CHECK((id = filch_submit(pool, return_and_be_held, window, NULL)) > 0, "%lld", (long long)id);
-	while (!hooked_held())
-		sched_yield();
+	hooked_until_held();
 	meet(WORKERS - 1, n);
 	CHECK_EQ(filch_wait(pool, id, &past, NULL), -ETIMEDOUT);
 	hooked_let_go();

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "hooked.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -33,7 +34,10 @@ static _Atomic uint64_t seed, threads;
 static _Atomic uint64_t generation;
 
 static _Thread_local const char *hold_at;
-static _Atomic bool held, let_go;
+/* one that is held sleeps: if it spun, those that are to go on would share their cores with it */
+static pthread_mutex_t holding = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static bool held, let_go;
 
 static size_t number_of(const char *point)
 {
@@ -55,9 +59,12 @@ void filchi_hook(const char *point)
 
 	if (hold_at && strcmp(hold_at, point) == 0) {
 		hold_at = NULL;
+		pthread_mutex_lock(&holding);
 		held = true;
+		pthread_cond_broadcast(&change);
 		while (!let_go)
-			sched_yield();
+			pthread_cond_wait(&change, &holding);
+		pthread_mutex_unlock(&holding);
 	}
 	/* relaxed: the lots are not to order what they disturb */
 	if (of_generation != atomic_load_explicit(&generation, memory_order_relaxed) + 1) {
@@ -84,13 +91,18 @@ void hooked_begin(uint64_t from)
 void hooked_hold_me(const char *point)
 {
 	(void)number_of(point); /* it exists */
+	pthread_mutex_lock(&holding);
 	let_go = false;
+	pthread_mutex_unlock(&holding);
 	hold_at = point;
 }
 
-bool hooked_held(void)
+void hooked_until_held(void)
 {
-	return held;
+	pthread_mutex_lock(&holding);
+	while (!held)
+		pthread_cond_wait(&change, &holding);
+	pthread_mutex_unlock(&holding);
 }
 
 bool hooked_held_me(void)
@@ -100,8 +112,11 @@ bool hooked_held_me(void)
 
 void hooked_let_go(void)
 {
+	pthread_mutex_lock(&holding);
 	held = false;
 	let_go = true;
+	pthread_cond_broadcast(&change);
+	pthread_mutex_unlock(&holding);
 }
 
 bool hooked_all_met(void)

@@ -20,8 +20,8 @@ void hooked_print(void);
 
 /* The calling thread will stop when it next comes to this window, and stay there until it is let go. One thread at a time. */
 void hooked_hold_me(const char *point);
-bool hooked_held(void);    /* some thread stands there now */
-bool hooked_held_me(void); /* this one has stood there since it was to be held */
+void hooked_until_held(void); /* returns when some thread stands there */
+bool hooked_held_me(void);    /* this one has stood there since it was to be held */
 void hooked_let_go(void);
 
 #endif

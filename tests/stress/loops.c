@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * loops: loops of random range, grain, kind and length of bodies, nested, called at once by several threads from outside and by the
- * creating thread, on 2, 3 and 16 workers: every item exactly once, by a ledger of all of them.
+ * creating thread, on 2, 3 and 16 workers: every item exactly once, by a ledger of all of them. And loops that are cancelled, by a body
+ * of theirs or by another thread: no item twice, and 0 is returned if and only if every item was run.
  *
  * timeout: 300
  */
+#define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
 
 #include "ledger.h"
 #include "pools.h"
@@ -154,11 +160,134 @@ static void on_more_workers_than_cores(void)
 	loops(16, FILCH_POOL_CALLER, test_scaled(4000000), 1);
 }
 
+/* --- cancellation ------------------------------------------------------------------------------------------------------------ */
+
+enum { ITEMS = 2000, CANCELLERS = 2 };
+static _Atomic uint8_t seen[ITEMS];
+static _Atomic uint64_t run_items;
+static _Atomic int64_t target; /* the job that the other threads are to cancel; 0 none, -1 they end */
+static uint64_t cancel_at;     /* the body that runs this item cancels its own job */
+
+static void see(size_t b, size_t e)
+{
+	for (size_t i = b; i < e; i++) {
+		CHECK_EQ(seen[i]++, 0);
+		run_items++;
+		if (i == cancel_at)
+			CHECK_EQ(filch_cancel(pool, filch_job_id()), 0);
+		spin(20);
+	}
+}
+
+static void see_for(size_t b, size_t e, void *arg)
+{
+	(void)arg;
+	see(b, e);
+}
+
+static void see_reduce(size_t b, size_t e, void *acc, void *arg)
+{
+	(void)arg;
+	see(b, e);
+	((uint64_t *)acc)[1] += e - b;
+}
+
+static void see_scan(size_t b, size_t e, void *acc, bool write, void *arg)
+{
+	(void)arg;
+	if (write)
+		see(b, e);
+	((uint64_t *)acc)[1] += e - b;
+}
+
+static int cancelled_loop(void *arg)
+{
+	const uint64_t dice = *(const uint64_t *)arg, zero[2] = { 0, 0 };
+	const size_t grain = dice / 8 % 2 ? 0 : dice / 16 % 20 + 1;
+	uint64_t sum[2] = { 0, 77 };
+	int error;
+
+	if (dice / 1024 % 2)
+		target = filch_job_id();
+	switch (dice % 4) {
+	case 0:
+		error = filch_reduce(NULL, 0, ITEMS, grain, sizeof zero, zero, see_reduce, add_second, NULL, sum);
+		CHECK_EQ(sum[1], error ? 77 : ITEMS);
+		break;
+	case 1:
+		error = filch_scan(NULL, 0, ITEMS, grain, sizeof zero, zero, see_scan, add_second, NULL, sum);
+		break;
+	default:
+		error = filch_for(NULL, 0, ITEMS, grain, see_for, NULL);
+		break;
+	}
+	CHECK(error == 0 || error == -ECANCELED, "%d", error);
+	CHECK((run_items == ITEMS) == !error, "%d, %llu items", error, (unsigned long long)run_items);
+	return error;
+}
+
+static void *canceller(void *arg)
+{
+	int64_t id;
+
+	(void)arg;
+	while ((id = target) >= 0) {
+		if (id)
+			(void)filch_cancel(pool, id); /* it may be over already */
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Until @n loops were stopped early by a body, as many by another thread, and something was stolen. */
+static void cancelled_loops(uint32_t workers, uint64_t n)
+{
+	pthread_t thread[CANCELLERS];
+	uint64_t by_body = 0, by_other = 0, whole = 0, rng = test_seed();
+
+	pools_begin();
+	test_watchdog(120);
+	pool = pool_open(workers, 0);
+	target = 0;
+	for (unsigned i = 0; i < CANCELLERS; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, canceller, NULL), 0);
+	while (by_body < n || by_other < n || !pool_stats(pool).steals) {
+		uint64_t dice = test_random(&rng);
+		struct filch_completion c;
+
+		memset((void *)seen, 0, sizeof seen);
+		run_items = 0;
+		cancel_at = dice / 1024 % 2 ? ITEMS : dice / 4096 % ITEMS;
+		CHECK_EQ(filch_wait(pool, filch_submit(pool, cancelled_loop, &dice, NULL), NULL, &c), 0);
+		target = 0;
+		if (!c.status)
+			whole++;
+		else if (cancel_at < ITEMS)
+			by_body++;
+		else
+			by_other++;
+	}
+	target = -1;
+	for (unsigned i = 0; i < CANCELLERS; i++)
+		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	pool_close(pool);
+	printf("    %llu stopped by a body, %llu by another thread, %llu not stopped\n", (unsigned long long)by_body,
+	       (unsigned long long)by_other, (unsigned long long)whole);
+	pools_print();
+}
+
+static void cancelled(void)
+{
+	cancelled_loops(2, test_scaled(2000));
+	cancelled_loops(4, test_scaled(2000));
+}
+
 int main(void)
 {
 	test_case("the ledger finds what is lost or doubled", ledger_self_test);
 	test_case("loops called from outside run every item once", called_from_outside);
 	test_case("loops called by the creating thread run every item once", called_by_the_creating_thread);
 	test_case("loops on more workers than cores run every item once", on_more_workers_than_cores);
+	test_case("a cancelled loop runs no item twice and says whether it ran all", cancelled);
 	return test_finish("loops");
 }
