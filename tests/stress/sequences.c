@@ -46,7 +46,7 @@ static uint64_t round_seed;
 /* What a run must have met. */
 #define MET(X)                                                                                                                            \
 	X(accepted) X(full) X(late_for_room) X(no_slot) X(closed) X(cancelled) X(already) X(unknown) X(late_wait) X(strangers_reap)       \
-	X(ran_by_caller) X(nested) X(expired) X(runs) X(drains) X(refused_nonsense)
+	X(ran_by_caller) X(nested) X(expired) X(runs) X(drains) X(refused_nonsense) X(loop_cut)
 enum met {
 #define MET_ENUM(name) met_##name,
 	MET(MET_ENUM)
@@ -141,7 +141,6 @@ static int run_record(void *arg)
 	_Atomic size_t indices = 0;
 	int64_t id = filch_job_id();
 	unsigned leaves = 0;
-	int error;
 
 	RESULT_IS(r->started++ == 0, id);
 	RESULT_IS(id > 0, id);
@@ -156,9 +155,11 @@ static int run_record(void *arg)
 		break;
 	case LOOP:
 		if (filch_pool_current()) {
-			error = filch_for(NULL, 5, 505, (size_t)(id % 3) * 7, count_range, &indices);
+			int error = filch_for(NULL, 5, 505, (size_t)(id % 3) * 7, count_range, &indices);
+
 			RESULT_IS(error == 0 || (error == -ECANCELED && filch_job_cancelled()), error);
 			RESULT_IS(error ? indices < 500 : indices == 500, indices);
+			met[met_loop_cut] += error != 0;
 		}
 		break;
 	case WAITS:

@@ -262,7 +262,7 @@ Test(fork, a_child_makes_a_pool_though_its_parent_was_making_one)
 #endif
 	for (int k = 0; k < 2; k++)
 		EQ(pthread_create(&thread[k], NULL, create_and_destroy, NULL), 0);
-	for (uint64_t k = 0; k < test_scaled(300); k++)
+	for (uint64_t k = 0; k < test_scaled(100); k++)
 		left_with(0, one_pool, NULL);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (int k = 0; k < 2; k++)
