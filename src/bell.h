@@ -21,6 +21,10 @@
  *   5 looks again; leaves or sleeps  |
  * If 4 comes before b, the poster sees 3; else the reader sees a in 5. A reader that leaves something behind in 5 rings itself.
  *
+ * A poster may be held between its disarming and its write until the reader has come back, found nothing, and armed again: the
+ * descriptor is then readable though the bell is armed and nothing is there. `written` says that it has been written since somebody
+ * last cleared it, so that the next reader who finds nothing clears it even if the bell is armed.
+ *
  * What must stay true. Whoever clears the descriptor afterwards arms, looks again, and rings if anything is left: a clear may take
  * away another's ring. news is 1 while one sleeper has been told and has not looked: J1 to J3 of injector.c once more.
  *
@@ -52,6 +56,7 @@ void filchi_bell_clear(struct filchi_bell *b);
 struct filchi_bell {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 attention;
 	filch_atomic_u32 fd;   /* the eventfd, plus one; 0 = none */
+	filch_atomic_u32 written; /* 1: the descriptor was written, and not cleared since */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 news; /* what sleepers sleep on */
 	filch_atomic_u64 rings; /* writes of the descriptor so far */
 	filch_atomic_u64 told;  /* wakes of a sleeper so far */
@@ -61,6 +66,7 @@ static inline void filchi_bell_init(struct filchi_bell *b)
 {
 	filchi_store_relaxed(&b->attention, 0);
 	filchi_store_relaxed(&b->fd, 0);
+	filchi_store_relaxed(&b->written, 0);
 	filchi_store_relaxed(&b->news, 0);
 	filchi_store_relaxed(&b->rings, 0);
 	filchi_store_relaxed(&b->told, 0);
@@ -87,6 +93,7 @@ static inline void filchi_bell_attend(struct filchi_bell *b, uint32_t a)
 			FILCH_HOOK(bell_disarmed);
 			(void)filchi_fetch_add_acq_rel(&b->rings, 1);
 			FILCHI_BELL_WRITE(b);
+			filchi_store_release(&b->written, 1); /* after the write: who sees it clears what was written */
 			(void)filchi_fetch_sub_acq_rel(&b->attention, FILCHI_BELL_RINGING); /* the last touch */
 			return;
 		}
@@ -111,16 +118,18 @@ static inline void filchi_bell_posted(struct filchi_bell *b)
 }
 
 /*
- * Reader that has found nothing and will go by the descriptor. False: there is no descriptor, or the bell is armed already (and who
- * armed it looks again): nothing to do. True: it was cleared and armed, and the caller must now look again (at head and tail, not
- * by a take alone), and call filchi_bell_posted() if it leaves anything behind.
+ * Reader that has found nothing and will go by the descriptor. False: there is no descriptor, or the bell is armed already (who armed
+ * it looks again) and nobody has written since the last clear: nothing to do. True: it was cleared and armed, and the caller must now
+ * look again (at head and tail, not by a take alone), and call filchi_bell_posted() if it leaves anything behind.
  */
 static inline bool filchi_bell_arm(struct filchi_bell *b)
 {
 	uint32_t a = filchi_load_acquire(&b->attention);
 
-	if (a & FILCHI_BELL_ARMED || !filchi_load_acquire(&b->fd))
+	if (!filchi_load_acquire(&b->fd) || (a & FILCHI_BELL_ARMED && !filchi_load_acquire(&b->written)))
 		return false;
+	/* before the clear: a write that comes between the two is cleared, and said to be there; that costs one clear in vain */
+	(void)filchi_exchange_seq_cst(&b->written, 0);
 	FILCHI_BELL_CLEAR(b);
 	FILCH_HOOK(bell_cleared);
 	/* also when another has armed it meanwhile: we may have cleared the ring that followed */

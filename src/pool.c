@@ -301,6 +301,8 @@ static int check_outside(struct filch_pool *pool)
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
+	if (pool->has_warden && pthread_equal(pool->warden, pthread_self()))
+		return -EDEADLK; /* on_stuck: it would wait for itself */
 	return (w && w->pool == pool) || filchi_job_in_callback(&pool->jobs) || filchi_runs_job_of(pool) ? -EDEADLK : 0;
 }
 
@@ -334,13 +336,17 @@ void filchi_pool_cancel_all(struct filch_pool *pool)
 /* Waits until every job that is unfinished now has finished. */
 static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 {
-	filchi_run_queued_as_caller(pool);
+	filchi_run_queued_as_caller(pool); /* in their order */
 	for (uint32_t i = 0; i < pool->jobs.slots; i++) {
 		struct filchi_job *job = &pool->jobs.slot[i];
 		uint64_t s = filchi_load_acquire(&job->state);
 
 		if (is_pending(s)) {
-			int error = filchi_job_await(&pool->jobs, job, filchi_job_id_of(&pool->jobs, job, s), deadline);
+			int64_t id = filchi_job_id_of(&pool->jobs, job, s);
+			int error;
+
+			filchi_run_as_caller(pool, job, id);
+			error = filchi_job_await(&pool->jobs, job, id, deadline);
 			if (error)
 				return error;
 		}

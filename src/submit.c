@@ -504,3 +504,16 @@ void filchi_run_queued_as_caller(struct filch_pool *pool)
 		;
 	leave();
 }
+
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	struct filchi_worker *w = enter(pool);
+
+	if (!w)
+		return;
+	if (filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
+		filchi_injector_release(&pool->injector); /* its number stays in the ring, a tombstone */
+		filchi_worker_run_job(w, job, false);
+	}
+	leave();
+}

@@ -25,6 +25,12 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 /* On the creating thread of a FILCH_POOL_CALLER pool: runs what is queued, as worker 0. Nothing on any other thread. */
 void filchi_run_queued_as_caller(struct filch_pool *pool);
 
+/*
+ * The same for one job, if it is still queued: what came after the queue was found empty must not be slept for by who may be the one
+ * worker there is.
+ */
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+
 /* The state word of the job that runs on this thread, for who looks at its FILCHI_JOB_CANCEL often; NULL outside of jobs. */
 filch_atomic_u64 *filchi_job_word_here(void);
 

@@ -151,7 +151,7 @@ void filchi_watchdog_look(struct filch_pool *pool, struct filchi_watch *watch)
 		if (id != watch[i].id)
 			watch[i] = (struct filchi_watch){ .id = id, .since = now };
 		/* several workers may be at one job: its age is the greatest known, and it is told of once */
-		for (uint32_t j = 0; id && j < i; j++) {
+		for (uint32_t j = 0; id && j < pool->running; j++) { /* behind i: as of the last look */
 			if (watch[j].id != id)
 				continue;
 			if (watch[j].since < watch[i].since)

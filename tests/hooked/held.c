@@ -5,10 +5,14 @@
  * a job and its completion. Meanwhile jobs that wait for each other on all free workers are submitted, again and again: each must
  * start at once, or they never end. Then the one that was held goes on, and its job completes.
  *
+ * Two more are held for what others must make of it: a submitter before its job's number is in the ring, while the one worker there is
+ * drains the pool; and who completes a job before it writes a queue's descriptor, until the reader has been there and rests.
+ *
  * It is held until the others have done so much, not for a time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -120,11 +124,70 @@ static void a_worker_held_before_it_completes_its_job_stops_nobody(void)
 	POOLS_COVER(parks);
 }
 
+/* The creating thread is the one worker: what it finds queued, and not in the ring, it must not sleep for. */
+static void a_drain_runs_what_is_not_in_the_ring_yet(void)
+{
+	static char window[] = "submit_published";
+	pthread_t thread;
+
+	test_watchdog(60);
+	pools_begin();
+	pool = pool_open(1, FILCH_POOL_CALLER);
+	done = false;
+	CHECK_EQ(pthread_create(&thread, NULL, submit_and_be_held, window), 0);
+	while (!hooked_held())
+		sched_yield();
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
+	CHECK(!done, "it has not been held");
+	hooked_let_go();
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	pool_close(pool);
+	POOLS_COVER(jobs);
+}
+
+/* The ring comes when its completion has been reaped and the bell is armed again: the descriptor must not stay readable. */
+static void a_ring_that_comes_late_is_cleared(void)
+{
+	static char window[] = "bell_disarmed";
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion c;
+	struct filch_cq *cq;
+	struct pollfd watch = { .events = POLLIN };
+	int spins = 0;
+
+	test_watchdog(60);
+	pool = pool_open(1, 0);
+	CHECK_EQ(filch_cq_create(&cq, 0), 0);
+	watch.fd = filch_cq_fd(cq);
+	how.cq = cq;
+	CHECK(filch_submit(pool, return_and_be_held, window, &how) > 0, "refused");
+	while (!hooked_held())
+		sched_yield();
+	CHECK_EQ(filch_cq_reap(cq, &c, 1), 1);
+	CHECK_EQ(filch_cq_reap(cq, &c, 1), 0);
+	CHECK_EQ(poll(&watch, 1, 0), 0);
+	hooked_let_go();
+	CHECK_EQ(poll(&watch, 1, -1), 1);
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0); /* the poster is through */
+	while (poll(&watch, 1, 0) == 1 && ++spins < 100)
+		CHECK_EQ(filch_cq_reap(cq, &c, 1), 0);
+	CHECK_EQ(spins, 1);
+	CHECK(filch_submit(pool, nothing, NULL, &how) > 0, "refused");
+	CHECK_EQ(poll(&watch, 1, -1), 1);
+	CHECK_EQ(filch_cq_reap(cq, &c, 1), 1);
+	CHECK_EQ(filch_cq_reap(cq, &c, 1), 0);
+	CHECK_EQ(poll(&watch, 1, 0), 0);
+	pool_close(pool);
+	CHECK_EQ(filch_cq_destroy(cq), 0);
+}
+
 int main(void)
 {
 	test_watchdog(60);
 	hooked_begin(test_seed());
 	test_case("a submitter held in any window stops nobody", a_submitter_held_in_any_window_stops_nobody);
 	test_case("a worker held before it completes its job stops nobody", a_worker_held_before_it_completes_its_job_stops_nobody);
+	test_case("a drain runs what is not in the ring yet", a_drain_runs_what_is_not_in_the_ring_yet);
+	test_case("a ring that comes late is cleared", a_ring_that_comes_late_is_cleared);
 	return test_finish("held");
 }

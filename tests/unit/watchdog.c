@@ -10,7 +10,7 @@
 static struct filch_pool *pool;
 static struct gate told = GATE_INIT, release = GATE_INIT;
 static struct filch_stuck told_of;
-static bool told_where, cancels;
+static bool told_where, cancels, ends;
 
 static volatile int turning = 1;
 
@@ -33,6 +33,11 @@ static void on_stuck(void *arg, const struct filch_stuck *stuck)
 			told_where = true;
 	if (cancels)
 		EQ(filch_cancel(pool, stuck->id), 0);
+	if (ends) {
+		EQ(filch_pool_drain(pool, NULL), -EDEADLK);
+		EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), -EDEADLK);
+		EQ(filch_pool_destroy(pool), -EDEADLK);
+	}
 	gate_raise(&told);
 }
 
@@ -180,6 +185,15 @@ Test(watchdog, the_applications_own_urgent_signals_reach_it)
 	EQ(filch_pool_destroy(pool), 0);
 	EQ(sigaction(SIGURG, NULL, &now), 0);
 	cr_assert(now.sa_handler == applications);
+}
+
+Test(watchdog, it_may_not_end_the_pool_that_tells_it)
+{
+	ends = cancels = true;
+	begin(1, LIMIT, 0);
+	EQ(finish(filch_submit(pool, turns, NULL, NULL)), 7);
+	EQ(gate_count(&told), 1);
+	EQ(filch_pool_destroy(pool), 0);
 }
 
 Test(watchdog, a_callback_without_a_limit_is_refused)
