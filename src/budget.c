@@ -191,6 +191,21 @@ static bool listed(const char *list, const char *word)
 	return false;
 }
 
+/* A file below /proc; NULL, and noted, where it cannot be read. */
+static FILE *open_proc(struct reading *r, const char *name)
+{
+	FILE *f;
+
+	if (!join(r->file, sizeof(r->file), r->proc, name)) {
+		note(r, r->proc, ENAMETOOLONG);
+		return NULL;
+	}
+	f = fopen(r->file, "re");
+	if (!f)
+		note(r, r->file, errno);
+	return f;
+}
+
 /* Finds our path in each hierarchy: lines "id:controllers:path", v2 being "0::path". */
 static void own_paths(struct reading *r)
 {
@@ -199,15 +214,9 @@ static void own_paths(struct reading *r)
 	ssize_t n;
 	FILE *f;
 
-	if (!join(r->file, sizeof(r->file), r->proc, "self/cgroup")) {
-		note(r, r->proc, ENAMETOOLONG);
+	f = open_proc(r, "self/cgroup");
+	if (!f)
 		return;
-	}
-	f = fopen(r->file, "re");
-	if (!f) {
-		note(r, r->file, errno);
-		return;
-	}
 	while ((errno = 0, n = getline(&line, &room, f)) > 0) {
 		char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
 		struct hierarchy *h;
@@ -329,15 +338,9 @@ static void all_mounts(struct reading *r)
 	size_t room = 0;
 	FILE *f;
 
-	if (!join(r->file, sizeof(r->file), r->proc, "self/mountinfo")) {
-		note(r, r->proc, ENAMETOOLONG);
+	f = open_proc(r, "self/mountinfo");
+	if (!f)
 		return;
-	}
-	f = fopen(r->file, "re");
-	if (!f) {
-		note(r, r->file, errno);
-		return;
-	}
 	while (errno = 0, getline(&line, &room, f) > 0)
 		mounted(r, line);
 	if (ferror(f) || errno == ENOMEM)

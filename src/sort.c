@@ -33,7 +33,7 @@
 #define GRAIN_MOST    (1u << 18)  /* elements; so that a cancelled job is noticed */
 #define SCRATCH_SMALL 4096u       /* bytes of scratch memory on the stack */
 #define SCRATCH_ALIGN 64u
-#define SCRATCH_HUGE  (4u << 20)  /* bytes from which on large pages are asked for: 10 to 45 % of a sort of 10^6 elements and more */
+#define SCRATCH_HUGE  (4u << 20)  /* bytes from which on large pages are asked for; what that is worth: docs/design.md, sorts */
 #define PAGE_HUGE     (2u << 20)
 #define DIRECT_MOST   128u        /* bytes of an element that is moved, not its address; twice as fast at 48 and 104, equal at 256 */
 
@@ -246,8 +246,9 @@ FILCH_SORT_KERNEL(bytes_any, ((const struct compare *)filch_arg_)->size, 1, cmp_
 FILCH_SORT_KERNEL(address, sizeof(char *), sizeof(char *), cmp_less_there);
 
 /*
- * The kernel's merge for addresses. It branches: the processor runs ahead on its guess and so fetches elements that are not in the
- * cache, which hides more than the wrong guesses cost (10^5 to 4 10^5 elements of 256 bytes and more: 10 to 20 %).
+ * The kernel's merge for addresses. It branches: while this was written that was 10 to 20 % faster with 10^5 to 4 10^5 elements of 256
+ * bytes and more; no benchmark repeats it. Thought to be so because the processor runs ahead on its guess and fetches elements that are
+ * not in the cache; not tested by itself.
  */
 static void merge_addresses(const char *a, size_t na, const char *b, size_t nb, char *to, void *arg)
 {

@@ -7,6 +7,7 @@
 #   - every source opens with its licence, and every one of the library is in CMakeLists.txt
 #   - no public name begins with an underscore, none contains two
 #   - hwloc, futexes and CK are not seen in a public header
+#   - src/README.md lists every file of src/, and a file includes only files of its own row or of rows above it
 #
 # usage: check_sources.sh [root]
 set -euo pipefail
@@ -77,6 +78,32 @@ for file in "${public[@]}"; do
 		<(code_of "$file" | grep -E 'hwloc|futex|(^|[^a-z_])ck_[a-z]' || true)
 	complain_lines "a reserved or unprefixed macro" < \
 		<(code_of "$file" | grep -E '#[ 	]*define' | grep -vE 'define[ 	]+(FILCH|filch)_' || true)
+done
+
+# The rows of the map below layer 0, which is include/filch/detail/.
+declare -A row_of
+row=0
+while IFS= read -r line; do
+	row=$((row + 1))
+	for file in $(grep -oE '`[^`]+`' <<<"$line" | tr -d '`'); do
+		[[ -f src/$file ]] || complain "src/README.md: src/$file: no such file"
+		row_of[$file]=$row
+	done
+done < <(awk -F '|' '/^## / { on = /^## Layer [1-9]/ } on && /^\| `/ { print $2 }' src/README.md)
+((row > 0)) || complain "src/README.md: no layers found"
+for file in src/*.[ch] src/tools/*.[ch]; do
+	[[ -e $file ]] || continue
+	if [[ -z ${row_of[${file#src/}]-} ]]; then
+		complain "$file: not in the map, src/README.md"
+		continue
+	fi
+	for included in $(sed -nE 's/^[ 	]*#[ 	]*include[ 	]+"([^"]+)".*/\1/p' "$file"); do
+		if [[ -z ${row_of[$included]-} ]]; then
+			complain "$file: includes $included, which is not in the map"
+		elif ((row_of[$included] > row_of[${file#src/}])); then
+			complain "$file: includes $included, which lies above it"
+		fi
+	done
 done
 
 if ((failed)); then

@@ -2,8 +2,8 @@
 /*
  * What the leaves of the numerical programs compute: compiled once and called by every contestant, the peers' modules included.
  *
- * A copy in each contestant was tried: where a loop came to lie in a cache line, and what was inlined around it, made the same
- * source up to half as slow again in one of them, which is more than schedulers differ.
+ * A copy in each contestant was tried: the same source was up to half as slow again in one of them, which is more than schedulers
+ * differ. Likely causes: where a loop came to lie in a cache line, and what was inlined around it; neither was tested by itself.
  */
 #ifndef BENCH_KERNELS_H
 #define BENCH_KERNELS_H

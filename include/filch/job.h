@@ -107,6 +107,8 @@ FILCH_API int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *
 /*
  * Submits @n jobs that share @how (but for `user`, which is each spec's). Stops at the first that is not accepted.
  *
+ * Callers, progress, ordering: as filch_submit(), job by job: the first may be complete before the last is accepted.
+ * Lifetime: @jobs and @how may go after the call.
  * Returns:  the number accepted, their ids in @ids[0..) (@ids may be NULL with FILCH_JOB_DETACHED, a cq or a callback); the error of the
  *           first when none was. Else as filch_submit().
  */
@@ -118,12 +120,15 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *
  * Callers:  any thread; one wait per id succeeds. On a worker of the pool it runs the awaited job if it is still queued, tasks of
  *           that job or of its own, or parks.
- * Progress: blocks until the job is complete or the deadline has passed; signals do not end it.
+ * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On a worker the deadline bounds the
+ *           sleep alone, not what is run meanwhile: even one that has passed is looked at only after the awaited job, if it was still
+ *           queued, has been run here to its end.
  * Ordering: the job's writes are visible afterwards.
+ * Lifetime: the id is stale after a 0; @out is the caller's.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
- *           -EINVAL (NULL pool; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for itself; or, on a
- *           worker, the job is still queued and cannot be run here, because too little stack is left or because it is guarded, so
- *           that waiting could be for ever), -ECHILD.
+ *           -EINVAL (NULL pool; a deadline that is no time; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for
+ *           itself; or, on a worker, the job is still queued and cannot be run here, because too little stack is left or because it is
+ *           guarded, so that waiting could be for ever), -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);
@@ -132,7 +137,10 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
  * Cancels a job: one that is queued completes with -ECANCELED at once; a running one has its flag raised, and its completion says
  * what it made of that.
  *
- * Callers:  any thread. Lock-free but for wakes.
+ * Callers:  any thread, the job itself included.
+ * Progress: lock-free but for wakes; but the callback of a job that was queued runs here, before the call returns.
+ * Ordering: writes before the call are not ordered with what the job reads after it has seen its flag.
+ * Lifetime: the id stays valid; whoever would have reaped it still does.
  * Returns:  0 (cancelled, or flag raised), -EALREADY (already complete), -ESRCH, -EINVAL (NULL), -ECHILD.
  */
 FILCH_API int filch_cancel(struct filch_pool *pool, int64_t id);
@@ -153,16 +161,21 @@ FILCH_API int64_t filch_job_id(void);
  */
 
 /*
- * Makes a queue. @capacity: 0 = 16384; at most 2^23.
+ * Makes a queue. @capacity, in completions: 0 = 16384; at most 2^23.
  *
- * Returns:  0; -EINVAL, -ENOMEM.
+ * Callers:  any thread.
+ * Progress: allocates all that the queue will ever need but the descriptor.
+ * Lifetime: until filch_cq_destroy(); it belongs to no pool.
+ * Returns:  0; -EINVAL (NULL, too many), -ENOMEM.
  */
 FILCH_API int filch_cq_create(struct filch_cq **cq, uint32_t capacity) FILCH_MUST_CHECK;
 
 /*
- * Frees a queue, and closes its descriptor. Completions that nobody has reaped are dropped. No other call on the queue may run or
- * follow. The queue may go before or after its pools.
+ * Frees a queue, and closes its descriptor. Completions that nobody has reaped are dropped. The queue may go before or after its pools.
  *
+ * Callers:  any thread; no other call on the queue may run, or follow a 0.
+ * Progress: yields the processor while a thread that has put a completion has a few instructions to go, or writes the descriptor.
+ * Lifetime: queue and descriptor are gone after a 0. Take the descriptor out of the event loop first.
  * Returns:  0; -EBUSY while jobs submitted to it are not complete, or a thread sleeps in filch_cq_wait() (nothing has happened then);
  *           -EINVAL (NULL), -ECHILD.
  */
@@ -175,15 +188,19 @@ FILCH_API int filch_cq_destroy(struct filch_cq *cq) FILCH_MUST_CHECK;
  * queue costs no system call. It may be readable with nothing there, when a reap was faster than whoever was about to write it.
  *
  * Callers:  any thread.
+ * Progress: a system call or two the first time, then a load.
+ * Lifetime: the queue's; the same number at every call.
  * Returns:  the descriptor; -EMFILE, -ENFILE, -ENOMEM (nothing has happened, and the queue works without), -EINVAL (NULL), -ECHILD.
  */
 FILCH_API int filch_cq_fd(struct filch_cq *cq);
 
 /*
- * Takes up to @n completions. Several threads may.
+ * Takes up to @n completions.
  *
+ * Callers:  any thread, several at once.
  * Progress: lock-free; a system call only when there is nothing, if there is a descriptor to clear.
  * Ordering: the jobs' writes are visible afterwards.
+ * Lifetime: @out is the caller's; what was taken belongs to nobody else, its slot and its place in the queue are free again.
  * Returns:  how many, 0 when there are none; -EINVAL (NULL, n = 0), -ECHILD.
  */
 FILCH_API int filch_cq_reap(struct filch_cq *cq, struct filch_completion *out, size_t n);
@@ -195,7 +212,8 @@ FILCH_API int filch_cq_reap(struct filch_cq *cq, struct filch_completion *out, s
  * Progress: blocks until something is there or the deadline has passed; signals do not end it. With nothing in flight and no
  *           deadline: for ever. Where the one worker is the creating thread itself (FILCH_POOL_CALLER) jobs run only inside its calls on
  *           the pool, filch_pool_drain() for one: then there is nothing to wait for here.
- * Returns:  how many, > 0; -ETIMEDOUT, -EDEADLK, -EINVAL (NULL, n = 0, no time), -ECHILD.
+ * Ordering, lifetime: as filch_cq_reap().
+ * Returns:  how many, > 0; -ETIMEDOUT, -EDEADLK, -EINVAL (NULL, n = 0, a deadline that is no time), -ECHILD.
  */
 FILCH_API int filch_cq_wait(struct filch_cq *cq, struct filch_completion *out, size_t n, const struct timespec *deadline);
 

@@ -3,8 +3,11 @@
  * Parallel loops: for, reduce, scan, invoke. Bodies take ranges, so that compilers vectorise them.
  *
  * Callers of all: any thread; a NULL pool is the current worker's. From a worker a loop is nested work of the running job; from
- * outside it is one job, on the creating thread of a FILCH_POOL_CALLER pool one that costs no change of threads. The bodies' writes
- * are visible after the call.
+ * outside it is one job, on the creating thread of a FILCH_POOL_CALLER pool one that costs no change of threads.
+ *
+ * Progress: a call returns when every body has; bodies that are under way are never interrupted. From outside it waits for room in a
+ * full queue, as FILCH_BLOCK. Ordering: writes before the call are visible to the bodies, theirs after it; between bodies there is no
+ * order but what reduce and scan say. Lifetime: @arg and what it leads to must stay until the call returns; nothing is kept.
  *
  * Grain: the largest range, in items, handed to a body at a time; 0 leaves that to the loop. It is not what a task costs: a loop
  * begins serially, measures its bodies, and hands out pieces of some microseconds, each made of as many grains as that takes; one

@@ -101,8 +101,13 @@ FILCH_API int filch_pool_create(struct filch_pool **pool, const struct filch_con
 /*
  * Waits until every job accepted before the call is complete. Jobs may go on being submitted.
  *
- * Callers:  any thread but a worker of the pool.
- * Returns:  0; -ETIMEDOUT, -EDEADLK (from a worker or a completion callback), -EINVAL (NULL), -ECHILD.
+ * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs what is queued; that is not bounded
+ *           by the deadline.
+ * Progress: blocks until they are complete or the deadline has passed; signals do not end it.
+ * Ordering: what those jobs wrote is visible after a 0, and their completions are in their queues.
+ * Lifetime: the pool must outlive the call; @deadline may go after it.
+ * Returns:  0; -ETIMEDOUT, -EDEADLK (from a worker, a completion callback, or a job that FILCH_CALLER_RUNS runs), -EINVAL (NULL, no
+ *           time), -ECHILD.
  */
 FILCH_API int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline) FILCH_MUST_CHECK;
 
@@ -111,7 +116,11 @@ FILCH_API int filch_pool_drain(struct filch_pool *pool, const struct timespec *d
  * call may follow, to wait again after -ETIMEDOUT or to go from FILCH_DRAIN to FILCH_ABANDON.
  *
  * Callers:  any thread but a worker of the pool; safe against every racing call but filch_pool_destroy().
- * Returns:  0; -ETIMEDOUT, -EDEADLK, -EINVAL (NULL, unknown mode), -ECHILD.
+ * Progress: blocks as filch_pool_drain(). FILCH_ABANDON does not interrupt what runs.
+ * Ordering: as filch_pool_drain(). Callbacks of jobs that FILCH_ABANDON cancels run on the calling thread.
+ * Lifetime: the pool stays: ids may be waited for, completions reaped, counters read, until filch_pool_destroy().
+ * Returns:  0; -ETIMEDOUT (the pool is closed nevertheless), -EDEADLK as filch_pool_drain(), -EINVAL (NULL, unknown mode, no time),
+ *           -ECHILD.
  */
 FILCH_API int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec *deadline) FILCH_MUST_CHECK;
 
@@ -120,12 +129,15 @@ FILCH_API int filch_pool_shutdown(struct filch_pool *pool, int mode, const struc
  * callers blocked in a submit or a wait return, every thread is joined, all memory is freed. Completions nobody reaped are gone.
  *
  * Callers:  any thread but a worker of the pool; once; no call on the pool may begin after it.
+ * Progress: blocks until the running jobs have returned: for ever, if one of them never does.
+ * Ordering: what the jobs wrote is visible afterwards. Callbacks of jobs that never started run on the calling thread.
+ * Lifetime: the pool is gone after a 0. Completion queues stay, with what was put into them.
  * Returns:  0; -EDEADLK (from a worker or a completion callback: nothing has happened), -ECHILD (after fork: nothing has
  *           happened), -EINVAL (NULL).
  */
 FILCH_API int filch_pool_destroy(struct filch_pool *pool);
 
-/* The number of workers, or -EINVAL (NULL). Any thread, wait-free. */
+/* The number of workers, or -EINVAL (NULL). Any thread, wait-free; it does not change while the pool lives. */
 FILCH_API int filch_pool_workers(const struct filch_pool *pool);
 
 /* The pool whose worker the calling thread is, or NULL. Any thread, wait-free. */
@@ -137,12 +149,14 @@ FILCH_API int filch_worker_id(void);
 /*
  * Writes who sits where, and why, as text or JSON.
  *
- * Callers:  any thread.
+ * Callers:  any thread, at any time of the pool's life.
+ * Progress: never waits for workers; writes as fprintf(3) does, which may block and allocate.
+ * Ordering: none. What may change, such as seats without a thread, is as it is found.
  * Returns:  0; -EINVAL (NULL, unknown format), -EIO (@out reports an error).
  */
 FILCH_API int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format);
 
-/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline. Any thread. */
+/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline. Any thread, wait-free; cannot fail. */
 FILCH_API struct timespec filch_after(uint64_t ns);
 
 FILCH_EXTERN_C_END

@@ -45,7 +45,10 @@ struct filch_stats {
 /*
  * Sums the counters. Each is exact once the pool is quiet; while it runs, the sum is of slightly different moments.
  *
- * Callers:  any thread; lock-free.
+ * Callers:  any thread, a worker included.
+ * Progress: wait-free: a load per counter and worker.
+ * Ordering: none; a count may be seen before what was counted, or after.
+ * Lifetime: @out is the caller's.
  * Returns:  0; -EINVAL (NULL, size 0).
  */
 FILCH_API int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;

@@ -73,13 +73,14 @@ struct filch_pool;
 /*
  * FILCH_SYNC(handle): the result of the task.
  *
- * Callers:  the body that spawned it, newest first.
+ * Callers:  the body that spawned it, newest first, once.
+ * Lifetime: the frame is the caller's again.
  * Progress: runs the task here unless it was stolen; then runs other tasks of the same job until the thief is done, or parks.
  * Ordering: all writes of the task are visible afterwards.
  */
 #define FILCH_SYNC(handle) (handle##_filch_sync(filch_worker_, &filch_carried_, &handle))
 
-/* FILCH_CALL(name, arguments...): runs the task here, as a plain call; its result. */
+/* FILCH_CALL(name, arguments...): runs the task here, as a plain call; its result. From the body of a task. */
 #define FILCH_CALL(...)        FILCH_CAT(FILCH_CALL_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
 #define FILCH_CALL_1(name)     (name##_filch_body(filch_worker_, filch_carried_))
 #define FILCH_CALL_2(name, a)  (name##_filch_body(filch_worker_, filch_carried_, a))
@@ -87,7 +88,8 @@ struct filch_pool;
 #define FILCH_CALL_N(name, ...) (name##_filch_body(filch_worker_, filch_carried_, __VA_ARGS__))
 
 /*
- * A dynamic number of children. Frames may stand in arrays:
+ * A dynamic number of children. Frames may stand in arrays; the contracts are FILCH_SPAWN's and FILCH_SYNC's, and a frame stays where
+ * it is until it is synced:
  *
  *     FILCH_FRAME(queens) kid[32];
  *     for (n = 0; ...; n++) FILCH_SPAWN_INTO(&kid[n], queens, ...);
@@ -109,6 +111,7 @@ struct filch_pool;
  * Ordering: writes before it are visible to the task; the task's writes are visible afterwards.
  * Cost:     a plain helper function reaches the tasks through FILCH_RUN(NULL, ...): one look-up of a thread-local and one
  *           indirect call, about 2 ns; from outside two hand-overs between threads, microseconds.
+ * Lifetime: arguments are copied; what they point to must stay until the call returns.
  * Returns:  0; -EINVAL (NULL pool outside a worker), -ENOBUFS (no job slot), -ESHUTDOWN, -ECANCELED (the pool was abandoned or
  *           destroyed before it started), -ECHILD (after fork). @result (may be NULL) is written only on 0.
  */
@@ -132,15 +135,21 @@ struct filch_context {
 };
 
 /*
+ * Fills @context.
+ *
  * Callers:  a thunk passes its own worker and index; any other function running on a worker calls filch_context_here().
+ * Progress: wait-free.
  * Returns:  0, or -EPERM when the thread is not a worker.
  */
 FILCH_API int filch_context_here(struct filch_context *context);
 
-/* Spawns @thunk with @task, the head of the caller's own frame structure. Like FILCH_SPAWN. */
+/*
+ * Spawns @thunk with @task, the head of the caller's own frame structure, which holds the arguments and must stay until it is joined.
+ * Like FILCH_SPAWN; moves context->index.
+ */
 FILCH_API void filch_fork(struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
 
-/* Waits for @task or runs it here. Like FILCH_SYNC: newest first. @thunk as given to filch_fork(). */
+/* Waits for @task or runs it here. Like FILCH_SYNC: newest first, once. @thunk as given to filch_fork(); the result is in the frame. */
 FILCH_API void filch_join(struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
 
 /* What FILCH_RUN calls; the contract is FILCH_RUN's. Typed code has no need of it. */

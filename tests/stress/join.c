@@ -15,6 +15,7 @@
 
 #include "ledger.h"
 #include "pools.h"
+#include "stack.h"
 
 #define WORKERS_MAX 32u
 /* Frames are several times larger where each variable has red zones around it. */
@@ -370,24 +371,6 @@ static void no_stranger_is_started_on_top_of_a_frame(void)
 #define START_COST    (UINT64_C(3) << 10)  /* from the wait to the first statement of what it starts, generously */
 
 static _Atomic uint64_t least_left, low_joins, stolen_starts;
-
-/* Bytes from here to the end of this worker's stack. */
-static uint64_t stack_left(void)
-{
-	static _Thread_local uintptr_t end;
-
-	if (!end) {
-		pthread_attr_t attr;
-		void *low;
-		size_t size;
-
-		CHECK_EQ(pthread_getattr_np(pthread_self(), &attr), 0);
-		CHECK_EQ(pthread_attr_getstack(&attr, &low, &size), 0);
-		pthread_attr_destroy(&attr);
-		end = (uintptr_t)low;
-	}
-	return (uintptr_t)__builtin_frame_address(0) - end;
-}
 
 struct dug {
 	uint64_t sum;

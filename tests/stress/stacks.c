@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "pools.h"
+#include "stack.h"
 
 #define LIBRARY_LIMIT (UINT64_C(32) << 10) /* with less than this left nothing stolen is started */
 
@@ -23,24 +24,6 @@
 #define SMALL_STACK ((TEST_SANITIZED ? UINT64_C(2048) : UINT64_C(256)) << 10)
 
 static struct filch_pool *pool;
-
-/* Bytes from here to the end of this worker's stack. */
-static uint64_t stack_left(void)
-{
-	static _Thread_local uintptr_t end;
-
-	if (!end) {
-		pthread_attr_t attr;
-		void *low;
-		size_t size;
-
-		CHECK_EQ(pthread_getattr_np(pthread_self(), &attr), 0);
-		CHECK_EQ(pthread_attr_getstack(&attr, &low, &size), 0);
-		pthread_attr_destroy(&attr);
-		end = (uintptr_t)low;
-	}
-	return (uintptr_t)__builtin_frame_address(0) - end;
-}
 
 static void until(bool (*happened)(void))
 {
