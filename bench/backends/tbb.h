@@ -6,7 +6,7 @@
  *
  * parallel_invoke itself takes a fixed number of functors, and our frames spawn as many as they find. So this file uses the three
  * functions under it, of the namespace tbb::detail::d1 in oneTBB's installed headers; they are not promised to stay. Written
- * for 2021.8; the build tries whether they are there.
+ * for 2021.8.
  */
 #ifndef BENCH_TBB_BACKEND_H
 #define BENCH_TBB_BACKEND_H

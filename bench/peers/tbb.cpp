@@ -33,6 +33,12 @@ BENCH_ENTRY_TABLE
 
 namespace {
 
+/*
+ * oneTBB has a waiting thread steal until half of this is used, and believes it of the driver's thread too, whose stack the driver
+ * raises to 100 MiB: so half of it must lie well below that. What cheap UTS uses of the driver's stack is 6 MiB.
+ */
+const size_t STACK_BYTES = size_t{ 128 } << 20;
+
 /* Pins who enters the arena to the CPU of its place. */
 class pinner : public tbb::task_scheduler_observer {
 	std::vector<int> cpus;
@@ -75,7 +81,8 @@ struct engine {
 	std::atomic<uint64_t> answers{ 0 };
 
 	engine(int n, const int *cpus)
-	    : workers(n), stack(tbb::global_control::thread_stack_size, size_t{ 256 } << 20), threads(limit(n)), arena(n, 1), jobs(n, 0), pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
+	    : workers(n), stack(tbb::global_control::thread_stack_size, STACK_BYTES), threads(limit(n)), arena(n, 1), jobs(n, 0),
+	      pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
 	{
 		threads.reset();
 	}
