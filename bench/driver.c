@@ -34,7 +34,7 @@
 #define ROUNDS_MAX    10000
 #define ROUNDS_MIN    3
 #define SECONDS_FULL  420.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
-#define SECONDS_QUICK 85.0
+#define SECONDS_QUICK 70.0
 #define STACK_BYTES   ((rlim_t)100 << 20)
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
@@ -436,7 +436,7 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 85 with --quick;\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 70 with --quick;\n"
 	      "                       no limit when --rounds is given)\n"
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
