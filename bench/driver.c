@@ -33,7 +33,7 @@
 #define SETTLE_NS     3000000
 #define ROUNDS_MAX    10000
 #define ROUNDS_MIN    3
-#define SECONDS_FULL  420.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_FULL  400.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
 #define SECONDS_QUICK 70.0
 #define STACK_BYTES   ((rlim_t)100 << 20)
 
@@ -345,7 +345,9 @@ static void share_rounds(const double *cost, int *share, int rounds, double seco
 }
 
 /*
- * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a result was wrong or a contestant failed. */
+ * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a
+ * result was wrong or a contestant failed.
+ */
 static bool run_bench(
 	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
 	struct bench_results *results)
@@ -436,7 +438,7 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 70 with --quick;\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 400; 70 with --quick;\n"
 	      "                       no limit when --rounds is given)\n"
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"

@@ -51,7 +51,8 @@ __attribute__((unused)) static int openmp_loop(
 }
 
 /* The same inside a parallel region, by all of its threads: no region is made, what it costs is one barrier. */
-__attribute__((unused)) static int openmp_for(size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
+__attribute__((unused)) static int openmp_for(
+	size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
 {
 	size_t piece = openmp_piece(end - begin, grain, omp_get_num_threads());
 

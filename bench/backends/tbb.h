@@ -114,7 +114,8 @@ template <typename Body> static int tbb_loop(void *engine, size_t begin, size_t 
 	return 0;
 }
 
-#define TBB_BODY(body, arg) [body_arg = static_cast<void *>(arg)](size_t body_begin, size_t body_end) { body(body_begin, body_end, body_arg); }
+#define TBB_BODY(body, arg)                                                                                    \
+	[body_arg = static_cast<void *>(arg)](size_t body_begin, size_t body_end) { body(body_begin, body_end, body_arg); }
 
 #define BENCH_FRAME(name) struct name##_frame
 #define BENCH_TASK(R, name, ...)                                                                               \

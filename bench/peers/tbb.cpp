@@ -4,8 +4,8 @@
  *
  * The arena has as many places as there are workers, one of them for the driver's thread, which enters it for the time of a
  * program; jobs have a second arena, without a place for it. An observer pins each of oneTBB's threads to the CPU of its place as it
- * enters, for they go from arena to arena. How many threads oneTBB may have is set before each measurement: one more than workers, because the caller counts as
- * one and jobs have to run on as many workers as everywhere.
+ * enters, for they go from arena to arena. How many threads oneTBB may have is set before each measurement: one
+ * more than workers, because the caller counts as one and jobs have to run on as many workers as everywhere.
  *
  * Jobs: task_arena::enqueue has no bound and no id. For a round trip the job sets a flag and wakes who waits; the waiter looks at
  * the flag for some 5 us, then sleeps on a condition variable, as the baseline's does.
@@ -77,7 +77,8 @@ struct engine {
 	std::atomic<uint64_t> answers{ 0 };
 
 	engine(int n, const int *cpus)
-	    : workers(n), first_cpu(cpus[0]), stack(tbb::global_control::thread_stack_size, STACK_BYTES), threads(limit(n)), arena(n, 1), jobs(n, 0),
+	    : workers(n), first_cpu(cpus[0]), stack(tbb::global_control::thread_stack_size, STACK_BYTES),
+	      threads(limit(n)), arena(n, 1), jobs(n, 0),
 	      pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
 	{
 		threads.reset();
