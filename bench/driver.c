@@ -398,7 +398,8 @@ static bool run_bench(
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
 			if (round < 0) {
 				cost[i] = bench_now() - begun;
-				seconds -= seconds > 0 ? cost[i] : 0;
+				/* What is used up still limits: 0 would be no limit. */
+				seconds = seconds > 0 ? fmax(seconds - cost[i], 1e-9) : 0;
 			}
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
