@@ -411,6 +411,8 @@ static bool run_bench(
 		for (int i = 0, head = 1; i < entrants; i++) {
 			if (!s.ran[i])
 				continue;
+			if (m && s.verified[i] && !bench_spread_of(s.at[i][m], (size_t)rounds).n)
+				continue; /* it has no such figure: serial submits nothing */
 			struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
 
 			if (!row)
