@@ -33,8 +33,8 @@
 #define SETTLE_NS     3000000
 #define ROUNDS_MAX    10000
 #define ROUNDS_MIN    3
-#define SECONDS_FULL  420.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
-#define SECONDS_QUICK 85.0
+#define SECONDS_FULL  400.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_QUICK 70.0
 #define STACK_BYTES   ((rlim_t)100 << 20)
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
@@ -345,7 +345,9 @@ static void share_rounds(const double *cost, int *share, int rounds, double seco
 }
 
 /*
- * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a result was wrong or a contestant failed. */
+ * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a
+ * result was wrong or a contestant failed.
+ */
 static bool run_bench(
 	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
 	struct bench_results *results)
@@ -396,7 +398,8 @@ static bool run_bench(
 			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
 			if (round < 0) {
 				cost[i] = bench_now() - begun;
-				seconds -= seconds > 0 ? cost[i] : 0;
+				/* What is used up still limits: 0 would be no limit. */
+				seconds = seconds > 0 ? fmax(seconds - cost[i], 1e-9) : 0;
 			}
 			for (int m = 0; m < 2 && round >= 0; m++)
 				s.at[i][m][round] = err ? NAN : value[m];
@@ -408,6 +411,8 @@ static bool run_bench(
 		for (int i = 0, head = 1; i < entrants; i++) {
 			if (!s.ran[i])
 				continue;
+			if (m && s.verified[i] && !bench_spread_of(s.at[i][m], (size_t)rounds).n)
+				continue; /* it has no such figure: serial submits nothing */
 			struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
 
 			if (!row)
@@ -436,7 +441,7 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 420; 85 with --quick;\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 400; 70 with --quick;\n"
 	      "                       no limit when --rounds is given)\n"
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"

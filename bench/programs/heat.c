@@ -43,7 +43,7 @@ int BENCH_ENTRY(heat)(void *engine, const struct bench_size *size, struct bench_
 		step.from = bench_plate.grid[s % 2];
 		step.to = bench_plate.grid[(s + 1) % 2];
 #ifdef BENCH_LOOP
-		err = BENCH_LOOP(engine, 1, n + 1, grain, kernel_heat_rows, &step);
+		err = BENCH_LOOP(engine, (size_t)1, n + 1, grain, kernel_heat_rows, &step);
 #else
 		int done;
 

@@ -5,7 +5,9 @@
  *
  * A backend that has loops defines BENCH_FOR(begin, end, grain, body, arg), used inside a task, and BENCH_FOR_CALLER(engine, begin,
  * end, grain, body, arg), used in the entry: 0 or a negative errno; grain 0 is the contestant's own choice. For the others it is
- * the natural loop on their tasks: halves down to the grain, or to PIECES pieces.
+ * the natural loop on their tasks: halves down to the grain, or to PIECES pieces. Where who writes the loop has to say that its
+ * bodies differ, a backend defines BENCH_FOR_UNEVEN as well; and BENCH_RUN_LOOPS, as BENCH_RUN, where a task with loops begins
+ * differently from one with tasks (OpenMP: on all threads).
  *
  * Not good for: loops whose bodies touch much memory (saxpy alone does), machines with caches of different speed.
  */
@@ -56,6 +58,12 @@ static int from_outside(void *engine, struct loop loop, size_t begin, size_t end
 #define BENCH_FOR_CALLER(engine, begin, end, grain, body, arg) \
 	from_outside(engine, loop_of(body, arg, (end) - (begin), grain), begin, end)
 #endif
+#ifndef BENCH_FOR_UNEVEN
+#define BENCH_FOR_UNEVEN(begin, end, grain, body, arg) BENCH_FOR(begin, end, grain, body, arg)
+#endif
+#ifndef BENCH_RUN_LOOPS
+#define BENCH_RUN_LOOPS(engine, out, name, ...) BENCH_RUN(engine, out, name, __VA_ARGS__)
+#endif
 
 BENCH_TASK(int, tiny, (unsigned, repeats))
 {
@@ -77,12 +85,12 @@ BENCH_TASK(int, saxpy, (unsigned, repeats))
 
 BENCH_TASK(int, grains, (size_t, n))
 {
-	return BENCH_FOR((size_t)0, n, (size_t)1, loops_grains, NULL);
+	return BENCH_FOR_UNEVEN((size_t)0, n, (size_t)1, loops_grains, NULL);
 }
 
 BENCH_TASK(int, triangle, (size_t, n))
 {
-	return BENCH_FOR((size_t)0, n, (size_t)0, loops_triangle, NULL);
+	return BENCH_FOR_UNEVEN((size_t)0, n, (size_t)0, loops_triangle, NULL);
 }
 
 /* arg: repeats. value: cells that show every repeat. tasks: loops. */
@@ -92,7 +100,7 @@ int BENCH_ENTRY(tiny)(void *engine, const struct bench_size *size, struct bench_
 	int inner = 0, error;
 
 	loops_begin(LOOPS_OF_TINY, repeats);
-	error = BENCH_RUN(engine, &inner, tiny, repeats);
+	error = BENCH_RUN_LOOPS(engine, &inner, tiny, repeats);
 	*out = (struct bench_outcome){ .value = { loops_tiny_right() }, .tasks = repeats };
 	return error ? error : inner;
 }
@@ -117,7 +125,7 @@ int BENCH_ENTRY(saxpy)(void *engine, const struct bench_size *size, struct bench
 	int inner = 0, error;
 
 	loops_begin(LOOPS_OF_SAXPY, repeats);
-	error = BENCH_RUN(engine, &inner, saxpy, repeats);
+	error = BENCH_RUN_LOOPS(engine, &inner, saxpy, repeats);
 	*out = (struct bench_outcome){ .value = { loops_saxpy_right() }, .tasks = (uint64_t)repeats * LOOPS_MOST };
 	return error ? error : inner;
 }
@@ -129,7 +137,7 @@ int BENCH_ENTRY(grains)(void *engine, const struct bench_size *size, struct benc
 	int inner = 0, error;
 
 	loops_begin(LOOPS_OF_MIXED, 1);
-	error = BENCH_RUN(engine, &inner, grains, n);
+	error = BENCH_RUN_LOOPS(engine, &inner, grains, n);
 	*out = (struct bench_outcome){ .value = { loops_sum(n) }, .tasks = n };
 	return error ? error : inner;
 }
@@ -141,7 +149,7 @@ int BENCH_ENTRY(triangle)(void *engine, const struct bench_size *size, struct be
 	int inner = 0, error;
 
 	loops_begin(LOOPS_OF_MIXED, 1);
-	error = BENCH_RUN(engine, &inner, triangle, n);
+	error = BENCH_RUN_LOOPS(engine, &inner, triangle, n);
 	*out = (struct bench_outcome){ .value = { loops_sum(n) }, .tasks = n };
 	return error ? error : inner;
 }

@@ -21,6 +21,9 @@ struct record {
  */
 extern struct record *records, *records_scratch;
 
+/* The same for integers, of 64 or of 32 bits, the program decides: integers_data.c. */
+extern void *integers, *integers_scratch;
+
 #ifdef __cplusplus
 }
 #endif
