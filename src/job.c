@@ -234,7 +234,7 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 		.user = job->user,
 		.status = job->status,
 		.worker = job->worker,
-		.queued_ns = (job->started_at ? job->started_at : job->ended_at) - job->queued_at,
+		.queued_ns = (job->started_at ? job->started_at : job->ended_at) - filchi_load_relaxed(&job->queued_at),
 		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
 	};
 	if (job->flags & FILCHI_JOB_ABORTED) {

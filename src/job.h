@@ -3,7 +3,7 @@
  * Job slots: one array per pool, type-stable until the pool is destroyed, and a ring of the free ones. A slot's state word decides
  * every race by CAS.
  *
- * state, one word:  63..16 generation | 12 GUARDED | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
+ * state, one word:  63..16 generation | 12 GUARDED | 8 LANE | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_RING | 2..0 state
  *
  *   FREE      -> QUEUED      submit (the slot is the submitter's from the free ring on)
  *   FREE      -> RUNNING     submit with CALLER_RUNS on a full queue; or the caller's slot, see filchi_job_caller_begin()
@@ -41,6 +41,8 @@ enum { FILCHI_JOB_FREE, FILCHI_JOB_QUEUED, FILCHI_JOB_RUNNING, FILCHI_JOB_FINISH
 #define FILCHI_JOB_FOR_THREAD UINT64_C(32)
 #define FILCHI_JOB_FOR_WORKER UINT64_C(64)
 #define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached, with a queue or with a callback: nobody may wait */
+#define FILCHI_JOB_LANE(s)    ((unsigned)((s) >> 8) & 1)  /* read by who has no business with the slot: filch_pool_lane_stats() */
+#define FILCHI_JOB_IN_LANE(l) ((uint64_t)(l) << 8)
 #define FILCHI_JOB_GUARDED    UINT64_C(4096) /* its faults are contained; it never runs on top of another job's frames */
 #define FILCHI_JOB_STATE(s)   ((unsigned)((s) & 7))
 #define FILCHI_JOB_FLAGS(s)   ((s) & UINT64_C(0xfff8))
@@ -63,7 +65,7 @@ struct filchi_job {
 	};
 	uint32_t flags;          /* FILCH_JOB_..., FILCHI_JOB_TASK, FILCHI_JOB_ABORTED */
 	uint32_t cell;           /* its credit in cq */
-	uint64_t queued_at;      /* nanoseconds; by the coarse clock if nobody is told how long it took */
+	filch_atomic_u64 queued_at; /* nanoseconds; by the coarse clock if nobody is told how long it took */
 	int64_t id;
 	int32_t status;
 	int16_t worker;
@@ -107,7 +109,7 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs);
 /* Any thread. A free slot, the caller's from now on, or NULL. Its id for this use is in job->id. */
 struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
 
-/* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY, FILCHI_JOB_GUARDED. */
+/* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY, _GUARDED, _IN_LANE. */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 
 /* The owner of a new slot: its completion goes to @cq. False: no credit there. */

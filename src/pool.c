@@ -362,6 +362,8 @@ int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
 		return error;
 	if (!filchi_deadline_ok(deadline))
 		return -EINVAL;
+	if (filchi_caller_is_away(pool))
+		return -EDEADLK;
 	filchi_guest_in(pool);
 	error = await_all(pool, deadline);
 	filchi_guest_out(pool);
@@ -388,6 +390,8 @@ int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec
 		return error;
 	if ((mode != FILCH_DRAIN && mode != FILCH_ABANDON) || !filchi_deadline_ok(deadline))
 		return -EINVAL;
+	if (mode == FILCH_DRAIN && filchi_caller_is_away(pool))
+		return -EDEADLK;
 	filchi_guest_in(pool);
 	filchi_pool_close(pool);
 	if (mode == FILCH_ABANDON)

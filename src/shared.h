@@ -31,6 +31,11 @@ struct filchi_counters {
 #undef FILCHI_COUNTER
 };
 
+/* What became of the jobs of each lane; as the counters, one writer or read-modify-writes. */
+struct filchi_lane_counts {
+	filch_atomic_u64 completed, shed, cancelled, rejected;
+};
+
 #define FILCHI_PARTS 4096u /* pieces of jobs that may lie nested on one worker's stack; deeper waits do not nest, they park */
 
 /*
@@ -76,6 +81,7 @@ struct filchi_worker {
 	uintptr_t stack_low;    /* no stolen work is started on a suspended frame with the stack pointer below this */
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	struct filchi_counters counters;
+	struct filchi_lane_counts lane[FILCHI_LANES];
 
 	/* the pool's, for starting and ending the thread */
 	struct filchi_shift *shift; /* the thread on this seat; NULL: none, or the thread that created a FILCH_POOL_CALLER pool */
@@ -112,6 +118,7 @@ struct filch_pool {
 	filch_atomic_u32 ready;                                  /* workers that have started or failed to */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* outside threads blocked inside a call: destroy waits for them */
 	struct filchi_counters outside;                          /* what threads that are no workers count */
+	struct filchi_lane_counts outside_lane[FILCHI_LANES];
 
 	/* replacing lost threads: warden.c */
 	FILCH_ALIGNED(FILCH_CACHELINE) FILCH_ATOMIC(struct filchi_shift *) lost; /* given up, for the warden to see to */

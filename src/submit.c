@@ -52,6 +52,16 @@ static struct filchi_worker *enter(struct filch_pool *pool)
 	return pool->first;
 }
 
+/*
+ * The creator of a FILCH_POOL_CALLER pool without another worker, who is busy as a worker of another pool: nobody can do the work that
+ * it would wait for.
+ */
+bool filchi_caller_is_away(const struct filch_pool *pool)
+{
+	return pool->has_caller && pool->running == 1 && pthread_equal(pool->caller, pthread_self()) && filchi_worker_self() &&
+	       filchi_worker_self()->pool != pool;
+}
+
 static void leave(void)
 {
 	filchi_worker_set_self(NULL);
@@ -72,6 +82,7 @@ void filchi_guest_out(struct filch_pool *pool)
 
 /* --- submit ------------------------------------------------------------------------------------------------------------------ */
 
+#define TOMBSTONE_LOOKS 8u /* numbers of each lane that a submit without a slot looks at */
 #define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
 /* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
@@ -127,7 +138,7 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 	job->user = work->user;
 	job->on_complete = how->on_complete;
 	job->start_by = nanoseconds(how->start_by);
-	job->queued_at = now;
+	filchi_store_relaxed(&job->queued_at, now); /* filch_pool_lane_stats() looks at it, whoever owns the slot */
 	job->started_at = job->ended_at = 0;
 	job->status = 0;
 	job->worker = -1;
@@ -166,6 +177,7 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	job->started_at = filchi_now();
 	job->status = job->fn(job->arg);
 	filchi_foreign_leave(&here);
+	(void)filchi_fetch_add_acq_rel(&pool->outside_lane[job->lane].completed, 1);
 	complete(pool, job, job->id);
 }
 
@@ -195,6 +207,8 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 	default:
 		if (make_room(pool))
 			return 0;
+		if (filchi_caller_is_away(pool))
+			return -EDEADLK;
 		return filchi_injector_wait(&pool->injector, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
 					    &pool->closing);
 	}
@@ -207,7 +221,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	int64_t id = job->id;
 
 	fill(job, work, how, now);
-	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how));
+	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how) | FILCHI_JOB_IN_LANE(how->lane));
 	if (here) {
 		run_here(pool, job);
 		return id;
@@ -231,6 +245,36 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	return id;
 }
 
+/*
+ * No slot is free. Those of jobs that were cancelled, or run under a wait, are free but for their numbers in the rings, which else only a
+ * worker with an empty stack takes out. Takes out one such number; true if it found one among the oldest of a lane. The number of a
+ * job that is still queued goes back to the end; a worker that has parked meanwhile must be told of it anew.
+ */
+static bool clear_tombstone(struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < FILCHI_LANES * TOMBSTONE_LOOKS; i++) {
+		uint32_t slot = filchi_ring_take(&pool->injector.lane[i % FILCHI_LANES]);
+
+		if (slot == FILCHI_RING_EMPTY)
+			continue;
+		if (FILCHI_JOB_STATE(filchi_load_acquire(&pool->jobs.slot[slot].state)) == FILCHI_JOB_GONE) {
+			(void)filchi_job_popped(&pool->jobs, slot);
+			return true;
+		}
+		filchi_injector_put(&pool->injector, i % FILCHI_LANES, slot);
+		filchi_worker_posted(pool);
+	}
+	return false;
+}
+
+/* A submit refused for want of room is counted by lane. */
+static int refuse(struct filch_pool *pool, const struct filch_submit *how, int error)
+{
+	if (error == -EAGAIN || error == -ETIMEDOUT || error == -ENOBUFS)
+		(void)filchi_fetch_add_acq_rel(&pool->outside_lane[how->lane].rejected, 1);
+	return error;
+}
+
 /* One submit; @now is when it was asked for. As filch_submit(). */
 static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
 {
@@ -242,11 +286,13 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	if (filchi_load_acquire(&pool->closing))
 		return -ESHUTDOWN;
 	job = filchi_job_new(&pool->jobs);
+	if (!job && clear_tombstone(pool))
+		job = filchi_job_new(&pool->jobs);
 	if (!job)
-		return -ENOBUFS;
+		return refuse(pool, how, -ENOBUFS);
 	if (how->cq && !filchi_job_send_to(job, how->cq)) {
 		filchi_job_discard(&pool->jobs, job);
-		return -ENOBUFS;
+		return refuse(pool, how, -ENOBUFS);
 	}
 	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
@@ -255,7 +301,7 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	error = find_room(pool, how, &here);
 	if (error)
 		filchi_job_discard(&pool->jobs, job);
-	id = error ? error : post(pool, job, work, how, now, here);
+	id = error ? refuse(pool, how, error) : post(pool, job, work, how, now, here);
 	filchi_guest_out(pool);
 	return id;
 }
@@ -356,6 +402,8 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 	error = filchi_job_reap(&pool->jobs, id, out);
 	if (error != -EAGAIN)
 		return error;
+	if (filchi_caller_is_away(pool))
+		return -EDEADLK;
 	filchi_guest_in(pool);
 	error = wait_as_guest(pool, job, id, deadline, out);
 	filchi_guest_out(pool);
@@ -394,6 +442,7 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 		return false;
 	filchi_injector_release(&pool->injector);
 	(void)filchi_fetch_add_acq_rel(&pool->outside.cancelled, 1);
+	(void)filchi_fetch_add_acq_rel(&pool->outside_lane[job->lane].cancelled, 1);
 	job->status = -ECANCELED;
 	FILCH_HOOK(cancel_claimed);
 	complete(pool, job, id);
@@ -511,7 +560,7 @@ int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk
 		return -ECHILD;
 	w = enter(pool);
 	if (!w)
-		return run_outside(pool, &work);
+		return filchi_caller_is_away(pool) ? -EDEADLK : run_outside(pool, &work);
 	error = run_as_caller(w, &work);
 	leave();
 	return error;

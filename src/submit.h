@@ -15,6 +15,9 @@ void filchi_pool_cancel_all(struct filch_pool *pool);
 /* Whether the calling thread runs a job of this pool though it is no worker (FILCH_CALLER_RUNS). */
 bool filchi_runs_job_of(const struct filch_pool *pool);
 
+/* Whether the calling thread is the only worker @pool has, and busy in another pool: it may not wait for @pool's work. */
+bool filchi_caller_is_away(const struct filch_pool *pool);
+
 /* An outside thread is about to sleep inside a call, and has left. */
 void filchi_guest_in(struct filch_pool *pool);
 void filchi_guest_out(struct filch_pool *pool);

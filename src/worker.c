@@ -169,6 +169,7 @@ void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job)
 {
 	int64_t id = job->id;
 
+	(void)filchi_fetch_add_acq_rel(&pool->outside_lane[job->lane].completed, 1);
 	filchi_job_set_aborted(job);
 	if (filchi_job_complete(&pool->jobs, job))
 		filchi_worker_job_done(pool, id);
@@ -272,9 +273,10 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 
 	job->worker = (int16_t)w->id;
 	if (timed)
-		job->started_at = w->clock > job->queued_at && !nested ? w->clock : filchi_now();
+		job->started_at = w->clock > filchi_load_relaxed(&job->queued_at) && !nested ? w->clock : filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		filchi_count(&w->counters, expired);
+		filchi_count(&w->lane[job->lane], shed);
 		job->ended_at = job->started_at;
 		job->started_at = 0;
 		job->worker = -1;
@@ -299,6 +301,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		filchi_foreign_leave(&hidden);
 		FILCH_HOOK(job_returned);
 		/* its function has returned, so every task it waited for was done: it is not aborted, and its own 1 stays in the crew */
+		filchi_count(&w->lane[job->lane], completed);
 		if (timed)
 			job->ended_at = filchi_now();
 	}

@@ -53,6 +53,32 @@ struct filch_stats {
  */
 FILCH_API int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
 
+/* One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL. size: set it before the call. */
+struct filch_lane_stats {
+	size_t size;
+	uint64_t queued;    /* jobs that wait to be started, now */
+	uint64_t running;   /* jobs that have been started and are not complete, now */
+	uint64_t oldest_ns; /* how long the oldest queued job has waited, in nanoseconds; 0 if none waits */
+	uint64_t accepted;  /* jobs that got an id: all below, and those queued and running */
+	uint64_t completed; /* jobs that ran to their end, also where that end was a fault or pthread_exit() */
+	uint64_t shed;      /* jobs not started because their start_by had passed */
+	uint64_t cancelled; /* jobs that completed before they started, for another reason */
+	uint64_t rejected;  /* submits refused for want of room: -EAGAIN, -ETIMEDOUT, -ENOBUFS */
+};
+#define FILCH_LANE_STATS_INIT FILCH_SIZED(struct filch_lane_stats)
+
+/*
+ * The figures of one lane, FILCH_LANE_NORMAL or FILCH_LANE_URGENT. Exact once the pool is quiet; while it runs, of slightly different
+ * moments. The age is good to some milliseconds for detached jobs.
+ *
+ * Callers:  any thread, a worker included. For a monitor, not for a hot path: it looks at each of jobs_max slots.
+ * Progress: wait-free.
+ * Ordering: none.
+ * Lifetime: @out is the caller's.
+ * Returns:  0; -EINVAL (NULL, size 0, no such lane).
+ */
+FILCH_API int filch_pool_lane_stats(const struct filch_pool *pool, uint32_t lane, struct filch_lane_stats *out) FILCH_MUST_CHECK;
+
 FILCH_EXTERN_C_END
 
 #endif

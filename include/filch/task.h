@@ -113,7 +113,8 @@ struct filch_pool;
  *           indirect call, about 2 ns; from outside two hand-overs between threads, microseconds.
  * Lifetime: arguments are copied; what they point to must stay until the call returns.
  * Returns:  0; -EINVAL (NULL pool outside a worker), -ENOBUFS (no job slot), -ESHUTDOWN, -ECANCELED (the pool was abandoned or
- *           destroyed before it started), -ECHILD (after fork). @result (may be NULL) is written only on 0.
+ *           destroyed before it started), -ECHILD (after fork), -EDEADLK (a FILCH_POOL_CALLER pool whose only worker is the calling
+ *           thread, which is busy as a worker of another pool). @result (may be NULL) is written only on 0.
  */
 #define FILCH_RUN(pool, result, ...) FILCH_CAT(FILCH_RUN_, FILCH_FEW(__VA_ARGS__))(pool, result, __VA_ARGS__)
 #define FILCH_RUN_1(pool, result, name)       (name##_filch_run((pool), (result)))

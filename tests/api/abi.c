@@ -95,6 +95,11 @@ static void statistics(void)
 	AT(filch_stats, queued, 144, 8);
 	AT(filch_stats, asleep, 152, 8);
 	SIZE(filch_stats, 160);
+	AT(filch_lane_stats, queued, 8, 8);
+	AT(filch_lane_stats, oldest_ns, 24, 8);
+	AT(filch_lane_stats, accepted, 32, 8);
+	AT(filch_lane_stats, rejected, 64, 8);
+	SIZE(filch_lane_stats, 72);
 }
 
 /* what compiled programs have inlined */

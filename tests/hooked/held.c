@@ -135,8 +135,7 @@ static void a_drain_runs_what_is_not_in_the_ring_yet(void)
 	pool = pool_open(1, FILCH_POOL_CALLER);
 	done = false;
 	CHECK_EQ(pthread_create(&thread, NULL, submit_and_be_held, window), 0);
-	while (!hooked_held())
-		sched_yield();
+	hooked_until_held();
 	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 	CHECK(!done, "it has not been held");
 	hooked_let_go();
@@ -161,8 +160,7 @@ static void a_ring_that_comes_late_is_cleared(void)
 	watch.fd = filch_cq_fd(cq);
 	how.cq = cq;
 	CHECK(filch_submit(pool, return_and_be_held, window, &how) > 0, "refused");
-	while (!hooked_held())
-		sched_yield();
+	hooked_until_held();
 	CHECK_EQ(filch_cq_reap(cq, &c, 1), 1);
 	CHECK_EQ(filch_cq_reap(cq, &c, 1), 0);
 	CHECK_EQ(poll(&watch, 1, 0), 0);

@@ -471,3 +471,104 @@ Test(jobs_more, a_malformed_deadline_is_refused, .timeout = 5)
 	let_go(&h);
 	end();
 }
+
+static int nothing_to_do(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* Each wait runs the job it waits for, and leaves its number in the ring. */
+static int submit_and_wait_often(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++) {
+		int64_t id = filch_submit(pool, nothing_to_do, NULL, NULL);
+
+		if (id < 0)
+			return (int)id;
+		EQ(filch_wait(pool, id, NULL, NULL), 0);
+	}
+	return 1;
+}
+
+Test(jobs_more, a_job_that_submits_and_waits_for_ever_does_not_run_out_of_slots)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_completion completion;
+	int64_t id;
+
+	config.workers = 1;
+	config.queue_capacity = 8;
+	config.jobs_max = 16;
+	EQ(filch_pool_create(&pool, &config), 0);
+	id = filch_submit(pool, submit_and_wait_often, NULL, NULL);
+	EQ(filch_wait(pool, id, NULL, &completion), 0);
+	EQ(completion.status, 1);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static struct filch_lane_stats lane_stats(uint32_t lane)
+{
+	struct filch_lane_stats stats = FILCH_LANE_STATS_INIT;
+
+	EQ(filch_pool_lane_stats(pool, lane, &stats), 0);
+	return stats;
+}
+
+static int wait_until_told(void *arg)
+{
+	while (!__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE))
+		sched_yield();
+	return 0;
+}
+
+Test(jobs_more, each_lane_tells_what_became_of_its_jobs)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_submit urgent = FILCH_SUBMIT_INIT, try = FILCH_SUBMIT_INIT, late = FILCH_SUBMIT_INIT;
+	struct timespec past = { 0, 1 };
+	struct filch_lane_stats s;
+	int go = 0, i;
+	int64_t id, first;
+
+	config.workers = 1;
+	config.queue_capacity = 4;
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(filch_pool_lane_stats(NULL, 0, &s), -EINVAL);
+	EQ(filch_pool_lane_stats(pool, 2, &s), -EINVAL);
+	EQ(filch_pool_lane_stats(pool, 0, NULL), -EINVAL);
+	EQ(lane_stats(FILCH_LANE_NORMAL).accepted, 0);
+	first = filch_submit(pool, wait_until_told, &go, NULL);
+	while (lane_stats(FILCH_LANE_NORMAL).running == 0)
+		sched_yield();
+	try.when_full = FILCH_TRY;
+	late.start_by = &past;
+	urgent.lane = FILCH_LANE_URGENT;
+	id = filch_submit(pool, nothing_to_do, NULL, &try);
+	cr_assert(id > 0 && filch_submit(pool, nothing_to_do, NULL, &late) > 0);
+	for (i = 0; i < 2; i++)
+		cr_assert(filch_submit(pool, nothing_to_do, NULL, &urgent) > 0);
+	EQ(filch_submit(pool, nothing_to_do, NULL, &try), -EAGAIN);
+	s = lane_stats(FILCH_LANE_NORMAL);
+	EQ(s.queued, 2);
+	EQ(s.rejected, 1);
+	EQ(s.accepted, 3);
+	cr_assert(s.oldest_ns > 0);
+	EQ(lane_stats(FILCH_LANE_URGENT).queued, 2);
+	EQ(filch_cancel(pool, id), 0);
+	__atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	s = lane_stats(FILCH_LANE_NORMAL);
+	EQ(s.queued + s.running + s.oldest_ns, 0);
+	EQ(s.accepted, 3);
+	EQ(s.completed, 1);
+	EQ(s.shed, 1);
+	EQ(s.cancelled, 1);
+	s = lane_stats(FILCH_LANE_URGENT);
+	EQ(s.accepted, 2);
+	EQ(s.completed, 2);
+	EQ(s.rejected, 0);
+	EQ(filch_wait(pool, first, NULL, NULL), 0);
+	EQ(filch_pool_destroy(pool), 0);
+}

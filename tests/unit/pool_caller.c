@@ -264,3 +264,40 @@ Test(pool_caller, destroy_cancels_what_nobody_ran)
 	EQ(filch_pool_destroy(pool), 0);
 	EQ(n, 0);
 }
+
+static int run_on_a_pool_of_its_own(void *arg)
+{
+	struct filch_pool *mine = caller_pool(1, 1);
+	struct filch_completion completion;
+	int64_t id = filch_submit(mine, look_in_a_job, arg, NULL);
+	long result = 0;
+
+	cr_assert(id > 0);
+	EQ(FILCH_RUN(mine, &result, fib, 5), -EDEADLK);
+	EQ(filch_for(mine, 0, 10, 1, NULL, NULL), -EINVAL);
+	EQ(filch_wait(mine, id, NULL, NULL), -EDEADLK);
+	EQ(filch_pool_drain(mine, NULL), -EDEADLK);
+	EQ(filch_pool_shutdown(mine, FILCH_DRAIN, NULL), -EDEADLK);
+	EQ(filch_submit(mine, look_in_a_job, arg, NULL), -EDEADLK); /* the queue has room for one */
+	EQ(filch_pool_shutdown(mine, FILCH_ABANDON, NULL), 0);
+	EQ(filch_wait(mine, id, NULL, &completion), 0);
+	EQ(completion.status, -ECANCELED);
+	EQ(filch_pool_destroy(mine), 0);
+	return 7;
+}
+
+Test(pool_caller, a_creator_that_works_for_another_pool_is_not_left_waiting_for_itself)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_completion completion;
+	struct filch_pool *pool;
+	struct where where;
+	int64_t id;
+
+	config.workers = 1;
+	EQ(filch_pool_create(&pool, &config), 0);
+	id = filch_submit(pool, run_on_a_pool_of_its_own, &where, NULL);
+	EQ(filch_wait(pool, id, NULL, &completion), 0);
+	EQ(completion.status, 7);
+	EQ(filch_pool_destroy(pool), 0);
+}

@@ -138,9 +138,11 @@ size_t handover_reap(struct handover *h, struct handover_end *out, size_t n)
 size_t handover_figures(struct handover *h, struct handover_figure *out, size_t n)
 {
 	struct filch_stats s = FILCH_STATS_INIT;
+	struct filch_lane_stats normal = FILCH_LANE_STATS_INIT, urgent = FILCH_LANE_STATS_INIT;
 	size_t used = 0;
 
-	if (filch_pool_stats(h->pool, &s))
+	if (filch_pool_stats(h->pool, &s) || filch_pool_lane_stats(h->pool, FILCH_LANE_NORMAL, &normal) ||
+	    filch_pool_lane_stats(h->pool, FILCH_LANE_URGENT, &urgent))
 		return 0;
 	const struct handover_figure figures[] = {
 #define COUNTER(field, text) { #field, text, NULL, NULL, false, s.field },
@@ -148,6 +150,16 @@ size_t handover_figures(struct handover *h, struct handover_figure *out, size_t 
 #undef COUNTER
 		{ "queued", "jobs queued now, not yet started", NULL, NULL, true, s.queued },
 		{ "asleep", "workers parked now", NULL, NULL, true, s.asleep },
+#define BY_LANE(name, text, gauge, field) \
+	{ name, text, "lane", "normal", gauge, normal.field }, { name, text, "lane", "urgent", gauge, urgent.field },
+		BY_LANE("queue_depth", "jobs that wait to be started", true, queued)
+		BY_LANE("oldest_ns", "how long the oldest queued job has waited", true, oldest_ns)
+		BY_LANE("running", "jobs started and not complete", true, running)
+		BY_LANE("accepted", "jobs that got an id", false, accepted)
+		BY_LANE("completed", "jobs that ran to their end", false, completed)
+		BY_LANE("shed", "jobs not started because their start_by had passed", false, shed)
+		BY_LANE("rejected", "submits refused for want of room", false, rejected)
+#undef BY_LANE
 		{ "workers", "threads that run jobs", NULL, NULL, true, (uint64_t)filch_pool_workers(h->pool) },
 	};
 
