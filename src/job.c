@@ -228,13 +228,15 @@ bool filchi_job_claim(struct filchi_job *job, int64_t id, const struct filchi_jo
 
 static void completion_of(const struct filchi_job *job, struct filch_completion *out)
 {
+	uint64_t queued_at = filchi_load_relaxed(&job->queued_at), left = job->started_at ? job->started_at : job->ended_at;
+
 	*out = (struct filch_completion){
 		.id = job->id,
 		.arg = job->arg,
 		.user = job->user,
 		.status = job->status,
 		.worker = job->worker,
-		.queued_ns = (job->started_at ? job->started_at : job->ended_at) - filchi_load_relaxed(&job->queued_at),
+		.queued_ns = left > queued_at ? left - queued_at : 0,
 		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
 	};
 	if (job->flags & FILCHI_JOB_ABORTED) {

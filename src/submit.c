@@ -356,7 +356,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 /* --- wait and cancel --------------------------------------------------------------------------------------------------------- */
 
 #define GUEST_AWAY  5000u /* ns: a look that took longer had its core taken by somebody else, most likely by a worker */
-#define GUEST_TURNS 64u   /* a guest looks so many times search_ns at most, as the wall clock goes */
+#define GUEST_TURNS 8u    /* a guest looks so many times search_ns at most, as the wall clock goes */
 
 /*
  * filchi_linger() for a guest, who holds back nobody's wake-up: only time that it used counts. With as many workers as cores it shares

@@ -63,7 +63,7 @@ struct filch_config {
 	uint32_t queue_capacity; /* jobs queued, not yet started; 0 = 4096; at most 2^20 */
 	uint32_t jobs_max;       /* accepted jobs whose completion is not yet reaped; 0 = 4 x queue_capacity; at most 2^22 */
 	uint32_t deque_capacity; /* initial, tasks per worker, rounded up to 2^n; grows; 0 = 1024 */
-	uint32_t search_ns;      /* nanoseconds an idle worker looks before it parks; 0 = 20000 */
+	uint32_t search_ns;      /* nanoseconds an idle worker, or a thread that waits for a job, looks before it sleeps; 0 = 20000 */
 	uint32_t reserved;       /* 0 */
 	uint64_t stack_bytes;    /* of a worker; 0 = 8 MiB; at least 128 KiB; mapped by filch, with a guard page */
 	const char *cpuset;      /* "0-3,8": only these hardware threads; NULL = what the process may use */
