@@ -362,7 +362,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
  * filchi_linger() for a guest, who holds back nobody's wake-up: only time that it used counts. With as many workers as cores it shares
  * one with a worker that is at the job; its yield then lasts until that worker yields, and it is at hand when the job is done.
  * Counted by the wall clock, it was put to sleep during each loop of 80 us that it called, and its wake-up took 10 to 30 us. Not for
- * a wait with a deadline, which a yield may overrun.
+ * waits by id: many producers that wait would take turns with the workers.
  */
 static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint64_t *first)
 {
@@ -378,15 +378,18 @@ static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint
 	return true;
 }
 
-/* A guest waits for a job and reaps it: looks for a while, as a worker does, then sleeps. As filch_wait(). */
+/*
+ * A guest waits for a job and reaps it: looks for a while, as a worker does, then sleeps. As filch_wait(). @ours: it has posted the job
+ * itself just now, and does nothing else.
+ */
 static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
-			 struct filch_completion *out)
+			 struct filch_completion *out, bool ours)
 {
 	uint64_t since = 0, first = 0;
 	int error, late = 0;
 
 	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
-		if (!(deadline ? filchi_linger(pool, &since) : linger_as_guest(pool, &since, &first)))
+		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, &since)))
 			late = filchi_job_await(&pool->jobs, job, id, deadline);
 	}
 	return error == -EAGAIN ? late : error;
@@ -405,7 +408,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 	if (filchi_caller_is_away(pool))
 		return -EDEADLK;
 	filchi_guest_in(pool);
-	error = wait_as_guest(pool, job, id, deadline, out);
+	error = wait_as_guest(pool, job, id, deadline, out, false);
 	filchi_guest_out(pool);
 	return error;
 }
@@ -536,7 +539,7 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 	if (id < 0) {
 		error = (int)id;
 	} else {
-		error = wait_as_guest(pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion);
+		error = wait_as_guest(pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
 		if (!error)
 			error = completion.status;
 	}
