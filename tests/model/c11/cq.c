@@ -23,7 +23,8 @@
  *   clear_after_look           the descriptor is cleared after the second look
  *   left_unrung                a reader that leaves something behind its second look does not ring
  * Found by a model checker alone (on x86-64 the read-modify-writes are fences whatever is left out):
- *   rest_without_fence         the second looks have no fence before them
+ *   rest_without_fence         the second looks have no fence before them: found with KIND=1
+ * Reasoned, and found by neither (one value is too few, two are too many to explore):
  *   look_by_take               the second look is a take alone: it may not see the threshold of a put whose tail it would see
  */
 #include "driver.h"
