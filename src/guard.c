@@ -236,7 +236,7 @@ static bool is_contained(const siginfo_t *info, struct filchi_shift *shift)
 	struct filchi_crew *crew;
 
 	if (info->si_code <= 0 || (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO) || !shift ||
-	    !filchi_load_relaxed(&shift->user) || filchi_foreign_here() || filchi_job_calling())
+	    !filchi_load_relaxed(&shift->user) || filchi_foreign_here() || filchi_in_callback())
 		return false;
 	crew = shift->parts ? shift->part[shift->parts - 1].crew : NULL;
 	return crew && filchi_load_relaxed(&filchi_job_of(crew)->state) & FILCHI_JOB_GUARDED;

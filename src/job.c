@@ -253,11 +253,6 @@ struct calling {
 };
 static _Thread_local const struct calling *calling;
 
-bool filchi_job_calling(void)
-{
-	return calling;
-}
-
 void filchi_job_set_aborted(struct filchi_job *job)
 {
 	job->flags |= FILCHI_JOB_ABORTED;

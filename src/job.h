@@ -153,9 +153,6 @@ int64_t filchi_job_id_of(const struct filchi_jobs *jobs, const struct filchi_job
 /* The owner of an aborted job that all workers have left: writes its end. */
 void filchi_job_set_aborted(struct filchi_job *job);
 
-/* Whether the calling thread is inside a completion callback of any job. */
-bool filchi_job_calling(void);
-
 /* Whether the calling thread is inside a completion callback of a job of this pool. */
 bool filchi_job_in_callback(const struct filchi_jobs *jobs);
 
