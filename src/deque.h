@@ -49,8 +49,10 @@ struct filch_array {
 };
 
 /*
- * The count of workers that are, or are about to be, inside a job. First member of a job slot. The top bit says that the job has
- * been aborted (guard.c): it is then complete when the count comes to 0, and not when its function returns.
+ * The count of workers that are, or are about to be, inside a job. First member of a job slot. The job's own function is 1 of it,
+ * which stays there from one job in the slot to the next, so that an ordinary job need not count. The top bit says that the job has
+ * been aborted (guard.c): its function then counts down as well, and it is complete when the count comes to 0, and not when its
+ * function returns.
  */
 struct filchi_crew {
 	filch_atomic_u64 inside;

@@ -62,7 +62,8 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
 }
 
 /*
- * Any thread that waits: one step of a bounded search before it sleeps; it pauses, then yields its core. False when the time since
+ * Any thread that waits: one step of a bounded search before it sleeps; it pauses for a microsecond, then it yields its
+ * core; a thread that has just woken somebody yields at once. False when the time since
  * *@since (0 = not begun) is used up.
  */
 bool filchi_linger(const struct filch_pool *pool, uint64_t *since);
