@@ -181,6 +181,17 @@ static inline bool filchi_deadline_ok(const struct timespec *deadline)
 	return !deadline || (deadline->tv_sec >= 0 && deadline->tv_nsec >= 0 && deadline->tv_nsec < 1000000000);
 }
 
+/* Whether @deadline, a time or NULL, has passed: for work that is done between two looks at the clock. */
+static inline bool filchi_deadline_passed(const struct timespec *deadline)
+{
+	struct timespec now;
+
+	if (!deadline)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > deadline->tv_sec || (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
 /* Nanoseconds on CLOCK_MONOTONIC, some milliseconds late but a fifth of the price. */
 static inline uint64_t filchi_now_coarse(void)
 {

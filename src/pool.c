@@ -336,7 +336,7 @@ void filchi_pool_cancel_all(struct filch_pool *pool)
 /* Waits until every job that is unfinished now has finished. */
 static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 {
-	filchi_run_queued_as_caller(pool); /* in their order */
+	filchi_run_queued_as_caller(pool, deadline); /* in their order */
 	for (uint32_t i = 0; i < pool->jobs.slots; i++) {
 		struct filchi_job *job = &pool->jobs.slot[i];
 		uint64_t s = filchi_load_acquire(&job->state);
@@ -345,7 +345,7 @@ static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 			int64_t id = filchi_job_id_of(&pool->jobs, job, s);
 			int error;
 
-			filchi_run_as_caller(pool, job, id);
+			filchi_run_as_caller(pool, job, id, deadline);
 			error = filchi_job_await(&pool->jobs, job, id, deadline);
 			if (error)
 				return error;

@@ -181,23 +181,35 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	complete(pool, job, job->id);
 }
 
-/* The one worker there is may be the submitter itself (FILCH_POOL_CALLER): then it makes the room it waits for. True: admitted. */
-static bool make_room(struct filch_pool *pool)
+/*
+ * The one worker there is may be the submitter itself (FILCH_POOL_CALLER): then it makes the room it waits for, and looks between two jobs
+ * at what else may end the wait. 0: admitted; -ETIMEDOUT, -ESHUTDOWN; -EPERM: it is not.
+ */
+static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 {
 	struct filchi_worker *w = pool->running == 1 ? enter(pool) : NULL;
+	int error = 0;
 
 	if (!w)
-		return false;
-	while (!filchi_injector_admit(&pool->injector, false))
-		if (!filchi_worker_run_one(w))
+		return -EPERM;
+	while (!error && !filchi_injector_admit(&pool->injector, false)) {
+		if (filchi_load_acquire(&pool->closing))
+			error = -ESHUTDOWN;
+		else if (filchi_deadline_passed(deadline))
+			error = -ETIMEDOUT;
+		else if (!filchi_worker_run_one(w))
 			sched_yield(); /* a submitter has been admitted and is about to put its job */
+	}
 	leave();
-	return true;
+	return error;
 }
 
 /* Room in the queue for one more job: 0, with *@here set if the job is to be run by the submitter; or the policy's error. */
 static int find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
 {
+	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
+	int error;
+
 	switch (how->when_full) {
 	case FILCH_TRY:
 		return -EAGAIN;
@@ -205,12 +217,12 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 		*here = true;
 		return 0;
 	default:
-		if (make_room(pool))
-			return 0;
+		error = make_room(pool, deadline);
+		if (error != -EPERM)
+			return error;
 		if (filchi_caller_is_away(pool))
 			return -EDEADLK;
-		return filchi_injector_wait(&pool->injector, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
-					    &pool->closing);
+		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
 	}
 }
 
@@ -569,24 +581,24 @@ int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk
 	return error;
 }
 
-void filchi_run_queued_as_caller(struct filch_pool *pool)
+void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)
 {
 	struct filchi_worker *w = enter(pool);
 
 	if (!w)
 		return;
-	while (filchi_worker_run_one(w))
+	while (!filchi_deadline_passed(deadline) && filchi_worker_run_one(w))
 		;
 	leave();
 }
 
-void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline)
 {
 	struct filchi_worker *w = enter(pool);
 
 	if (!w)
 		return;
-	if (filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
+	if (!filchi_deadline_passed(deadline) && filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
 		filchi_injector_release(&pool->injector); /* its number stays in the ring, a tombstone */
 		filchi_worker_run_job(w, job, false);
 	}

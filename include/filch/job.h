@@ -84,7 +84,8 @@ struct filch_job_spec {
  *
  * Callers:  any thread. A worker of the pool never waits here and ignores queue_capacity (jobs_max bounds it).
  * Progress: FILCH_TRY is lock-free but for the system call that wakes a parked worker. FILCH_BLOCK and FILCH_UNTIL wait only for
- *           what the pool itself will finish.
+ *           what the pool itself will finish. The creator of a FILCH_POOL_CALLER pool of one worker makes room itself, by running
+ *           queued jobs; the deadline of FILCH_UNTIL is looked at before each, and does not bound the one that runs.
  * Ordering: writes before the submit are visible to @fn.
  * Lifetime: @arg belongs to the job until its completion is seen; @how may go after the call. `on_complete` runs on the worker, or
  *           on the thread that cancels, shuts down or runs the job, with no lock of filch held. It may submit and cancel; filch_wait()

@@ -101,8 +101,8 @@ FILCH_API int filch_pool_create(struct filch_pool **pool, const struct filch_con
 /*
  * Waits until every job accepted before the call is complete. Jobs may go on being submitted.
  *
- * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs what is queued; that is not bounded
- *           by the deadline.
+ * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs what is queued: there the deadline
+ *           is looked at before each job, and one that has been started is run to its end.
  * Progress: blocks until they are complete or the deadline has passed; signals do not end it.
  * Ordering: what those jobs wrote is visible after a 0, and their completions are in their queues.
  * Lifetime: the pool must outlive the call; @deadline may go after it.
