@@ -21,6 +21,7 @@ bool filchi_caller_is_away(const struct filch_pool *pool);
 /* An outside thread is about to sleep inside a call, and has left. */
 void filchi_guest_in(struct filch_pool *pool);
 void filchi_guest_out(struct filch_pool *pool);
+void filchi_guest_left(void *pool); /* the same, as a cleanup handler: the program's code may leave the thread in the midst of the call */
 
 /* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
