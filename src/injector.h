@@ -53,7 +53,7 @@ static inline void filchi_injector_put(struct filchi_injector *q, uint32_t lane,
 	filchi_ring_put(&q->lane[lane], slot);
 }
 
-/* @turn: the taker's own count of its looks. A slot number or FILCHI_RING_EMPTY. */
+/* @turn: the taker's own count of its looks here, tombstones apart. A slot number or FILCHI_RING_EMPTY. */
 static inline uint32_t filchi_injector_take(struct filchi_injector *q, uint32_t turn)
 {
 	uint32_t first = turn % FILCHI_LANE_TURN == 0 ? 0 : FILCHI_LANES - 1;

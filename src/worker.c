@@ -331,7 +331,8 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 {
 	uint32_t slot;
 
-	while ((slot = filchi_injector_take(&w->pool->injector, w->turn)) != FILCHI_RING_EMPTY) {
+	w->lane_turn++; /* not the count of all looks: a turn that went to stealing would be one of the lane's */
+	while ((slot = filchi_injector_take(&w->pool->injector, w->lane_turn)) != FILCHI_RING_EMPTY) {
 		FILCH_HOOK(job_drawn);
 		struct filchi_job *job = filchi_job_popped(&w->pool->jobs, slot);
 

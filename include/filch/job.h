@@ -55,9 +55,13 @@ struct filch_completion {
 #define FILCH_UNTIL       2u /* wait for room until `deadline`, then -ETIMEDOUT */
 #define FILCH_CALLER_RUNS 3u /* run it here; the id is returned already complete */
 
-/* filch_submit.lane */
+/*
+ * filch_submit.lane. Jobs of a lane start in their order. While both have jobs a worker that takes from the queue takes urgent ones first,
+ * but never more than 7 between two normal ones: with n workers at most 7n urgent jobs start before the next normal one is taken, and a
+ * normal job with m others ahead of it waits for them and at most 7n(m + 1) urgent ones. An urgent one waits for one normal job per 7.
+ */
 #define FILCH_LANE_NORMAL 0u
-#define FILCH_LANE_URGENT 1u /* taken first; every eighth look goes to the other lane first, so that neither starves */
+#define FILCH_LANE_URGENT 1u
 
 /* How to submit; NULL where it is an argument means all defaults. Size and growth as struct filch_config. */
 struct filch_submit {
