@@ -52,11 +52,6 @@ void filchi_jobs_before_fork(void)
 	pthread_mutex_lock(&tag_lock);
 }
 
-void filchi_jobs_after_fork(void)
-{
-	pthread_mutex_unlock(&tag_lock);
-}
-
 static uint64_t id_generation_mask(const struct filchi_jobs *jobs)
 {
 	return (UINT64_C(1) << (ID_BITS - TAG_BITS - jobs->slot_bits)) - 1;
@@ -286,6 +281,13 @@ void filchi_job_set_aborted(struct filchi_job *job)
 	job->flags |= FILCHI_JOB_ABORTED;
 	job->status = job->fault_signal ? -EFAULT : -ECANCELED;
 	job->ended_at = filchi_now();
+}
+
+void filchi_jobs_after_fork(bool in_child)
+{
+	if (in_child)
+		calling = NULL; /* the callback is the parent's; the child's pools are others */
+	pthread_mutex_unlock(&tag_lock);
 }
 
 bool filchi_job_in_callback(const struct filchi_jobs *jobs)

@@ -177,7 +177,7 @@ bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 
 /* Held over a fork, so that the child does not inherit a lock that nobody will release. */
 void filchi_jobs_before_fork(void);
-void filchi_jobs_after_fork(void);
+void filchi_jobs_after_fork(bool in_child);
 
 /* Whether @deadline, which may be NULL, is a time at all. */
 static inline bool filchi_deadline_ok(const struct timespec *deadline)

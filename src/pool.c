@@ -22,6 +22,7 @@
 #include "membarrier.h"
 #include "submit.h"
 #include "warden.h"
+#include "watchdog.h"
 
 #define PAGE 4096u
 
@@ -33,13 +34,16 @@ static void in_child(void)
 {
 	filchi_store_relaxed(&fork_generation, filchi_load_relaxed(&fork_generation) + 1);
 	filchi_worker_set_self(NULL);
-	filchi_jobs_after_fork();
+	(void)filchi_foreign_forget();
+	filchi_jobs_after_fork(true);
 	filchi_cqs_after_fork(true);
 	filchi_guard_in_child();
+	filchi_watchdog_after_fork();
 }
 
 static void before_fork(void)
 {
+	filchi_watchdog_before_fork();
 	filchi_guard_before_fork();
 	filchi_cqs_before_fork();
 	filchi_jobs_before_fork();
@@ -47,9 +51,10 @@ static void before_fork(void)
 
 static void in_parent(void)
 {
-	filchi_jobs_after_fork();
+	filchi_jobs_after_fork(false);
 	filchi_cqs_after_fork(false);
 	filchi_guard_after_fork();
+	filchi_watchdog_after_fork();
 }
 
 /* At the start of the program, not with the first pool: a fork that has begun runs only the handlers it found. */

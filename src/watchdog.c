@@ -91,6 +91,16 @@ void filchi_watchdog_remove(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void filchi_watchdog_before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void filchi_watchdog_after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
 /* The frames of @w's thread in answer_frame; how many. The lock is held. */
 static int trace(struct filchi_worker *w)
 {

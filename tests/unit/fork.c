@@ -220,6 +220,168 @@ Test(fork, a_child_forked_by_a_worker_is_no_worker)
 	EQ(filch_pool_destroy(i.pool), 0);
 }
 
+/* --- in the midst of a call ------------------------------------------------------------------------------------------------- */
+
+/* What a child may do that was forked in a callback or a job, on whichever thread: it is in neither. */
+static int on_its_own(void *arg)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct timespec past = { 0, 1 };
+	struct filch_completion c;
+	struct filch_pool *pool;
+	int failed = call_everything(arg);
+
+	if (failed)
+		return failed;
+	config.workers = 1;
+	config.watchdog_ns = UINT64_C(1000000000000);
+	if (filch_cq_create(&how.cq, 4) || filch_pool_create(&pool, &config))
+		return 20;
+	if (filch_cq_wait(how.cq, &c, 1, &past) != -ETIMEDOUT)
+		return 21;
+	if (filch_submit(pool, nothing, NULL, &how) < 0 || filch_cq_wait(how.cq, &c, 1, NULL) != 1)
+		return 22;
+	if (filch_pool_drain(pool, NULL) || filch_pool_destroy(pool) || filch_cq_destroy(how.cq))
+		return 23;
+	return call_everything(arg);
+}
+
+static struct inherited mine;
+static int forked = -1;
+static struct gate told = GATE_INIT;
+
+static int fork_here(void *arg)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	(void)arg;
+	if (!child)
+		_exit(on_its_own(&mine));
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 70;
+}
+
+static void fork_in_a_callback(const struct filch_completion *c)
+{
+	(void)c;
+	forked = fork_here(NULL);
+	gate_raise(&told);
+}
+
+#if defined(UNIT_ADDRESS_SANITIZER)
+#define NOT_UNDER_THE_SANITIZER() cr_skip_test("the sanitizer's malloc may hang in a child that was forked while another thread allocated")
+#else
+#define NOT_UNDER_THE_SANITIZER() (void)0
+#endif
+
+static struct gate started = GATE_INIT, release = GATE_INIT;
+
+static int hold(void *arg)
+{
+	gate_raise(&started);
+	gate_wait(&release, 1);
+	return arg != NULL;
+}
+
+static void begin_held(void)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 1;
+	config.queue_capacity = 1;
+	EQ(filch_pool_create(&mine.pool, &config), 0);
+	mine.id = filch_submit(mine.pool, hold, NULL, NULL);
+	gate_wait(&started, 1);
+}
+
+static void end_held(void)
+{
+	gate_raise(&release);
+	EQ(filch_pool_drain(mine.pool, NULL), 0);
+	EQ(filch_pool_destroy(mine.pool), 0);
+}
+
+Test(fork, a_child_forked_in_a_callback_is_in_no_callback)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	NOT_UNDER_THE_SANITIZER();
+	begin_held();
+	how.on_complete = fork_in_a_callback;
+	id = filch_submit(mine.pool, nothing, NULL, &how);
+	cr_assert(id > 0);
+	EQ(filch_cancel(mine.pool, id), 0); /* on this thread */
+	EQ(forked, 0);
+	forked = -1;
+	cr_assert(filch_submit(mine.pool, nothing, NULL, &how) > 0);
+	gate_raise(&release);
+	gate_wait(&told, 2); /* on the worker */
+	EQ(forked, 0);
+	end_held();
+}
+
+Test(fork, a_child_forked_in_a_job_that_its_submitter_runs_is_in_no_job)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion c;
+	int64_t id;
+
+	NOT_UNDER_THE_SANITIZER();
+	begin_held();
+	cr_assert(filch_submit(mine.pool, nothing, NULL, NULL) > 0); /* full */
+	how.when_full = FILCH_CALLER_RUNS;
+	id = filch_submit(mine.pool, fork_here, NULL, &how);
+	EQ(filch_wait(mine.pool, id, NULL, &c), 0);
+	EQ(c.worker, -1);
+	EQ(c.status, 0);
+	end_held();
+}
+
+/*
+ * The watchdog asks this job's thread where it is, by SIGURG, and waits with its lock held. The signal is blocked here: while it is pending
+ * the watchdog is in the midst of that.
+ */
+static int fork_while_asked(void *arg)
+{
+	sigset_t urgent, pending;
+
+	sigemptyset(&urgent);
+	sigaddset(&urgent, SIGURG);
+	pthread_sigmask(SIG_BLOCK, &urgent, NULL);
+	do
+		sigpending(&pending);
+	while (!sigismember(&pending, SIGURG));
+	return fork_here(arg);
+}
+
+static void on_stuck(void *arg, const struct filch_stuck *stuck)
+{
+	(void)stuck;
+	gate_raise(arg);
+}
+
+Test(fork, a_child_forked_while_the_watchdog_asks_makes_a_watched_pool)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_completion c;
+
+	NOT_UNDER_THE_SANITIZER();
+	config.workers = 1;
+	config.watchdog_ns = 10000000;
+	config.on_stuck = on_stuck;
+	config.hook_arg = &told;
+	EQ(filch_pool_create(&mine.pool, &config), 0);
+	mine.id = filch_submit(mine.pool, fork_while_asked, NULL, NULL);
+	EQ(filch_wait(mine.pool, mine.id, NULL, &c), 0);
+	EQ(c.status, 0);
+	gate_wait(&told, 1);
+	EQ(filch_pool_destroy(mine.pool), 0);
+}
+
 /* --- while others work ----------------------------------------------------------------------------------------------------- */
 
 static int stop;
