@@ -319,12 +319,17 @@ uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 	return move_on(jobs, job, gone ? FILCHI_JOB_GONE : FILCHI_JOB_DONE) & FILCHI_JOB_FOR_WORKER;
 }
 
+void filchi_job_take_back(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	send_nowhere(job);
+	(void)move_on(jobs, job, FILCHI_JOB_GONE);
+}
+
 bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id)
 {
 	if (!filchi_job_claim(job, id, jobs, FILCHI_JOB_FINISHING))
 		return false;
-	send_nowhere(job);
-	(void)move_on(jobs, job, FILCHI_JOB_GONE);
+	filchi_job_take_back(jobs, job);
 	return true;
 }
 

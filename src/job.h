@@ -10,6 +10,7 @@
  *   QUEUED    -> RUNNING     a worker takes it from the ring, or claims it because it waits for it (IN_RING then stays: a tombstone)
  *   QUEUED    -> FINISHING   cancelled, or the pool abandoned
  *   QUEUED    -> FINISHING   also: withdrawn by its submitter, which found the pool closing (then GONE: nobody is told)
+ *   RUNNING   -> GONE        published so by its submitter (CALLER_RUNS), which then found the pool closing: nobody is told
  *   RUNNING   -> FINISHING   its function has returned; or it was aborted, and the last worker inside has left (guard.c)
  *   FINISHING -> DONE        somebody will wait for it
  *   FINISHING -> GONE        it is detached, its completion is in its queue, or its callback has returned
@@ -141,6 +142,9 @@ bool filchi_job_claim(struct filchi_job *job, int64_t id, const struct filchi_jo
  * that calls pthread_exit() ends the job too; then this does not return.
  */
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job);
+
+/* The owner of a slot that was published, RUNNING or FINISHING, whose job is not to be after all. No completion. */
+void filchi_job_take_back(struct filchi_jobs *jobs, struct filchi_job *job);
 
 /* The submitter of a queued job takes it back; false if somebody else has started or cancelled it. No completion. */
 bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id);

@@ -252,9 +252,14 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how) | FILCHI_JOB_IN_LANE(how->lane));
 	if (here) {
 		run_here(pool, job);
-		return id;
-	}
 	FILCH_HOOK(submit_published);
+		return id;
+		/* S1 below, here too: the closer waits for a job that runs, or we see that the pool is closing, and do not start it */
+		if (filchi_fence_then_load_acquire(&pool->closing)) {
+			filchi_job_take_back(&pool->jobs, job);
+			return -ESHUTDOWN;
+		}
+	}
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	FILCH_HOOK(submit_put);
 	/*
