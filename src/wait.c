@@ -77,6 +77,13 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 	filchi_guard_on(w, user);
 }
 
+static bool is_queued(const struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	return FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED && filchi_job_is(&pool->jobs, s, id);
+}
+
 static bool is_guarded(const struct filch_pool *pool, struct filchi_job *job, int64_t id)
 {
 	uint64_t s = filchi_load_acquire(&job->state);
@@ -114,9 +121,12 @@ static int wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			return reaped != -EAGAIN ? reaped : error;
 		}
 		if (!want.crew[1]) {
+			FILCH_HOOK(wait_without_room);
 			/* no room to run it here: waiting for another worker to start it could be waiting for ever */
-			if (FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED)
-				return -EDEADLK;
+			if (is_queued(pool, job, id)) {
+				error = -EDEADLK;
+				continue; /* out, unless it is complete by now */
+			}
 			if (want.crew[0] && filchi_worker_help(w, &want, -1)) {
 				since = 0;
 				continue;

@@ -5,8 +5,9 @@
  * a job and its completion. Meanwhile jobs that wait for each other on all free workers are submitted, again and again: each must
  * start at once, or they never end. Then the one that was held goes on, and its job completes.
  *
- * Two more are held for what others must make of it: a submitter before its job's number is in the ring, while the one worker there is
- * drains the pool; and who completes a job before it writes a queue's descriptor, until the reader has been there and rests.
+ * Others are held for what must be made of it elsewhere: a submitter before its job's number is in the ring, while the one worker there is
+ * drains the pool; who completes a job before it writes a queue's descriptor, until the reader has been there and rests; a submitter that is
+ * to run its job itself, while the pool is shut down; a worker that waits and cannot run what it waits for, while another has its completion.
  *
  * It is held until the others have done so much, not for a time.
  */
@@ -179,6 +180,164 @@ static void a_ring_that_comes_late_is_cleared(void)
 	CHECK_EQ(filch_cq_destroy(cq), 0);
 }
 
+/* --- a submitter that runs its job itself, and the end of the pool -------------------------------------------------------------- */
+
+static pthread_mutex_t latch = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic unsigned at_latch;
+static _Atomic uint64_t ran;
+
+static int stand_at_latch(void *arg)
+{
+	(void)arg;
+	at_latch++;
+	CHECK_EQ(pthread_mutex_lock(&latch), 0);
+	CHECK_EQ(pthread_mutex_unlock(&latch), 0);
+	return 0;
+}
+
+static const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+
+static void hold_a_worker(void)
+{
+	unsigned before = at_latch;
+
+	CHECK(filch_submit(pool, stand_at_latch, NULL, &detached) > 0, "refused");
+	while (at_latch == before)
+		sched_yield();
+}
+
+static int count_one(void *arg)
+{
+	(void)arg;
+	ran++;
+	return 0;
+}
+
+static _Atomic int64_t answered;
+
+static void *run_myself_and_be_held(void *arg)
+{
+	const struct filch_submit how = { .size = sizeof how, .flags = FILCH_JOB_DETACHED, .when_full = FILCH_CALLER_RUNS };
+
+	hooked_hold_me(arg);
+	answered = filch_submit(pool, count_one, NULL, &how);
+	CHECK(hooked_held_me(), "a submit to a full queue does not pass through %s", (const char *)arg);
+	return NULL;
+}
+
+static void *shut_down(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
+	done = true;
+	return NULL;
+}
+
+/* Held before its job is published, it does not start it after the shutdown; held behind that, the shutdown waits for what it decides. */
+static void no_job_starts_after_a_shutdown_has_returned(void)
+{
+	static char before[] = "submit_full", behind[] = "submit_published";
+
+	for (int which = 0; which < 2; which++) {
+		const struct filch_config config = { .size = sizeof config, .workers = 1, .queue_capacity = 1,
+						     .flags = FILCH_POOL_OVERSUBSCRIBE };
+		struct timespec past = { 0, 1 };
+		pthread_t thread, end;
+
+		test_watchdog(60);
+		pools_begin();
+		pool = pool_open_with(&config);
+		ran = 0;
+		done = false;
+		answered = 0;
+		CHECK_EQ(pthread_mutex_lock(&latch), 0);
+		hold_a_worker();
+		CHECK(filch_submit(pool, nothing, NULL, &detached) > 0, "refused"); /* full */
+		CHECK_EQ(pthread_create(&thread, NULL, run_myself_and_be_held, which ? behind : before), 0);
+		hooked_until_held();
+		CHECK_EQ(pthread_mutex_unlock(&latch), 0);
+		if (which) {
+			while (pool_stats(pool).jobs < 2)
+				sched_yield();
+			CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, &past), -ETIMEDOUT);
+		}
+		CHECK_EQ(pthread_create(&end, NULL, shut_down, NULL), 0);
+		if (!which)
+			CHECK_EQ(pthread_join(end, NULL), 0);
+		CHECK_EQ(done, !which);
+		hooked_let_go();
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		if (which)
+			CHECK_EQ(pthread_join(end, NULL), 0);
+		CHECK_EQ(answered, -ESHUTDOWN);
+		CHECK_EQ(ran, 0);
+		pool_close(pool);
+	}
+}
+
+/* --- two waiters for one id ------------------------------------------------------------------------------------------------------ */
+
+static _Atomic int64_t awaited;
+static _Atomic int lost_with;
+
+/* Waits with so little stack left that it cannot run anything here, and stands still between its two looks at the job. */
+static __attribute__((noinline)) int wait_deep_down(int64_t id)
+{
+	volatile char room[96 << 10];
+	int error;
+
+	room[0] = 1;
+	room[sizeof room - 1] = 1;
+	hooked_hold_me("wait_without_room");
+	error = filch_wait(pool, id, NULL, NULL);
+	CHECK(hooked_held_me(), "the wait has not been held");
+	return room[0] == 1 ? error : 0;
+}
+
+static int wait_for_awaited(void *arg)
+{
+	(void)arg;
+	lost_with = wait_deep_down(awaited);
+	return 0;
+}
+
+/*
+ * The loser stands between its look for the completion and its look at whether the job is still queued. Meanwhile the other has
+ * reaped it, and the slot is used for another job that cannot start: that is none of the loser's business.
+ */
+static void who_comes_second_is_told_that_the_id_is_gone(void)
+{
+	const struct filch_config config = { .size = sizeof config, .workers = 2, .queue_capacity = 64, .jobs_max = 8,
+					     .stack_bytes = 128 << 10, .flags = FILCH_POOL_OVERSUBSCRIBE };
+	const int64_t slot_bits = 15; /* 8 slots and one more */
+	uint64_t reused = 0;
+	int64_t id, loser;
+
+	test_watchdog(60);
+	pools_begin();
+	pool = pool_open_with(&config);
+	at_latch = 0;
+	CHECK_EQ(pthread_mutex_lock(&latch), 0);
+	CHECK((id = filch_submit(pool, stand_at_latch, NULL, NULL)) > 0, "refused");
+	while (!at_latch)
+		sched_yield();
+	awaited = id;
+	CHECK((loser = filch_submit(pool, wait_for_awaited, NULL, NULL)) > 0, "refused");
+	hooked_until_held();
+	CHECK_EQ(pthread_mutex_unlock(&latch), 0);
+	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
+	CHECK_EQ(pthread_mutex_lock(&latch), 0);
+	hold_a_worker(); /* both are taken now, and what is submitted stays queued */
+	for (int64_t next; !reused; reused += (next & slot_bits) == (id & slot_bits))
+		CHECK((next = filch_submit(pool, nothing, NULL, &detached)) > 0, "%lld", (long long)next);
+	hooked_let_go();
+	CHECK_EQ(filch_wait(pool, loser, NULL, NULL), 0);
+	CHECK_EQ(lost_with, -ESRCH);
+	CHECK_EQ(pthread_mutex_unlock(&latch), 0);
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
+	pool_close(pool);
+}
+
 int main(void)
 {
 	test_watchdog(60);
@@ -187,5 +346,7 @@ int main(void)
 	test_case("a worker held before it completes its job stops nobody", a_worker_held_before_it_completes_its_job_stops_nobody);
 	test_case("a drain runs what is not in the ring yet", a_drain_runs_what_is_not_in_the_ring_yet);
 	test_case("a ring that comes late is cleared", a_ring_that_comes_late_is_cleared);
+	test_case("no job starts after a shutdown has returned", no_job_starts_after_a_shutdown_has_returned);
+	test_case("who comes second is told that the id is gone", who_comes_second_is_told_that_the_id_is_gone);
 	return test_finish("held");
 }
