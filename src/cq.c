@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "worker.h"
+#include "guard.h"
 
 #define CAPACITY_DEFAULT 16384u /* as many as a pool of all defaults has job slots */
 #define RING_LEAST 256u         /* the ring's progress argument wants room for as many threads as may be inside: see ring.h */
@@ -206,7 +206,7 @@ int filch_cq_fd(struct filch_cq *cq)
 
 /* --- reap and wait ------------------------------------------------------------------------------------------------------------ */
 
-static int check(const struct filch_cq *cq, const struct filch_completion *out, size_t *n)
+static int check(const struct filch_cq *cq, struct filch_completion *out, size_t *n)
 {
 	if (!cq || !out || !*n)
 		return -EINVAL;
@@ -214,6 +214,7 @@ static int check(const struct filch_cq *cq, const struct filch_completion *out, 
 		return -ECHILD;
 	if (*n > INT_MAX)
 		*n = INT_MAX;
+	filchi_guard_touch(out, *n * sizeof *out);
 	return 0;
 }
 

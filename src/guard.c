@@ -52,11 +52,27 @@
 #define UNSANITIZED
 #endif
 
+#define PAGE 4096u
+#define ROOM (4 * PAGE) /* of stack, for any call of the library but those that make or end a pool */
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned guarding; /* pools that want the handlers */
 
 /* The shift of this thread, if it is one of a guarding pool; initial-exec: a signal handler reads it. */
 static _Thread_local struct filchi_shift *here __attribute__((tls_model("initial-exec")));
+
+UNSANITIZED __attribute__((noinline)) void filchi_guard_touch_now(void *out, size_t size)
+{
+	volatile char room[ROOM], *byte = out;
+
+	for (size_t i = ROOM; i; i -= PAGE / 4) /* downwards: no step is longer than the guard page */
+		room[i - 1] = 0;
+	(void)room[0];
+	for (size_t i = 0; i < size; i += PAGE)
+		byte[i] = byte[i];
+	if (size)
+		byte[size - 1] = byte[size - 1];
+}
 
 /* --- giving up --------------------------------------------------------------------------------------------------------------- */
 

@@ -47,6 +47,21 @@ void filchi_guard_before_fork(void);
 void filchi_guard_after_fork(void);
 void filchi_guard_in_child(void);
 
+/*
+ * A call begins that leaves something half done while it runs, and will write @size bytes at @out: from a job of a guarding pool the
+ * memory, and the stack that the call may need, are touched now. A pointer that leads nowhere, or a stack that is used up, is then the
+ * job's fault with nothing begun.
+ */
+void filchi_guard_touch_now(void *out, size_t size);
+
+static inline void filchi_guard_touch(void *out, size_t size)
+{
+	const struct filchi_worker *w = filchi_worker_self();
+
+	if (FILCH_UNLIKELY(w && w->pool->guards))
+		filchi_guard_touch_now(out, size);
+}
+
 /* Library code begins that is called from a job: a fault in it is not the job's. Returns what filchi_guard_on() wants. */
 static inline uint32_t filchi_guard_off(struct filchi_worker *w)
 {

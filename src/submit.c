@@ -11,6 +11,8 @@
  */
 #include "submit.h"
 
+#include "guard.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -250,15 +252,15 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 
 	fill(job, work, how, now);
 	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how) | FILCHI_JOB_IN_LANE(how->lane));
-	if (here) {
-		run_here(pool, job);
 	FILCH_HOOK(submit_published);
-		return id;
+	if (here) {
 		/* S1 below, here too: the closer waits for a job that runs, or we see that the pool is closing, and do not start it */
 		if (filchi_fence_then_load_acquire(&pool->closing)) {
 			filchi_job_take_back(&pool->jobs, job);
 			return -ESHUTDOWN;
 		}
+		run_here(pool, job);
+		return id;
 	}
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	FILCH_HOOK(submit_put);
@@ -378,6 +380,7 @@ int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const
 	error = import_how(pool, &to, how);
 	if (error)
 		return error;
+	filchi_guard_touch(NULL, 0);
 	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, time_of(&to));
 }
 
@@ -400,6 +403,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 	for (size_t i = 0; i < n; i++)
 		if (!jobs[i].fn)
 			return -EINVAL;
+	filchi_guard_touch(ids, ids ? n * sizeof ids[0] : 0);
 	now = time_of(&to);
 	for (size_t i = 0; i < n; i++) {
 		const struct work work = { .fn = jobs[i].fn, .arg = jobs[i].arg, .user = jobs[i].user };
@@ -488,6 +492,7 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
+	filchi_guard_touch(out, out ? sizeof *out : 0);
 	w = worker_here(pool);
 	if (w)
 		return filchi_wait_job(w, job, id, deadline, out);
@@ -524,6 +529,7 @@ int filch_cancel(struct filch_pool *pool, int64_t id)
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
+	filchi_guard_touch(NULL, 0);
 	if (filchi_cancel_queued(pool, job, id) || filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL))
 		return 0;
 	s = filchi_load_acquire(&job->state);

@@ -277,6 +277,119 @@ Test(guard, a_pool_may_be_destroyed_while_its_jobs_fault)
 	}
 }
 
+/* --- faults in calls of the library ------------------------------------------------------------------------------------------ */
+
+static struct filch_cq *cq;
+static int64_t finished;
+static int accepted;
+
+static struct filch_completion *nowhere(void)
+{
+	return (struct filch_completion *)(void *)((char *)two_pages + 4096 - 96); /* the first is there, those that follow are not */
+}
+
+static int reaps_into_nowhere(void *arg)
+{
+	(void)arg;
+	return filch_cq_reap(cq, nowhere(), 8);
+}
+
+static int waits_into_nowhere(void *arg)
+{
+	(void)arg;
+	return filch_wait(pool, finished, NULL, nowhere() + 1);
+}
+
+static int counts(void *arg)
+{
+	(void)arg;
+	return __atomic_fetch_add(&accepted, 1, __ATOMIC_RELAXED);
+}
+
+static int submits_with_ids_nowhere(void *arg)
+{
+	const struct filch_job_spec spec[2] = { { .fn = counts }, { .fn = counts } };
+
+	(void)arg;
+	return (int)filch_submit_batch(pool, spec, 2, NULL, (int64_t *)(void *)(nowhere() + 1));
+}
+
+Test(guard, a_pointer_that_leads_nowhere_is_the_jobs_fault_and_loses_nothing)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion c[8];
+	int got = 0;
+
+	begin(2, 0);
+	EQ(filch_cq_create(&cq, 8), 0);
+	how.cq = cq;
+	for (int i = 0; i < 5; i++)
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	ended_by(guarded(reaps_into_nowhere, NULL), SIGSEGV);
+	for (int n; (n = filch_cq_reap(cq, c, 8)) > 0;)
+		got += n;
+	EQ(got, 5);
+	for (int i = 0; i < 8; i++) /* and every place is free again */
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(filch_cq_destroy(cq), 0);
+	finished = filch_submit(pool, answer, NULL, NULL);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	ended_by(guarded(waits_into_nowhere, NULL), SIGSEGV);
+	EQ(completion_of(finished).status, 42);
+	ended_by(guarded(submits_with_ids_nowhere, NULL), SIGSEGV);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(accepted, 0);
+	EQ(stats().faults, 3);
+	still_works();
+	end();
+}
+
+/* Submits at every depth; @pad moves the place at which the stack ends, from round to round. */
+static __attribute__((noinline)) int submits_for_ever(intptr_t pad)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	volatile char room[8];
+
+	how.flags = FILCH_JOB_DETACHED;
+	how.when_full = FILCH_TRY;
+	room[0] = (char)pad;
+	if (filch_submit(pool, answer, NULL, &how) == 0)
+		return room[0];
+	return submits_for_ever(pad + 1) + room[0];
+}
+
+static int submits_from_a_full_stack(void *arg)
+{
+	volatile char pad[16 * (1 + (uintptr_t)arg)];
+
+	pad[0] = 1;
+	return submits_for_ever(0) + pad[0];
+}
+
+Test(guard, a_stack_that_overflows_into_a_submit_keeps_no_slot)
+{
+	enum { SLOTS = 64 };
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	cr_assert(ill_begin());
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD;
+	config.jobs_max = config.queue_capacity = SLOTS;
+	config.stack_bytes = ILL_STACK;
+	EQ(filch_pool_create(&pool, &config), 0);
+	for (uintptr_t i = 0; i < 64; i++) {
+		ended_by(guarded(submits_from_a_full_stack, (void *)i), SIGSEGV);
+		EQ(filch_pool_drain(pool, NULL), 0);
+	}
+	for (int i = 0; i < SLOTS; i++) /* none is reaped before the last, so each has a slot of its own */
+		cr_assert(filch_submit(pool, answer, NULL, NULL) > 0, "slot %d of %d is lost", i, SLOTS);
+	EQ(filch_submit(pool, answer, NULL, NULL), -ENOBUFS);
+	EQ(stats().faults, 64);
+	end();
+}
+
 /* --- refused ----------------------------------------------------------------------------------------------------------------- */
 
 Test(guard, what_cannot_be_guarded_is_refused)
