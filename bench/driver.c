@@ -24,6 +24,7 @@
 
 #include "bench.h"
 #include "catalogue.h"
+#include "count.h"
 #include "options.h"
 #include "programs/data.h"
 #include "report.h"
@@ -185,9 +186,9 @@ static void settle(void)
 	}
 }
 
-/* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
-static int measure(
-	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
+/* One measurement of one entrant, its instructions @counted or not. Returns 1 if it has no such form, else 0 or a negative errno. */
+static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e, bool counted, double value[2],
+	struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
 	const struct bench_data_ops *data = b->program ? bench_data_of(b->program) : NULL;
@@ -205,10 +206,14 @@ static int measure(
 	if (serial)
 		bench_pin(plan_cpus[0]);
 	if (entry) {
+		if (counted)
+			bench_count_begin();
 		double begun = bench_now();
 
 		err = e->c->call ? e->c->call(e->engine, entry, size, out) : entry(e->engine, size, out);
 		value[0] = bench_now() - begun;
+		if (counted)
+			bench_count_end(b->name, size->label, e->c->name, e->workers, out->tasks);
 	} else {
 		err = b->jobs(e->c, e->engine, size, value, out);
 	}
@@ -303,7 +308,7 @@ static double run_round(const struct bench *b, const struct bench_size *size, st
 	const struct entrant *e = &entrant[i];
 	struct bench_outcome out = { 0 };
 	double value[2] = { NAN, NAN }, begun = bench_now();
-	int err = measure(b, size, e, value, &out);
+	int err = measure(b, size, e, round >= 0, value, &out);
 
 	if (err == 1) {
 		s->ran[i] = false;
