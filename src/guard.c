@@ -82,9 +82,15 @@ bool filchi_guard_abort(struct filchi_worker *w)
 	struct filch_pool *pool = w->pool;
 	struct filchi_shift *shift = w->shift;
 
+	for (uint32_t i = 0; i < shift->parts; i++)
+		if (!shift->part[i].crew)
+			filch_misuse("a thread was lost that ran tasks of a completion callback or a worker hook", "of no job");
 	here = NULL;
 	filchi_worker_set_self(NULL);
 	(void)filchi_fetch_add_seq_cst(&pool->parting, 1); /* before the last job can complete, and the pool be destroyed */
+	filchi_callbacks_lost();
+	shift->runs = filchi_foreign_forget();
+	filchi_store_relaxed(&shift->listed, shift->runs != NULL);
 	filchi_store_relaxed(&shift->user, 0);
 	for (uint32_t i = shift->parts; i--;) {
 		struct filchi_part *part = &shift->part[i];
@@ -135,6 +141,9 @@ UNSANITIZED __attribute__((noreturn)) static void retire(struct filchi_shift *sh
 	(void)filchi_guard_abort(shift->worker);
 	for (uint32_t i = shift->parts; i--;)
 		(void)filchi_job_await(&pool->jobs, filchi_job_find(&pool->jobs, shift->part[i].id), shift->part[i].id, NULL);
+	/* the list of the other pools' jobs lies on this stack: they are complete once the next thread has been through it */
+	while (filchi_load_acquire(&shift->listed))
+		(void)filchi_futex_wait(&shift->listed, 1, NULL);
 	filchi_store_release(&shift->leaving, 1);
 	filchi_guard_tell(pool);
 	UNPOISON((char *)shift->stack, shift->stack_size);
@@ -154,6 +163,8 @@ UNSANITIZED void filchi_guard_give_up(struct filchi_worker *w)
 {
 	struct filchi_shift *shift = w->shift;
 
+	if (!shift->has_back)
+		filch_misuse("a task was lost that a worker hook waits for", "of no job");
 	__asm__ volatile("mov %0, %%rsp\n\t"
 			 "xor %%ebp, %%ebp\n\t"
 			 "jmp *%1"
@@ -167,7 +178,9 @@ UNSANITIZED bool filchi_guard_run(struct filchi_shift *shift, void (*body)(struc
 {
 	if (__builtin_setjmp(shift->back))
 		return false;
+	shift->has_back = true;
 	body(shift->worker);
+	shift->has_back = false;
 	return true;
 }
 

@@ -248,10 +248,38 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 
 /* The callbacks the thread is in, innermost first: they nest when one cancels a job, of the same pool or another. */
 struct calling {
-	const struct filchi_jobs *jobs;
+	struct filchi_jobs *jobs;
+	struct filchi_job *job;
 	const struct calling *outer;
 };
 static _Thread_local const struct calling *calling;
+
+/* A callback has returned, or the program has left its thread in it: either way it has had the completion, and the job is over. */
+static void call_over(void *arg)
+{
+	const struct calling *here = arg;
+
+	calling = here->outer;
+	(void)move_on(here->jobs, here->job, FILCHI_JOB_GONE);
+}
+
+static void call_back(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	struct calling here = { .jobs = jobs, .job = job, .outer = calling };
+	struct filch_completion completion;
+
+	completion_of(job, &completion);
+	calling = &here;
+	pthread_cleanup_push(call_over, &here);
+	job->on_complete(&completion);
+	pthread_cleanup_pop(1);
+}
+
+void filchi_callbacks_lost(void)
+{
+	while (calling)
+		call_over((void *)(uintptr_t)calling);
+}
 
 void filchi_job_set_aborted(struct filchi_job *job)
 {
@@ -276,20 +304,15 @@ bool filchi_in_callback(void)
 
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 {
-	bool gone = job->cq || job->on_complete || job->flags & FILCH_JOB_DETACHED;
+	bool gone = job->cq || job->flags & FILCH_JOB_DETACHED;
 
 	if (job->cq) {
 		/* before the slot is seen to be finished: who has drained the pool finds everything in its queues */
 		completion_of(job, &job->cq->cell[job->cell].completion);
 		filchi_cq_put(job->cq, job->cell);
 	} else if (job->on_complete) {
-		const struct calling here = { .jobs = jobs, .outer = calling };
-		struct filch_completion completion;
-
-		completion_of(job, &completion);
-		calling = &here;
-		job->on_complete(&completion);
-		calling = here.outer;
+		call_back(jobs, job);
+		return 0; /* nobody waits for such a job */
 	}
 	return move_on(jobs, job, gone ? FILCHI_JOB_GONE : FILCHI_JOB_DONE) & FILCHI_JOB_FOR_WORKER;
 }

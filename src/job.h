@@ -137,7 +137,8 @@ bool filchi_job_claim(struct filchi_job *job, int64_t id, const struct filchi_jo
 
 /*
  * The owner of a RUNNING or just claimed slot, once status and times are written: calls the callback, ends the job. Returns
- * FILCHI_JOB_FOR_WORKER if parked workers must be told, and has woken waiting threads. The slot may be anybody's afterwards.
+ * FILCHI_JOB_FOR_WORKER if parked workers must be told, and has woken waiting threads. The slot may be anybody's afterwards. A callback
+ * that calls pthread_exit() ends the job too; then this does not return.
  */
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job);
 
@@ -159,6 +160,9 @@ bool filchi_job_in_callback(const struct filchi_jobs *jobs);
 /* Whether the calling thread is inside any completion callback. */
 bool filchi_in_callback(void);
 
+/* The calling thread gives its stack up, and no callback on it will return: their jobs are over. */
+void filchi_callbacks_lost(void);
+
 /* Whether state word @s belongs to @id's generation. */
 bool filchi_job_is(const struct filchi_jobs *jobs, uint64_t s, int64_t id);
 
@@ -179,6 +183,17 @@ void filchi_jobs_after_fork(void);
 static inline bool filchi_deadline_ok(const struct timespec *deadline)
 {
 	return !deadline || (deadline->tv_sec >= 0 && deadline->tv_nsec >= 0 && deadline->tv_nsec < 1000000000);
+}
+
+/* Whether @deadline, a time or NULL, has passed: for work that is done between two looks at the clock. */
+static inline bool filchi_deadline_passed(const struct timespec *deadline)
+{
+	struct timespec now;
+
+	if (!deadline)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > deadline->tv_sec || (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
 }
 
 /* Nanoseconds on CLOCK_MONOTONIC, some milliseconds late but a fifth of the price. */

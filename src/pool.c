@@ -336,7 +336,7 @@ void filchi_pool_cancel_all(struct filch_pool *pool)
 /* Waits until every job that is unfinished now has finished. */
 static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 {
-	filchi_run_queued_as_caller(pool); /* in their order */
+	filchi_run_queued_as_caller(pool, deadline); /* in their order */
 	for (uint32_t i = 0; i < pool->jobs.slots; i++) {
 		struct filchi_job *job = &pool->jobs.slot[i];
 		uint64_t s = filchi_load_acquire(&job->state);
@@ -345,13 +345,25 @@ static int await_all(struct filch_pool *pool, const struct timespec *deadline)
 			int64_t id = filchi_job_id_of(&pool->jobs, job, s);
 			int error;
 
-			filchi_run_as_caller(pool, job, id);
+			filchi_run_as_caller(pool, job, id, deadline);
 			error = filchi_job_await(&pool->jobs, job, id, deadline);
 			if (error)
 				return error;
 		}
 	}
 	return 0;
+}
+
+/* The same as a guest; on the creator of a FILCH_POOL_CALLER pool callbacks and jobs run in here, and may leave the thread. */
+static int await_as_guest(struct filch_pool *pool, const struct timespec *deadline)
+{
+	int error;
+
+	filchi_guest_in(pool);
+	pthread_cleanup_push(filchi_guest_left, pool);
+	error = await_all(pool, deadline);
+	pthread_cleanup_pop(1);
+	return error;
 }
 
 int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
@@ -364,10 +376,7 @@ int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
 		return -EINVAL;
 	if (filchi_caller_is_away(pool))
 		return -EDEADLK;
-	filchi_guest_in(pool);
-	error = await_all(pool, deadline);
-	filchi_guest_out(pool);
-	return error;
+	return await_as_guest(pool, deadline);
 }
 
 void filchi_pool_close(struct filch_pool *pool)
@@ -392,13 +401,10 @@ int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec
 		return -EINVAL;
 	if (mode == FILCH_DRAIN && filchi_caller_is_away(pool))
 		return -EDEADLK;
-	filchi_guest_in(pool);
 	filchi_pool_close(pool);
 	if (mode == FILCH_ABANDON)
-		filchi_pool_cancel_all(pool);
-	error = await_all(pool, deadline);
-	filchi_guest_out(pool);
-	return error;
+		filchi_pool_cancel_all(pool); /* the program's code, in callbacks: no guest yet, for it may leave the thread */
+	return await_as_guest(pool, deadline);
 }
 
 int filch_pool_destroy(struct filch_pool *pool)

@@ -33,51 +33,127 @@ uintptr_t filchi_seat_low_mark(const void *stack, size_t size)
 
 /* --- the thread -------------------------------------------------------------------------------------------------------------- */
 
+static void parted(void *arg)
+{
+	struct filch_pool *pool = arg;
+
+	(void)filchi_fetch_sub_seq_cst(&pool->parting, 1);
+	filchi_guard_tell(pool);
+}
+
 /* The program has ended the thread by pthread_exit(). What lay on its stack is unwound. */
 static void quit(void *arg)
 {
 	struct filchi_worker *w = arg;
 	struct filchi_shift *shift = w->shift;
 
+	if (filchi_load_relaxed(&shift->leaving))
+		return; /* a callback that is called below has left this thread once more */
 #if FILCH_DEBUG >= 1
 	if (!filchi_deque_seems_empty(&w->deque))
 		filch_misuse("pthread_exit() with a spawn unsynced", "of a job");
 #endif
-	for (uint32_t i = 0; i < shift->parts && !w->pool->guards; i++)
-		if (shift->part[i].task)
+	for (uint32_t i = 0; i < shift->parts; i++)
+		if (shift->part[i].task && !w->pool->guards)
 			filch_misuse("pthread_exit() in a stolen task, in a pool without FILCH_POOL_GUARD", "of a job");
+	(void)filchi_foreign_forget(); /* their frames are unwound, and their handlers have run */
 	/* the program has left its thread, not the library: what it was called for it leaves as it is */
 	filchi_store_release(&shift->leaving, 1);
 	if (w->pool->guards)
 		filchi_guard_leave(shift);
 	if (filchi_guard_abort(w)) {
-		struct filch_pool *pool = w->pool;
-
+		pthread_cleanup_push(parted, w->pool);
 		filchi_seat_replace(w, shift);
-		(void)filchi_fetch_sub_seq_cst(&pool->parting, 1);
-		filchi_guard_tell(pool);
+		pthread_cleanup_pop(1);
 	}
+}
+
+/* What thread @to completes of what @from, lost, has left. */
+static void inherit(struct filchi_shift *to, struct filchi_shift *from)
+{
+	to->completes = from->completes;
+	to->heir_to = filchi_load_relaxed(&from->listed) ? from : from->heir_to;
+	to->hooked = from->hooked;
+}
+
+static void pay_guest(struct filchi_shift *shift)
+{
+	struct filch_pool *pool = shift->owes;
+
+	shift->owes = NULL;
+	if (pool)
+		filchi_guest_out(pool);
+}
+
+/*
+ * Completes what a shift has inherited: aborted jobs, and jobs of other pools that a lost thread ran. A callback that leaves this thread does
+ * not end this: it is its own cleanup handler, and goes on where it was.
+ */
+static void complete_all(void *arg)
+{
+	struct filchi_shift *shift = arg, *lost;
+	struct filchi_job *job;
+
+	pthread_cleanup_push(complete_all, shift);
+	while ((job = shift->completes)) {
+		shift->completes = job->after;
+		filchi_worker_deliver(shift->worker->pool, job);
+	}
+	pay_guest(shift);
+	while ((lost = shift->heir_to)) {
+		while (lost->runs) {
+			const struct filchi_foreign run = *lost->runs;
+
+			lost->runs = run.outer;
+			if (!run.job)
+				continue; /* what hid those below it */
+			shift->owes = run.pool;
+			filchi_worker_abandon(run.pool, run.job);
+			pay_guest(shift);
+		}
+		shift->heir_to = lost->heir_to;
+		filchi_store_release(&lost->listed, 0);
+		filchi_futex_wake(&lost->listed, 1); /* an address only */
+	}
+	pthread_cleanup_pop(0);
+}
+
+static void complete_and_work(struct filchi_worker *w)
+{
+	complete_all(w->shift);
+	filchi_worker_work(w);
 }
 
 static void work_until_the_end(struct filchi_worker *w)
 {
 	struct filchi_shift *shift = w->shift;
+	bool worked;
 
 	pthread_cleanup_push(quit, w);
-	if (filchi_guard_run(shift, filchi_worker_work) && w->pool->config.on_worker_stop)
-		w->pool->config.on_worker_stop(w->pool->config.hook_arg, (int)w->id);
+	worked = filchi_guard_run(shift, complete_and_work);
 	pthread_cleanup_pop(0);
+	if (shift->refuge)
+		filchi_guard_leave(shift);
+	if (worked && w->pool->config.on_worker_stop)
+		w->pool->config.on_worker_stop(w->pool->config.hook_arg, (int)w->id);
 }
 
-/* Completes a list of aborted jobs. */
-static void complete_all(struct filch_pool *pool, struct filchi_job *job)
+static void count_ready(struct filch_pool *pool)
 {
-	while (job) {
-		struct filchi_job *after = job->after;
+	(void)filchi_fetch_add_acq_rel(&pool->ready, 1);
+	filchi_futex_wake(&pool->ready, 1);
+}
 
-		filchi_worker_deliver(pool, job);
-		job = after;
-	}
+/* The program has left its thread in the start hook: that ends the hook, and another thread takes the seat, without a second one. */
+static void quit_hook(void *arg)
+{
+	struct filchi_worker *w = arg;
+	struct filchi_shift *shift = w->shift;
+
+	if (shift->first)
+		count_ready(w->pool); /* the seat has its deque, and will have its thread */
+	shift->hooked = true;
+	quit(w);
 }
 
 static void *seat_main(void *arg)
@@ -85,33 +161,28 @@ static void *seat_main(void *arg)
 	struct filchi_worker *w = arg;
 	struct filch_pool *pool = w->pool;
 	struct filchi_shift *shift = w->shift, *old = shift->next;
-	bool first = shift->first;
 	int ignored;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
 	filchi_worker_set_self(w);
-	(void)filchi_plan_pin(pool->plan, w->id, first ? &pool->pin_error[w->id] : &ignored);
-	if (first)
+	(void)filchi_plan_pin(pool->plan, w->id, shift->first ? &pool->pin_error[w->id] : &ignored);
+	if (shift->first)
 		w->no_memory = !filchi_worker_make_deque(w);
 	if (pool->guards)
 		filchi_guard_enter(shift);
-	if (!w->no_memory && pool->config.on_worker_start)
-		pool->config.on_worker_start(pool->config.hook_arg, (int)w->id);
-	if (first) {
-		(void)filchi_fetch_add_acq_rel(&pool->ready, 1);
-		filchi_futex_wake(&pool->ready, 1);
-	}
-	if (w->no_memory)
-		return NULL; /* the creator, seeing it, ends the pool */
 	if (old) { /* our predecessor, which has made us and leaves */
 		shift->next = NULL;
 		filchi_seat_join(old);
 	}
-	complete_all(pool, shift->completes);
-	shift->completes = NULL;
-	work_until_the_end(w);
-	if (shift->refuge)
-		filchi_guard_leave(shift);
+	pthread_cleanup_push(quit_hook, w);
+	if (!w->no_memory && !shift->hooked && pool->config.on_worker_start)
+		pool->config.on_worker_start(pool->config.hook_arg, (int)w->id);
+	pthread_cleanup_pop(0);
+	shift->hooked = false;
+	if (shift->first)
+		count_ready(pool);
+	if (!w->no_memory) /* else the creator, seeing it, ends the pool */
+		work_until_the_end(w);
 	return NULL;
 }
 
@@ -156,8 +227,8 @@ static struct filchi_shift *shift_new(struct filchi_worker *w)
 	return NULL;
 }
 
-/* @predecessor: which the new thread joins; NULL if it is the warden's to join. */
-static int start(struct filchi_worker *w, struct filchi_job *completes, struct filchi_shift *predecessor)
+/* @lost: whose work the new thread completes, or NULL. @predecessor: which it joins; NULL if that is the warden's to do. */
+static int start(struct filchi_worker *w, struct filchi_shift *lost, struct filchi_shift *predecessor)
 {
 	struct filch_pool *pool = w->pool;
 	struct filchi_shift *old = w->shift, *shift = shift_new(w);
@@ -177,7 +248,8 @@ static int start(struct filchi_worker *w, struct filchi_job *completes, struct f
 		sigdelset(&signals, *s);
 	if (pool->config.watchdog_ns)
 		sigdelset(&signals, SIGURG); /* how the watchdog asks where a worker is */
-	shift->completes = completes;
+	if (lost)
+		inherit(shift, lost);
 	shift->next = predecessor;
 	w->shift = shift;
 	w->stack_low = filchi_seat_low_mark((char *)shift->stack + PAGE, shift->stack_size);
@@ -212,29 +284,36 @@ void filchi_seat_join(struct filchi_shift *shift)
 
 /* --- replacing --------------------------------------------------------------------------------------------------------------- */
 
+/* Likewise its own cleanup handler. */
+static void cancel_all(void *pool)
+{
+	pthread_cleanup_push(cancel_all, pool);
+	filchi_pool_cancel_all(pool);
+	pthread_cleanup_pop(0);
+}
+
 void filchi_seat_replace(struct filchi_worker *w, struct filchi_shift *lost)
 {
 	struct filch_pool *pool = w->pool;
-	struct filchi_job *completes = lost->completes;
-	int error;
+	int error = start(w, lost, pool->has_warden ? NULL : lost);
+	struct filchi_shift rest = { .worker = w };
 
-	lost->completes = NULL;
-	error = start(w, completes, pool->has_warden ? NULL : lost);
 	if (!error) {
 		(void)filchi_fetch_add_acq_rel(&pool->outside.replaced, 1);
 		return;
 	}
+	inherit(&rest, lost);
 	if (pool->has_warden)
 		w->shift = NULL;
 	w->vacant = true; /* without a warden its shift stays, for destroy to join */
 	filchi_store_relaxed(&pool->vacant_error, (uint32_t)error);
 	if (filchi_fetch_add_seq_cst(&pool->vacant, 1) + 1 == pool->running - pool->has_caller) {
 		filchi_pool_close(pool);
-		complete_all(pool, completes);
-		filchi_pool_cancel_all(pool);
+		complete_all(&rest);
+		cancel_all(pool);
 		return;
 	}
-	complete_all(pool, completes);
+	complete_all(&rest);
 }
 
 void filchi_seat_fill(struct filchi_worker *w)

@@ -48,6 +48,8 @@ struct filchi_part {
 	int64_t id;              /* of the job; written when the part is aborted */
 };
 
+struct filchi_foreign; /* worker.h */
+
 /* One thread's time as a worker: all that belongs to the thread and not to the worker's seat. Made and ended in seat.c. */
 struct filchi_shift {
 	struct filchi_worker *worker;
@@ -63,6 +65,16 @@ struct filchi_shift {
 	filch_atomic_u32 user;   /* 1 while code of the program runs for a part: a fault is then the job's */
 	uint64_t signal, address; /* the fault it was given up for; 0 = none */
 	struct filchi_job *completes; /* aborted jobs that the next thread on this seat completes, linked by `after` */
+	/*
+	 * Jobs of other pools that ran on the lost stack (FILCH_CALLER_RUNS), where their list lies: the next thread completes them too, and
+	 * clears `listed`, a futex word, when it is through.
+	 */
+	const struct filchi_foreign *runs;
+	filch_atomic_u32 listed;
+	struct filchi_shift *heir_to; /* the lost shift whose `runs` this one completes */
+	struct filch_pool *owes;      /* the pool where such a run is still counted as a guest */
+	bool hooked;                  /* its seat's start hook has been called */
+	bool has_back;                /* `back` is where to go */
 	struct filchi_shift *next;    /* in the warden's lists */
 	filch_atomic_u32 leaving;     /* it is about to exit, or has: it may be joined */
 	bool first;              /* on its seat */

@@ -80,6 +80,11 @@ void filchi_guest_out(struct filch_pool *pool)
 		filchi_futex_wake(guests, INT_MAX); /* an address only: the pool may be gone */
 }
 
+void filchi_guest_left(void *pool)
+{
+	filchi_guest_out(pool);
+}
+
 /* --- submit ------------------------------------------------------------------------------------------------------------------ */
 
 #define TOMBSTONE_LOOKS 8u /* numbers of each lane that a submit without a slot looks at */
@@ -168,36 +173,59 @@ static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
 		filchi_worker_job_done(pool, id);
 }
 
+/* The program has left its thread in a job that this thread ran: it ends as it would on a worker. */
+static void run_left(void *arg)
+{
+	const struct filchi_foreign *here = arg;
+
+	filchi_foreign_leave(here);
+	filchi_worker_abandon(here->pool, here->job);
+}
+
 /* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. */
 static void run_here(struct filch_pool *pool, struct filchi_job *job)
 {
-	struct filchi_foreign here;
+	struct filchi_foreign here = { .pool = pool };
 
 	filchi_foreign_enter(&here, job);
 	job->started_at = filchi_now();
+	pthread_cleanup_push(run_left, &here);
 	job->status = job->fn(job->arg);
+	pthread_cleanup_pop(0);
 	filchi_foreign_leave(&here);
 	(void)filchi_fetch_add_acq_rel(&pool->outside_lane[job->lane].completed, 1);
 	complete(pool, job, job->id);
 }
 
-/* The one worker there is may be the submitter itself (FILCH_POOL_CALLER): then it makes the room it waits for. True: admitted. */
-static bool make_room(struct filch_pool *pool)
+/*
+ * The one worker there is may be the submitter itself (FILCH_POOL_CALLER): then it makes the room it waits for, and looks between two jobs
+ * at what else may end the wait. 0: admitted; -ETIMEDOUT, -ESHUTDOWN; -EPERM: it is not.
+ */
+static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 {
 	struct filchi_worker *w = pool->running == 1 ? enter(pool) : NULL;
+	int error = 0;
 
 	if (!w)
-		return false;
-	while (!filchi_injector_admit(&pool->injector, false))
-		if (!filchi_worker_run_one(w))
+		return -EPERM;
+	while (!error && !filchi_injector_admit(&pool->injector, false)) {
+		if (filchi_load_acquire(&pool->closing))
+			error = -ESHUTDOWN;
+		else if (filchi_deadline_passed(deadline))
+			error = -ETIMEDOUT;
+		else if (!filchi_worker_run_one(w))
 			sched_yield(); /* a submitter has been admitted and is about to put its job */
+	}
 	leave();
-	return true;
+	return error;
 }
 
 /* Room in the queue for one more job: 0, with *@here set if the job is to be run by the submitter; or the policy's error. */
 static int find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
 {
+	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
+	int error;
+
 	switch (how->when_full) {
 	case FILCH_TRY:
 		return -EAGAIN;
@@ -205,12 +233,12 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 		*here = true;
 		return 0;
 	default:
-		if (make_room(pool))
-			return 0;
+		error = make_room(pool, deadline);
+		if (error != -EPERM)
+			return error;
 		if (filchi_caller_is_away(pool))
 			return -EDEADLK;
-		return filchi_injector_wait(&pool->injector, how->when_full == FILCH_UNTIL ? how->deadline : NULL,
-					    &pool->closing);
+		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
 	}
 }
 
@@ -275,13 +303,46 @@ static int refuse(struct filch_pool *pool, const struct filch_submit *how, int e
 	return error;
 }
 
+/* A submit that found the queue full, and its slot while that is not posted. */
+struct full {
+	struct filch_pool *pool;
+	struct filchi_job *job;
+	bool here;
+};
+
+static void full_left(void *arg)
+{
+	struct full *f = arg;
+
+	if (f->job)
+		filchi_job_discard(&f->pool->jobs, f->job);
+	filchi_guest_out(f->pool);
+}
+
+/* The program's code may run in here, and leave the thread: a job that is not posted by then is not to be. */
+static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, const struct work *work, const struct filch_submit *how,
+			      uint64_t now)
+{
+	struct full f = { .pool = pool, .job = job };
+	int64_t id;
+
+	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
+	pthread_cleanup_push(full_left, &f);
+	id = find_room(pool, how, &f.here);
+	if (id) {
+		(void)refuse(pool, how, (int)id);
+	} else {
+		f.job = NULL;
+		id = post(pool, job, work, how, now, f.here);
+	}
+	pthread_cleanup_pop(1);
+	return id;
+}
+
 /* One submit; @now is when it was asked for. As filch_submit(). */
 static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
 {
 	struct filchi_job *job;
-	bool here = false;
-	int64_t id;
-	int error;
 
 	if (filchi_load_acquire(&pool->closing))
 		return -ESHUTDOWN;
@@ -297,13 +358,7 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
 	FILCH_HOOK(submit_full);
-	filchi_guest_in(pool); /* to the last touch of the pool: a destroy that let us out of the queue waits for that */
-	error = find_room(pool, how, &here);
-	if (error)
-		filchi_job_discard(&pool->jobs, job);
-	id = error ? refuse(pool, how, error) : post(pool, job, work, how, now, here);
-	filchi_guest_out(pool);
-	return id;
+	return submit_to_full(pool, job, work, how, now);
 }
 
 int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how)
@@ -569,24 +624,24 @@ int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk
 	return error;
 }
 
-void filchi_run_queued_as_caller(struct filch_pool *pool)
+void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)
 {
 	struct filchi_worker *w = enter(pool);
 
 	if (!w)
 		return;
-	while (filchi_worker_run_one(w))
+	while (!filchi_deadline_passed(deadline) && filchi_worker_run_one(w))
 		;
 	leave();
 }
 
-void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline)
 {
 	struct filchi_worker *w = enter(pool);
 
 	if (!w)
 		return;
-	if (filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
+	if (!filchi_deadline_passed(deadline) && filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
 		filchi_injector_release(&pool->injector); /* its number stays in the ring, a tombstone */
 		filchi_worker_run_job(w, job, false);
 	}

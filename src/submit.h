@@ -21,18 +21,22 @@ bool filchi_caller_is_away(const struct filch_pool *pool);
 /* An outside thread is about to sleep inside a call, and has left. */
 void filchi_guest_in(struct filch_pool *pool);
 void filchi_guest_out(struct filch_pool *pool);
+void filchi_guest_left(void *pool); /* the same, as a cleanup handler: the program's code may leave the thread in the midst of the call */
 
 /* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
 
-/* On the creating thread of a FILCH_POOL_CALLER pool: runs what is queued, as worker 0. Nothing on any other thread. */
-void filchi_run_queued_as_caller(struct filch_pool *pool);
+/*
+ * On the creating thread of a FILCH_POOL_CALLER pool: runs what is queued, as worker 0, and starts nothing once @deadline has passed.
+ * Nothing on any other thread.
+ */
+void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline);
 
 /*
  * The same for one job, if it is still queued: what came after the queue was found empty must not be slept for by who may be the one
  * worker there is.
  */
-void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline);
 
 /* The state word of the job that runs on this thread, for who looks at its FILCHI_JOB_CANCEL often; NULL outside of jobs. */
 filch_atomic_u64 *filchi_job_word_here(void);

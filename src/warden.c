@@ -38,33 +38,59 @@ static void join_those_that_leave(struct filch_pool *pool, struct filchi_shift *
 	}
 }
 
+struct warden {
+	struct filch_pool *pool;
+	struct filchi_shift *lost, *leaving;
+	uint64_t pause;
+	struct timespec next_look;
+};
+
+/* One look at everything, then a sleep; false: the pool ends. */
+static bool look_after(struct warden *me)
+{
+	struct filch_pool *pool = me->pool;
+	uint32_t news = filchi_load_acquire(&pool->news);
+
+	if (!me->lost)
+		me->lost = filchi_exchange_acq_rel(&pool->lost, NULL);
+	for (uint32_t i = 0; i < pool->workers && filchi_load_acquire(&pool->vacant); i++)
+		filchi_seat_fill(filchi_worker_at(pool, i));
+	while (me->lost) {
+		struct filchi_shift *lost = me->lost;
+
+		me->lost = lost->next;
+		lost->next = me->leaving;
+		me->leaving = lost;
+		filchi_seat_replace(lost->worker, lost);
+	}
+	join_those_that_leave(pool, &me->leaving);
+	if (news & END)
+		return false;
+	if (filchi_futex_wait(&pool->news, news, pool->watch ? &me->next_look : NULL) == -ETIMEDOUT) {
+		me->next_look = filch_after(me->pause);
+		filchi_watchdog_look(pool, pool->watch);
+	}
+	return true;
+}
+
+/* The program's callbacks run in here. One that calls pthread_exit() ends itself alone: this is its own cleanup handler, and goes on. */
+static void watch_over(void *me)
+{
+	pthread_cleanup_push(watch_over, me);
+	while (look_after(me))
+		;
+	pthread_cleanup_pop(0);
+}
+
 static void *warden_main(void *arg)
 {
 	struct filch_pool *pool = arg;
-	struct filchi_shift *leaving = NULL;
-	uint64_t half = pool->config.watchdog_ns / 2, pause = half > LEAST_NS ? half : LEAST_NS;
-	struct timespec next_look = filch_after(pause);
+	uint64_t half = pool->config.watchdog_ns / 2;
+	struct warden me = { .pool = pool, .pause = half > LEAST_NS ? half : LEAST_NS };
 
-	for (;;) {
-		uint32_t news = filchi_load_acquire(&pool->news);
-		struct filchi_shift *lost = filchi_exchange_acq_rel(&pool->lost, NULL), *next;
-
-		for (uint32_t i = 0; i < pool->workers && filchi_load_acquire(&pool->vacant); i++)
-			filchi_seat_fill(filchi_worker_at(pool, i));
-		for (; lost; lost = next) {
-			next = lost->next;
-			lost->next = leaving;
-			leaving = lost;
-			filchi_seat_replace(lost->worker, lost);
-		}
-		join_those_that_leave(pool, &leaving);
-		if (news & END)
-			return NULL;
-		if (filchi_futex_wait(&pool->news, news, pool->watch ? &next_look : NULL) == -ETIMEDOUT) {
-			filchi_watchdog_look(pool, pool->watch);
-			next_look = filch_after(pause);
-		}
-	}
+	me.next_look = filch_after(me.pause);
+	watch_over(&me);
+	return NULL;
 }
 
 int filchi_warden_start(struct filch_pool *pool)

@@ -42,6 +42,14 @@ const struct filchi_foreign *filchi_foreign_here(void)
 	return foreign;
 }
 
+const struct filchi_foreign *filchi_foreign_forget(void)
+{
+	const struct filchi_foreign *had = foreign;
+
+	foreign = NULL;
+	return had;
+}
+
 /* --- waking ------------------------------------------------------------------------------------------------------------------ */
 
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
@@ -173,6 +181,13 @@ void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job)
 	filchi_job_set_aborted(job);
 	if (filchi_job_complete(&pool->jobs, job))
 		filchi_worker_job_done(pool, id);
+}
+
+void filchi_worker_abandon(struct filch_pool *pool, struct filchi_job *job)
+{
+	job->fault_signal = 0;
+	job->fault_address = 0;
+	filchi_worker_deliver(pool, job);
 }
 
 static void crew_leave(struct filchi_worker *w, struct filchi_crew *crew)

@@ -22,11 +22,15 @@ void filchi_worker_set_self(struct filchi_worker *w);
  */
 struct filchi_foreign {
 	struct filchi_job *job;
+	struct filch_pool *pool; /* whose job it is */
 	const struct filchi_foreign *outer;
 };
 void filchi_foreign_enter(struct filchi_foreign *here, struct filchi_job *job);
 void filchi_foreign_leave(const struct filchi_foreign *here);
 const struct filchi_foreign *filchi_foreign_here(void);
+
+/* The thread's frames are gone, or will not be gone on with: it has no entries any more. Returns what it had. */
+const struct filchi_foreign *filchi_foreign_forget(void);
 
 /* The owner, before it works: makes its deque. False: no memory. */
 bool filchi_worker_make_deque(struct filchi_worker *w);
@@ -36,6 +40,9 @@ void filchi_worker_work(struct filchi_worker *w);
 
 /* Any thread: completes an aborted job that all workers have left. @job was the caller's by filchi_crew_leave(). */
 void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job);
+
+/* The same for a job that its submitter ran, and that will not return: as after pthread_exit(). */
+void filchi_worker_abandon(struct filch_pool *pool, struct filchi_job *job);
 
 /*
  * Worker: looks at its own deque and at every other, nearest first, for a task that @want allows, and runs one; @first >= 0 names a

@@ -84,12 +84,13 @@ struct filch_job_spec {
  *
  * Callers:  any thread. A worker of the pool never waits here and ignores queue_capacity (jobs_max bounds it).
  * Progress: FILCH_TRY is lock-free but for the system call that wakes a parked worker. FILCH_BLOCK and FILCH_UNTIL wait only for
- *           what the pool itself will finish.
+ *           what the pool itself will finish. The creator of a FILCH_POOL_CALLER pool of one worker makes room itself, by running
+ *           queued jobs; the deadline of FILCH_UNTIL is looked at before each, and does not bound the one that runs.
  * Ordering: writes before the submit are visible to @fn.
  * Lifetime: @arg belongs to the job until its completion is seen; @how may go after the call. `on_complete` runs on the worker, or
  *           on the thread that cancels, shuts down or runs the job, with no lock of filch held. It may submit and cancel; filch_wait()
  *           there is as in a job; filch_cq_wait() that would sleep, and filch_pool_drain(), filch_pool_shutdown() and
- *           filch_pool_destroy() of its pool are -EDEADLK.
+ *           filch_pool_destroy() of its pool are -EDEADLK. pthread_exit() there ends the job and the thread, see docs/jobs.md.
  * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached,
  *           cq and callback, FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD or with FILCH_CALLER_RUNS), -E2BIG, -EAGAIN
  *           (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no free job slot or no room in the

@@ -72,6 +72,7 @@ struct filch_config {
 	void (*on_worker_stop)(void *hook_arg, int worker);  /* on the worker's thread, after its last job */
 	/* a thread that replaces a lost one calls on_worker_start too; for the lost one on_worker_stop is not called */
 	/* with FILCH_POOL_CALLER worker 0's hooks run on the thread that creates, and on the one that destroys */
+	/* pthread_exit() in a hook of a worker's own thread ends the hook; after a start hook another thread takes the seat, without it */
 	void *hook_arg;
 	/*
 	 * The watchdog. A job that runs longer than this is counted in filch_stats.stuck and told to on_stuck (may be NULL) once, within
@@ -101,8 +102,8 @@ FILCH_API int filch_pool_create(struct filch_pool **pool, const struct filch_con
 /*
  * Waits until every job accepted before the call is complete. Jobs may go on being submitted.
  *
- * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs what is queued; that is not bounded
- *           by the deadline.
+ * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs what is queued: there the deadline
+ *           is looked at before each job, and one that has been started is run to its end.
  * Progress: blocks until they are complete or the deadline has passed; signals do not end it.
  * Ordering: what those jobs wrote is visible after a 0, and their completions are in their queues.
  * Lifetime: the pool must outlive the call; @deadline may go after it.
@@ -130,7 +131,8 @@ FILCH_API int filch_pool_shutdown(struct filch_pool *pool, int mode, const struc
  *
  * Callers:  any thread but a worker of the pool; once; no call on the pool may begin after it.
  * Progress: blocks until the running jobs have returned: for ever, if one of them never does.
- * Ordering: what the jobs wrote is visible afterwards. Callbacks of jobs that never started run on the calling thread.
+ * Ordering: what the jobs wrote is visible afterwards. Callbacks of jobs that never started run on the calling thread; if one of them calls
+ *           pthread_exit() the pool is closed and not destroyed, and another thread may do so.
  * Lifetime: the pool is gone after a 0. Completion queues stay, with what was put into them.
  * Returns:  0; -EDEADLK (from a worker or a completion callback: nothing has happened), -ECHILD (after fork: nothing has
  *           happened), -EINVAL (NULL).

@@ -177,6 +177,80 @@ Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker
 	EQ(filch_pool_destroy(pool), 0);
 }
 
+/*
+ * A job that outlasts the deadline of the call it runs in, and leaves the queue as full as it was. The call looks at the time through a
+ * pointer: the job sets it to one that has passed, so that the test depends on no clock.
+ */
+struct chain {
+	struct filch_pool *pool;
+	struct timespec deadline;
+	int runs;
+};
+#define FAR UINT64_C(3600000000000)
+
+static int outlast(void *arg)
+{
+	struct chain *c = arg;
+
+	c->deadline = (struct timespec){ 0, 1 };
+	if (++c->runs < 100)
+		cr_assert(filch_submit(c->pool, outlast, c, &detached) > 0);
+	return 0;
+}
+
+Test(pool_caller, a_submit_that_makes_room_looks_at_its_deadline_before_each_job)
+{
+	struct filch_submit until = detached;
+	struct timespec past = { 0, 1 };
+	struct chain c = { .runs = 0 };
+	int n = 0;
+
+	c.pool = caller_pool(1, 2);
+	until.when_full = FILCH_UNTIL;
+	until.deadline = &past;
+	cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
+	cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
+	EQ(filch_submit(c.pool, count, &n, &until), -ETIMEDOUT);
+	EQ(n, 0);
+	EQ(filch_pool_drain(c.pool, NULL), 0);
+	EQ(n, 2);
+	/* a job that has been started is run to its end; the one that it has left in its place is not started */
+	c.deadline = filch_after(FAR);
+	until.deadline = &c.deadline;
+	cr_assert(filch_submit(c.pool, outlast, &c, &detached) > 0);
+	cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
+	EQ(filch_submit(c.pool, count, &n, &until), -ETIMEDOUT);
+	EQ(c.runs, 1);
+	EQ(n, 2);
+	EQ(filch_pool_drain(c.pool, NULL), 0);
+	EQ(c.runs, 100);
+	EQ(n, 3);
+	EQ(filch_pool_destroy(c.pool), 0);
+}
+
+Test(pool_caller, a_drain_starts_no_job_after_its_deadline)
+{
+	struct timespec past = { 0, 1 };
+
+	for (uint32_t end = 0; end < 2; end++) {
+		struct chain c = { .pool = caller_pool(1, 0), .deadline = filch_after(FAR), .runs = 99 };
+		int n = 0;
+
+		cr_assert(filch_submit(c.pool, outlast, &c, &detached) > 0);
+		cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
+		cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
+		EQ(filch_pool_drain(c.pool, &past), -ETIMEDOUT);
+		EQ(c.runs, 99);
+		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, &c.deadline) : filch_pool_drain(c.pool, &c.deadline), -ETIMEDOUT);
+		EQ(c.runs, 100);
+		EQ(n, 0);
+		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, NULL) : filch_pool_drain(c.pool, NULL), 0);
+		EQ(n, 2);
+		EQ(filch_pool_drain(c.pool, &past), 0); /* there is nothing left to wait for */
+		EQ(filch_pool_destroy(c.pool), 0);
+	}
+}
+
 static struct filch_pool *own;
 static int deadlocks;
 

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pthread_exit() in the program's code other than jobs: in callbacks on every kind of thread, in a job that its submitter runs, in hooks.
+ * The thread or the call may be gone; the job it was about ends once, its slot is free again, and the pool works and can be destroyed.
+ * So it is with callbacks and with jobs of other pools that lie on a stack which a fault takes away.
+ */
+#include "guard_support.h"
+
+#include <sched.h>
+
+TestSuite(exits, .timeout = 30);
+
+static struct gate told = GATE_INIT;
+static struct filch_completion told_of;
+
+static void tell(const struct filch_completion *c)
+{
+	told_of = *c;
+	gate_raise(&told);
+}
+
+static void tell_and_leave(const struct filch_completion *c)
+{
+	tell(c);
+	pthread_exit(NULL);
+}
+
+static struct filch_submit telling(void (*callback)(const struct filch_completion *c))
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.on_complete = callback;
+	return how;
+}
+
+/* A pool whose one or two workers are @held, with one more job queued if @full. */
+static struct gate started = GATE_INIT, release = GATE_INIT;
+
+static int hold(void *arg)
+{
+	(void)arg;
+	gate_raise(&started);
+	gate_wait(&release, 1);
+	return 5;
+}
+
+static const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+
+static struct filch_pool *held_pool(bool full)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *made = NULL;
+
+	config.workers = 1;
+	config.queue_capacity = full ? 1 : 8;
+	config.jobs_max = 8;
+	EQ(filch_pool_create(&made, &config), 0);
+	cr_assert(filch_submit(made, hold, NULL, &detached) > 0);
+	gate_wait(&started, 1);
+	if (full)
+		cr_assert(filch_submit(made, answer, NULL, &detached) > 0);
+	return made;
+}
+
+static void let_go_and_end(void)
+{
+	struct timespec patience = filch_after(UINT64_C(20000000000));
+
+	gate_raise(&release);
+	EQ(filch_pool_drain(pool, &patience), 0);
+	end();
+}
+
+/* --- callbacks on workers ---------------------------------------------------------------------------------------------------- */
+
+static void leave_in_callbacks(uint64_t flags)
+{
+	const struct filch_submit how = telling(tell_and_leave);
+	struct filch_config config = FILCH_CONFIG_INIT;
+	int before = gate_count(&told), threads;
+
+	config.workers = 1;
+	config.queue_capacity = config.jobs_max = 4; /* a slot that were kept would be missed */
+	config.flags = flags;
+	EQ(filch_pool_create(&pool, &config), 0);
+	threads = test_threads();
+	for (int i = 1; i <= 20; i++) {
+		struct timespec patience = filch_after(UINT64_C(20000000000));
+
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+		EQ(filch_pool_drain(pool, &patience), 0);
+		EQ(gate_count(&told), before + i);
+		EQ(told_of.status, 42);
+		EQ(told_of.flags, 0);
+	}
+	still_works();
+	UNTIL(stats().replaced == 20 && test_threads() == threads);
+	EQ(stats().given_up, 20);
+	end();
+	EQ(gate_count(&told), before + 20);
+}
+
+static void still_works_unguarded(void)
+{
+	int64_t id = filch_submit(pool, answer, NULL, NULL);
+
+	cr_assert(id > 0);
+	EQ(completion_of(id).status, 42);
+}
+
+Test(exits, a_callback_that_leaves_its_worker_ends_its_job)
+{
+	const struct filch_submit how = telling(tell_and_leave);
+	struct timespec patience = filch_after(UINT64_C(20000000000));
+
+	pool = pool_of(1, 0);
+	for (int i = 1; i <= 20; i++) {
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+		EQ(filch_pool_drain(pool, &patience), 0);
+		EQ(gate_count(&told), i);
+	}
+	still_works_unguarded();
+	UNTIL(stats().replaced == 20);
+	end();
+	EQ(gate_count(&told), 20);
+}
+
+Test(exits, so_does_one_in_a_guarding_pool)
+{
+	leave_in_callbacks(FILCH_POOL_GUARD);
+}
+
+static int64_t queued_id;
+
+static int cancels_one_whose_callback_leaves(void *arg)
+{
+	(void)arg;
+	(void)filch_cancel(pool, queued_id);
+	return 3; /* not reached */
+}
+
+Test(exits, a_job_in_whose_cancel_a_callback_leaves_is_cancelled_with_its_thread)
+{
+	struct filch_submit how = telling(tell_and_leave), urgent = FILCH_SUBMIT_INIT;
+	struct filch_completion c;
+	int64_t id;
+
+	pool = held_pool(false);
+	queued_id = filch_submit(pool, answer, NULL, &how);
+	urgent.lane = FILCH_LANE_URGENT;
+	for (int i = 0; i < 2; i++) /* the second cannot be the look at which it is the other lane's turn */
+		id = filch_submit(pool, cancels_one_whose_callback_leaves, NULL, &urgent);
+	cr_assert(queued_id > 0 && id > 0);
+	gate_raise(&release);
+	EQ(filch_wait(pool, id, NULL, &c), 0);
+	EQ(gate_count(&told), 1);
+	cr_assert(told_of.id == queued_id);
+	let_go_and_end();
+	EQ(gate_count(&told), 1);
+}
+
+/* --- on other threads -------------------------------------------------------------------------------------------------------- */
+
+static void *cancel_it(void *id)
+{
+	(void)filch_cancel(pool, *(int64_t *)id);
+	return pool; /* not reached */
+}
+
+static void *abandon_it(void *unused)
+{
+	(void)unused;
+	return filch_pool_shutdown(pool, FILCH_ABANDON, NULL) ? NULL : pool; /* not reached */
+}
+
+static void *destroy_it(void *unused)
+{
+	(void)unused;
+	(void)filch_pool_destroy(pool);
+	return pool;
+}
+
+static void on_a_thread(void *(*body)(void *), void *arg)
+{
+	pthread_t thread;
+	void *result = pool;
+
+	EQ(pthread_create(&thread, NULL, body, arg), 0);
+	EQ(pthread_join(thread, &result), 0);
+	cr_assert(!result, "the callback has not left the thread");
+}
+
+Test(exits, a_callback_that_leaves_the_cancelling_thread_ends_its_job)
+{
+	const struct filch_submit how = telling(tell_and_leave);
+
+	pool = held_pool(false);
+	for (int i = 1; i <= 40; i++) {
+		int64_t id;
+
+		id = filch_submit(pool, answer, NULL, &how);
+		cr_assert(id > 0, "%d: %lld", i, (long long)id); /* -ENOBUFS if slots were kept */
+		on_a_thread(cancel_it, &id);
+		EQ(gate_count(&told), i);
+		EQ(told_of.status, -ECANCELED);
+		EQ(filch_cancel(pool, id), -ESRCH);
+	}
+	let_go_and_end();
+	EQ(gate_count(&told), 40);
+}
+
+static void left_in_an_end(void *(*body)(void *))
+{
+	const struct filch_submit how = telling(tell_and_leave);
+
+	pool = held_pool(false);
+	for (int i = 0; i < 3; i++)
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+	for (int i = 1; i <= 3; i++) {
+		on_a_thread(body, NULL);
+		EQ(gate_count(&told), i);
+	}
+	EQ(filch_submit(pool, answer, NULL, NULL), -ESHUTDOWN);
+	let_go_and_end();
+	EQ(gate_count(&told), 3);
+}
+
+Test(exits, a_callback_that_leaves_in_a_shutdown_leaves_the_pool_to_be_destroyed)
+{
+	left_in_an_end(abandon_it);
+}
+
+Test(exits, a_callback_that_leaves_in_a_destroy_leaves_the_pool_to_be_destroyed)
+{
+	left_in_an_end(destroy_it);
+}
+
+static int leaves(void *arg)
+{
+	pthread_exit(arg);
+}
+
+static struct filch_submit here;
+
+static void *submit_and_run_here(void *fn)
+{
+	filch_job_fn *job = *(filch_job_fn **)fn;
+
+	return filch_submit(pool, job, NULL, &here) > 0 ? pool : NULL; /* not reached */
+}
+
+Test(exits, a_job_that_leaves_its_submitters_thread_is_cancelled)
+{
+	static filch_job_fn *leaving = leaves, *staying = answer;
+
+	pool = held_pool(true);
+	here.when_full = FILCH_CALLER_RUNS;
+	here.size = sizeof here;
+	for (int i = 1; i <= 20; i++) {
+		here.on_complete = i % 2 ? tell : tell_and_leave;
+		on_a_thread(submit_and_run_here, &leaving);
+		EQ(gate_count(&told), i);
+		EQ(told_of.status, -ECANCELED);
+		EQ(told_of.flags, FILCH_DONE_EXITED);
+		EQ(told_of.worker, -1);
+	}
+	here.on_complete = tell_and_leave; /* the job stays, its callback leaves */
+	on_a_thread(submit_and_run_here, &staying);
+	EQ(told_of.status, 42);
+	let_go_and_end();
+	EQ(gate_count(&told), 21);
+}
+
+/* --- hooks ------------------------------------------------------------------------------------------------------------------- */
+
+static int starts, stops;
+
+static void leave_in_start(void *arg, int worker)
+{
+	__atomic_fetch_add(&starts, 1, __ATOMIC_RELAXED);
+	(void)worker;
+	pthread_exit(arg);
+}
+
+static void leave_in_stop(void *arg, int worker)
+{
+	__atomic_fetch_add(&stops, 1, __ATOMIC_RELAXED);
+	(void)worker;
+	pthread_exit(arg);
+}
+
+static void leave_in_hooks(uint64_t flags)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	int threads = test_threads(), s = starts;
+	int64_t id;
+
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE | flags;
+	config.on_worker_start = leave_in_start;
+	config.on_worker_stop = leave_in_stop;
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(starts, s + 2);
+	still_works_unguarded();
+	id = filch_submit(pool, leaves, NULL, NULL); /* its thread's successor calls the hook too, and that one's does not */
+	EQ(completion_of(id).status, -ECANCELED);
+	UNTIL(stats().replaced == 4 && __atomic_load_n(&starts, __ATOMIC_RELAXED) == s + 3); /* three hooks and a job */
+	for (int i = 0; i < 20; i++)
+		still_works_unguarded();
+	end();
+	EQ(starts, s + 3);
+	UNTIL(test_threads() == threads);
+}
+
+Test(exits, a_hook_that_leaves_ends_itself_and_not_the_worker)
+{
+	leave_in_hooks(0);
+	EQ(stops, 2);
+	leave_in_hooks(FILCH_POOL_GUARD);
+	EQ(stops, 4);
+}
+
+static int until_told(void *arg)
+{
+	(void)arg;
+	while (!filch_job_cancelled())
+		sched_yield();
+	return 7;
+}
+
+static void cancel_and_leave(void *arg, const struct filch_stuck *stuck)
+{
+	__atomic_fetch_add(&starts, 1, __ATOMIC_RELAXED);
+	EQ(filch_cancel(pool, stuck->id), 0);
+	pthread_exit(arg);
+}
+
+Test(exits, the_watchdogs_callback_may_leave_and_the_next_job_is_told_all_the_same)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 1;
+	config.flags = FILCH_POOL_GUARD;
+	config.watchdog_ns = 5000000;
+	config.on_stuck = cancel_and_leave;
+	EQ(filch_pool_create(&pool, &config), 0);
+	for (int i = 1; i <= 5; i++) {
+		EQ(completion_of(filch_submit(pool, until_told, NULL, NULL)).status, 7);
+		EQ(starts, i);
+	}
+	EQ(completion_of(filch_submit(pool, leaves, NULL, NULL)).status, -ECANCELED);
+	still_works_unguarded(); /* so a thread was put on the seat */
+	end();
+}
+
+/* --- tasks of no job --------------------------------------------------------------------------------------------------------- */
+
+static struct gate stolen = GATE_INIT;
+
+FILCH_VOID_TASK(leaves_when_stolen)
+{
+	gate_raise(&stolen);
+	pthread_exit(NULL);
+}
+
+FILCH_VOID_TASK(joins_one_that_leaves)
+{
+	FILCH_SPAWN(kid, leaves_when_stolen);
+	gate_wait(&stolen, 1);
+	FILCH_SYNC(kid);
+}
+
+static void join_one_that_leaves(const struct filch_completion *c)
+{
+	(void)FILCH_RUN(NULL, NULL, joins_one_that_leaves);
+	tell(c);
+}
+
+static int callback_joins_one_that_leaves(void *unused)
+{
+	const struct filch_submit how = telling(join_one_that_leaves);
+
+	(void)unused;
+	alarm(20);
+	pool = pool_of(2, FILCH_POOL_GUARD);
+	if (filch_submit(pool, answer, NULL, &how) < 0)
+		return 98;
+	return filch_pool_drain(pool, NULL) ? 97 : 7;
+}
+
+Test(exits, a_stolen_task_of_a_callback_that_leaves_ends_the_program_with_a_message)
+{
+	char text[4096];
+	int status = in_child(callback_joins_one_that_leaves, NULL, text, sizeof text);
+
+	cr_assert(strstr(text, "tasks of a completion callback or a worker hook"), "status %#x, said: %s", (unsigned)status, text);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %#x", (unsigned)status);
+}
+
+/* --- stacks that are given up ------------------------------------------------------------------------------------------------ */
+
+FILCH_VOID_TASK(faults_when_stolen)
+{
+	gate_raise(&stolen);
+	(void)fall_ill(NULL_STORE);
+}
+
+FILCH_VOID_TASK(joins_one_that_faults)
+{
+	FILCH_SPAWN(kid, faults_when_stolen);
+	gate_wait(&stolen, 1);
+	FILCH_SYNC(kid); /* does not return */
+}
+
+static void join_one_that_faults(const struct filch_completion *c)
+{
+	tell(c);
+	gate_raise(&release); /* a thief */
+	(void)FILCH_RUN(NULL, NULL, joins_one_that_faults);
+	gate_raise(&told);
+}
+
+static int cancels_one_of_its_own(void *arg)
+{
+	const struct filch_submit how = telling(join_one_that_faults);
+	int64_t id = filch_submit(pool, answer, NULL, &how);
+
+	(void)arg;
+	gate_wait(&started, 1);
+	cr_assert(id > 0);
+	(void)filch_cancel(pool, id);
+	return 3;
+}
+
+Test(exits, a_callback_on_a_stack_that_a_fault_takes_away_has_ended_its_job)
+{
+	struct timespec patience = filch_after(UINT64_C(20000000000));
+
+	begin(2, 0);
+	cr_assert(filch_submit(pool, hold, NULL, &detached) > 0);
+	gate_wait(&started, 1);
+	ended_by(guarded(cancels_one_of_its_own, NULL), SIGSEGV);
+	EQ(filch_pool_drain(pool, &patience), 0);
+	EQ(gate_count(&told), 1);
+	EQ(stats().given_up, 2);
+	still_works();
+	end();
+}
+
+static struct filch_pool *other;
+
+static int job_of_the_other_pool(void *arg)
+{
+	(void)arg;
+	(void)FILCH_RUN(NULL, NULL, joins_one_that_faults);
+	return 4;
+}
+
+static int runs_one_of_another_pool(void *arg)
+{
+	(void)arg;
+	return filch_submit(other, job_of_the_other_pool, NULL, &here) > 0; /* does not return */
+}
+
+Test(exits, a_job_of_another_pool_on_a_stack_that_a_fault_takes_away_is_cancelled)
+{
+	other = held_pool(true);
+	begin(2, 0);
+	here.size = sizeof here;
+	here.when_full = FILCH_CALLER_RUNS;
+	here.on_complete = tell;
+	ended_by(guarded(runs_one_of_another_pool, NULL), SIGSEGV);
+	gate_wait(&told, 1);
+	EQ(told_of.status, -ECANCELED);
+	EQ(told_of.flags, FILCH_DONE_EXITED);
+	still_works();
+	end();
+	pool = other;
+	let_go_and_end();
+	EQ(gate_count(&told), 1);
+}
