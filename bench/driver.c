@@ -12,7 +12,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <math.h>
 #include <regex.h>
@@ -25,19 +24,16 @@
 
 #include "bench.h"
 #include "catalogue.h"
+#include "count.h"
+#include "options.h"
 #include "programs/data.h"
 #include "report.h"
+#include "rounds.h"
 
-#define WORKERS_MAX   256
-#define ENTRANTS_MAX  64
 #define SERIAL_NS_MIN 1.0 /* less than that per task is no call: no ratio to it */
 #define SETTLE_NS     3000000
 #define SETTLE_TRIES  150
 #define SETTLE_SHARE  0.1 /* of one processor: less is quiet */
-#define ROUNDS_MAX    10000
-#define ROUNDS_MIN    3
-#define SECONDS_FULL  400.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
-#define SECONDS_QUICK 70.0
 #define STACK_BYTES   ((rlim_t)100 << 20)
 
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
@@ -49,17 +45,9 @@ struct entrant {
 	int workers;
 };
 
-struct options {
-	const char *only, *contestants, *json, *report;
-	int workers[16], workers_n;
-	int rounds;
-	double seconds;          /* for all rounds together; 0: no limit */
-	bool quick, check, list;
-};
-
-static struct entrant entrant[ENTRANTS_MAX];
+static struct entrant entrant[BENCH_ENTRANTS_MAX];
 static int entrants;
-static int plan_cpus[WORKERS_MAX], plan_n;
+static int plan_cpus[BENCH_WORKERS_MAX], plan_n;
 static cpu_set_t whole_mask;
 
 void bench_pin(int cpu)
@@ -69,17 +57,6 @@ void bench_pin(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET((unsigned)cpu, &set);
 	sched_setaffinity(0, sizeof set, &set);
-}
-
-/* Whether @name is in the comma-separated @list; a NULL list holds everything. */
-static bool listed(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-		if (!strncmp(p, name, n) && (p[n] == ',' || !p[n]))
-			return true;
-	return !list;
 }
 
 /* The module of peer @name beside the program, or NULL: it was not built. */
@@ -119,7 +96,7 @@ static void enter(const struct bench_contestant *c, int workers)
 	struct entrant *e = &entrant[entrants];
 	int err;
 
-	if (entrants == ENTRANTS_MAX)
+	if (entrants == BENCH_ENTRANTS_MAX)
 		return;
 	e->c = c;
 	e->workers = workers;
@@ -131,18 +108,18 @@ static void enter(const struct bench_contestant *c, int workers)
 }
 
 /* Opens every contestant that was asked for, with every number of workers. */
-static void open_entrants(const struct options *o)
+static void open_entrants(const struct bench_options *o)
 {
 	const struct bench_contestant *own[] = { &bench_baseline, &bench_filch, &bench_caller };
 
-	if (listed(o->contestants, "serial"))
+	if (bench_listed(o->contestants, "serial"))
 		enter(&bench_serial, 1);
 	for (int w = 0; w < o->workers_n; w++) {
 		for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-			if (listed(o->contestants, own[i]->name))
+			if (bench_listed(o->contestants, own[i]->name))
 				enter(own[i], o->workers[w]);
 		for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
-			const struct bench_contestant *c = listed(o->contestants, peers[i]) ? load_peer(peers[i]) : NULL;
+			const struct bench_contestant *c = bench_listed(o->contestants, peers[i]) ? load_peer(peers[i]) : NULL;
 
 			if (c)
 				enter(c, o->workers[w]);
@@ -209,9 +186,9 @@ static void settle(void)
 	}
 }
 
-/* One measurement of one entrant. Returns 1 if it has no such form, else 0 or a negative errno. */
-static int measure(
-	const struct bench *b, const struct bench_size *size, const struct entrant *e, double value[2], struct bench_outcome *out)
+/* One measurement of one entrant, its instructions @counted or not. Returns 1 if it has no such form, else 0 or a negative errno. */
+static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e, bool counted, double value[2],
+	struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
 	const struct bench_data_ops *data = b->program ? bench_data_of(b->program) : NULL;
@@ -229,10 +206,14 @@ static int measure(
 	if (serial)
 		bench_pin(plan_cpus[0]);
 	if (entry) {
+		if (counted)
+			bench_count_begin();
 		double begun = bench_now();
 
 		err = e->c->call ? e->c->call(e->engine, entry, size, out) : entry(e->engine, size, out);
 		value[0] = bench_now() - begun;
+		if (counted)
+			bench_count_end(b->name, size->label, e->c->name, e->workers, out->tasks);
 	} else {
 		err = b->jobs(e->c, e->engine, size, value, out);
 	}
@@ -269,9 +250,9 @@ static void say_wrong(const struct bench *b, const struct bench_size *size, cons
 
 /* Samples of one benchmark: [entrant][metric][round]. */
 struct samples {
-	double *at[ENTRANTS_MAX][2];
-	bool ran[ENTRANTS_MAX], verified[ENTRANTS_MAX];
-	uint64_t tasks[ENTRANTS_MAX]; /* of the last round */
+	double *at[BENCH_ENTRANTS_MAX][2];
+	bool ran[BENCH_ENTRANTS_MAX], verified[BENCH_ENTRANTS_MAX];
+	uint64_t tasks[BENCH_ENTRANTS_MAX]; /* of the last round */
 };
 
 static const double *samples_of(const struct samples *s, const char *name, int workers, int metric)
@@ -319,140 +300,111 @@ static struct bench_result row_of(
 }
 
 /*
- * The order in which rounds are given to those that cannot have all: rank[r] is round r's place in it. Golden-section steps
- * spread any first few over the whole, and since all follow the same order, who has fewer rounds shares them with who has more:
- * ratios stay paired.
+ * One measurement of entrant @i, written to place @round of its samples; round -1 warms up and is only verified. Returns the seconds it
+ * took with all that belongs to it.
  */
-static void rank_rounds(int *rank, int rounds)
+static double run_round(const struct bench *b, const struct bench_size *size, struct samples *s, int i, int round)
 {
-	double at = 0.5;
+	const struct entrant *e = &entrant[i];
+	struct bench_outcome out = { 0 };
+	double value[2] = { NAN, NAN }, begun = bench_now();
+	int err = measure(b, size, e, round >= 0, value, &out);
 
-	for (int r = 0; r < rounds; r++)
-		rank[r] = -1;
-	for (int k = 0; k < rounds; k++, at += 0.6180339887498949) {
-		int r = (int)((at - floor(at)) * rounds) % rounds;
-
-		while (rank[r] >= 0)
-			r = (r + 1) % rounds;
-		rank[r] = k;
+	if (err == 1) {
+		s->ran[i] = false;
+		return 0;
 	}
+	if (err)
+		fprintf(stderr, "filch-bench: %s %s, %s with %d workers: %s\n", b->name, size->label, e->c->name, e->workers,
+			strerror(-err));
+	if (!err && s->verified[i] && !right(&out, &size->expect))
+		say_wrong(b, size, e, &out);
+	s->tasks[i] = out.tasks;
+	s->verified[i] = s->verified[i] && !err && right(&out, &size->expect);
+	for (int m = 0; m < 2 && round >= 0; m++)
+		s->at[i][m][round] = err ? NAN : value[m];
+	return bench_now() - begun;
 }
 
-/*
- * How many rounds each entrant gets, so that the row takes about @seconds: cost[i] is what a round of it takes, 0 that it is not in.
- * The cheap ones first: what they leave of an equal share is the dearer ones'. Never fewer than ROUNDS_MIN.
- */
-static void share_rounds(const double *cost, int *share, int rounds, double seconds)
+/* All rounds of one benchmark and size, interleaved, in about @seconds if that is above 0. */
+static void run_rounds(
+	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds, struct samples *s)
 {
-	int order[ENTRANTS_MAX], n = 0;
+	double cost[BENCH_ENTRANTS_MAX] = { 0 };
+	int share[BENCH_ENTRANTS_MAX], rank[BENCH_ROUNDS_MAX];
 
-	for (int i = 0; i < entrants; i++) {
-		int k = n;
+	bench_rounds_rank(rank, rounds);
+	for (int round = -1; round < rounds; round++) {
+		if (!round)
+			bench_rounds_share(cost, share, entrants, rounds, seconds);
+		for (int k = 0; k < entrants; k++) {
+			int i = (k + round + 1) % entrants;
 
-		share[i] = rounds;
-		if (!(cost[i] > 0))
+			if (!s->ran[i])
+				continue;
+			if (round >= 0 && rank[round] >= share[i]) {
+				s->at[i][0][round] = s->at[i][1][round] = NAN;
+				continue;
+			}
+			if (progress)
+				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
+					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
+			double took = run_round(b, size, s, i, round);
+
+			if (round < 0) {
+				cost[i] = took;
+				/* What is used up still limits: 0 would be no limit. */
+				seconds = seconds > 0 ? fmax(seconds - took, 1e-9) : 0;
+			}
+		}
+	}
+	if (progress)
+		fputs("\r\033[K", stderr);
+}
+
+/* Adds the rows of one metric and prints them. Returns false when a result was wrong or a contestant failed. */
+static bool add_rows(
+	const struct bench *b, const struct bench_size *size, const struct samples *s, int metric, int rounds, struct bench_results *results)
+{
+	bool good = true;
+
+	for (int i = 0, head = 1; i < entrants; i++) {
+		if (!s->ran[i])
 			continue;
-		for (; k > 0 && cost[order[k - 1]] > cost[i]; k--)
-			order[k] = order[k - 1];
-		order[k] = i;
-		n++;
-	}
-	for (int k = 0; k < n && seconds > 0; k++) {
-		int i = order[k];
-		double fit = seconds > 0 ? seconds / (n - k) / cost[i] : 0;
+		if (metric && s->verified[i] && !bench_spread_of(s->at[i][metric], (size_t)rounds).n)
+			continue; /* it has no such figure: serial submits nothing */
+		struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
 
-		share[i] = fit < rounds ? (int)fit : rounds;
-		if (share[i] < ROUNDS_MIN)
-			share[i] = rounds < ROUNDS_MIN ? rounds : ROUNDS_MIN;
-		seconds -= share[i] * cost[i];
-		if (seconds <= 0)
-			seconds = 1e-9;
+		if (!row)
+			abort();
+		results->row = row;
+		row += results->n++;
+		*row = row_of(b, size, s, i, metric, rounds);
+		if (head)
+			bench_table_bench(stdout, b->name, row->size, b->about, row->items);
+		head = 0;
+		bench_table_row(stdout, row);
+		good = good && row->verified;
 	}
+	return good;
 }
 
-/*
- * All rounds of one benchmark and size, in about @seconds if that is above 0; adds its rows. Returns false when a
- * result was wrong or a contestant failed.
- */
+/* One benchmark and size: its rounds, in about @seconds if that is above 0, then its rows. False as add_rows(). */
 static bool run_bench(
 	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
 	struct bench_results *results)
 {
 	struct samples s = { 0 };
-	double cost[ENTRANTS_MAX] = { 0 };
-	int share[ENTRANTS_MAX], rank[ROUNDS_MAX];
 	bool good = true;
-
-	rank_rounds(rank, rounds);
 
 	for (int i = 0; i < entrants; i++) {
 		for (int m = 0; m < 2; m++)
 			s.at[i][m] = malloc((size_t)rounds * sizeof(double));
 		s.ran[i] = s.verified[i] = true;
 	}
-	for (int round = -1; round < rounds; round++) { /* round -1 warms up and is only verified */
-		if (!round)
-			share_rounds(cost, share, rounds, seconds);
-		for (int k = 0; k < entrants; k++) {
-			int i = (k + round + 1) % entrants;
-			struct bench_outcome out = { 0 };
-			double value[2] = { NAN, NAN };
-
-			if (!s.ran[i])
-				continue;
-			if (round >= 0 && rank[round] >= share[i]) {
-				s.at[i][0][round] = s.at[i][1][round] = NAN;
-				continue;
-			}
-			double begun = bench_now();
-
-			if (progress)
-				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
-					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
-			int err = measure(b, size, &entrant[i], value, &out);
-
-			if (err == 1) {
-				s.ran[i] = false;
-				continue;
-			}
-			if (err)
-				fprintf(stderr, "%sfilch-bench: %s %s, %s with %d workers: %s\n", progress ? "\r\033[K" : "",
-					b->name, size->label, entrant[i].c->name, entrant[i].workers, strerror(-err));
-			if (!err && s.verified[i] && !right(&out, &size->expect))
-				say_wrong(b, size, &entrant[i], &out);
-			s.tasks[i] = out.tasks;
-			s.verified[i] = s.verified[i] && !err && right(&out, &size->expect);
-			if (round < 0) {
-				cost[i] = bench_now() - begun;
-				/* What is used up still limits: 0 would be no limit. */
-				seconds = seconds > 0 ? fmax(seconds - cost[i], 1e-9) : 0;
-			}
-			for (int m = 0; m < 2 && round >= 0; m++)
-				s.at[i][m][round] = err ? NAN : value[m];
-		}
-	}
-	if (progress)
-		fputs("\r\033[K", stderr);
-	for (int m = 0; m < (b->metric[1] ? 2 : 1); m++) {
-		for (int i = 0, head = 1; i < entrants; i++) {
-			if (!s.ran[i])
-				continue;
-			if (m && s.verified[i] && !bench_spread_of(s.at[i][m], (size_t)rounds).n)
-				continue; /* it has no such figure: serial submits nothing */
-			struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
-
-			if (!row)
-				abort();
-			results->row = row;
-			row += results->n++;
-			*row = row_of(b, size, &s, i, m, rounds);
-			if (head)
-				bench_table_bench(stdout, b->name, row->size, b->about, row->items);
-			head = 0;
-			bench_table_row(stdout, row);
-			good = good && row->verified;
-		}
-	}
+	run_rounds(b, size, progress, rounds, seconds, &s);
+	for (int m = 0; m < (b->metric[1] ? 2 : 1); m++)
+		good &= add_rows(b, size, &s, m, rounds, results);
 	fflush(stdout);
 	for (int i = 0; i < entrants; i++)
 		for (int m = 0; m < 2; m++)
@@ -460,104 +412,8 @@ static bool run_bench(
 	return good;
 }
 
-static void usage(FILE *out)
-{
-	fputs("filch-bench: serial, mutex-queue baseline, filch and peers on the same programs\n"
-	      "  --list               name benchmarks, sizes and contestants, run nothing\n"
-	      "  --only REGEX         only those whose \"name size\" matches\n"
-	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
-	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 400; 70 with --quick;\n"
-	      "                       no limit when --rounds is given)\n"
-	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
-	      "  --json FILE          also write the JSON there\n"
-	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
-	      "  --quick              smaller sizes, within two minutes\n"
-	      "  --check              tiny sizes, once, in seconds: results are verified, times mean nothing, no report\n",
-		out);
-}
-
-/* Fills @o. Returns -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *o)
-{
-	static const struct option known[] = {
-		{ "list", no_argument, NULL, 'l' },
-		{ "only", required_argument, NULL, 'o' },
-		{ "workers", required_argument, NULL, 'w' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "contestants", required_argument, NULL, 'c' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "report", required_argument, NULL, 'd' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "check", no_argument, NULL, 'k' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-
-	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-		switch (opt) {
-		case 'l':
-			o->list = true;
-			break;
-		case 'o':
-			o->only = optarg;
-			break;
-		case 'r':
-			o->rounds = atoi(optarg);
-			break;
-		case 's':
-			o->seconds = atof(optarg);
-			break;
-		case 'c':
-			o->contestants = optarg;
-			break;
-		case 'j':
-			o->json = optarg;
-			break;
-		case 'd':
-			o->report = optarg;
-			break;
-		case 'q':
-			o->quick = true;
-			break;
-		case 'k':
-			o->check = true;
-			break;
-		case 'w':
-			o->workers_n = 0;
-			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
-				long n = strtol(p, &p, 10);
-
-				if (n < 1 || n > WORKERS_MAX || (*p && *p != ',')) {
-					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n",
-						WORKERS_MAX);
-					return 2;
-				}
-				o->workers[o->workers_n++] = (int)n;
-			}
-			break;
-		case 'h':
-			usage(stdout);
-			return 0;
-		default:
-			usage(stderr);
-			return 2;
-		}
-	}
-	if (optind < argc || o->rounds < 0 || o->rounds > ROUNDS_MAX || o->seconds < 0) {
-		usage(stderr);
-		return 2;
-	}
-	if (!o->rounds && o->seconds == 0 && !o->check)
-		o->seconds = o->quick ? SECONDS_QUICK : SECONDS_FULL;
-	if (!o->rounds)
-		o->rounds = o->check ? 1 : o->quick ? 5 : 11;
-	return -1;
-}
-
 /* Whether this size takes part. */
-static bool chosen(const struct options *o, const regex_t *only, const struct bench *b, const struct bench_size *size)
+static bool chosen(const struct bench_options *o, const regex_t *only, const struct bench *b, const struct bench_size *size)
 {
 	char name[96];
 
@@ -567,7 +423,7 @@ static bool chosen(const struct options *o, const regex_t *only, const struct be
 	return (here || o->list) && (!o->only || !regexec(only, name, 0, NULL, 0));
 }
 
-static void list(const struct options *o, const regex_t *only)
+static void list(const struct bench_options *o, const regex_t *only)
 {
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
@@ -584,7 +440,7 @@ static void list(const struct options *o, const regex_t *only)
 	putchar('\n');
 }
 
-static int write_reports(const struct options *o, const struct bench_results *results)
+static int write_reports(const struct bench_options *o, const struct bench_results *results)
 {
 	char exe[4096], *dir = NULL;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -607,12 +463,12 @@ static int write_reports(const struct options *o, const struct bench_results *re
 
 int main(int argc, char **argv)
 {
-	struct options o = { 0 };
+	struct bench_options o = { 0 };
 	struct bench_results results = { 0 };
 	size_t todo = 0, done = 0;
 	bool good = true;
 	regex_t only;
-	int status = parse(argc, argv, &o);
+	int status = bench_options_parse(argc, argv, &o);
 
 	if (status >= 0)
 		return status;
@@ -633,7 +489,7 @@ int main(int argc, char **argv)
 	}
 	sched_getaffinity(0, sizeof whole_mask, &whole_mask);
 	give_room();
-	plan_n = bench_plan(plan_cpus, WORKERS_MAX);
+	plan_n = bench_plan(plan_cpus, BENCH_WORKERS_MAX);
 	if (!o.workers_n) {
 		o.workers[o.workers_n++] = 1;
 		if (plan_n > 1)

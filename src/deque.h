@@ -84,6 +84,18 @@ static inline bool filchi_crew_leave(struct filchi_crew *crew)
 	       filchi_cas_acq_rel(&crew->inside, &dead, (uint64_t)1);
 }
 
+/* By who is inside: the job is aborted. True: the caller is the first to say so. */
+static inline bool filchi_crew_abort(struct filchi_crew *crew)
+{
+	uint64_t inside = filchi_load_acquire(&crew->inside);
+
+	do {
+		if (inside & FILCHI_CREW_DEAD)
+			return false;
+	} while (!filchi_cas_acq_rel(&crew->inside, &inside, inside | FILCHI_CREW_DEAD));
+	return true;
+}
+
 /* What a worker may take: anything (an empty stack), or the work of one or two jobs (a suspended frame), or nothing. */
 struct filchi_want {
 	bool any;
@@ -331,6 +343,25 @@ static inline bool filchi_deque_take_last(struct filchi_deque *d, filch_index ca
 	}
 	filchi_deque_settle(d, carried);
 	return false;
+}
+
+/*
+ * Owner that gives up its stack: takes out every task that is still there, by CAS as a thief does; nobody runs them. Returns how many.
+ * The deque is in order for whoever has the seat next.
+ */
+static inline uint32_t filchi_deque_withdraw(struct filchi_deque *d)
+{
+	filch_index top = filchi_load_acquire(&d->hot.top);
+	uint32_t withdrawn = 0;
+
+	while (filch_index_after(filchi_load_relaxed(&d->hot.bottom), top)) { /* we are bottom's only writer */
+		if (filchi_cas_seq_cst(&d->hot.top, &top, filch_index_add(top, 1))) {
+			top = filch_index_add(top, 1);
+			withdrawn++;
+		}
+	}
+	filchi_deque_settle(d, top);
+	return withdrawn;
 }
 
 #endif

@@ -85,26 +85,12 @@ void filchi_guard_tell(struct filch_pool *pool)
 /* Of several faults of one job the first counts. The caller is inside, so the job is not completed before it has written. */
 static void mark_dead(struct filchi_job *job, const struct filchi_shift *shift)
 {
-	uint64_t inside = filchi_load_acquire(&job->crew.inside);
-
-	do {
-		if (inside & FILCHI_CREW_DEAD)
-			return;
-	} while (!filchi_cas_acq_rel(&job->crew.inside, &inside, inside | FILCHI_CREW_DEAD));
+	if (!filchi_crew_abort(&job->crew))
+		return;
 	job->fault_signal = (uint8_t)shift->signal;
 	job->fault_address = shift->address;
 	if (shift->signal)
 		(void)filchi_fetch_add_acq_rel(&shift->worker->pool->outside.faults, 1);
-}
-
-static void withdraw(struct filchi_deque *d)
-{
-	filch_index top = filchi_load_acquire(&d->hot.top);
-
-	while (filch_index_after(filchi_load_relaxed(&d->hot.bottom), top)) /* we are bottom's only writer */
-		if (filchi_cas_seq_cst(&d->hot.top, &top, filch_index_add(top, 1)))
-			top = filch_index_add(top, 1);
-	filchi_deque_settle(d, top);
 }
 
 bool filchi_guard_abort(struct filchi_worker *w)
@@ -135,7 +121,7 @@ bool filchi_guard_abort(struct filchi_worker *w)
 			(void)filchi_worker_wake(pool, filchi_worker_at(pool, (uint32_t)joiner));
 	}
 	(void)filchi_fetch_add_acq_rel(&pool->outside.given_up, 1); /* counted before the job can be seen complete */
-	withdraw(&w->deque);
+	(void)filchi_deque_withdraw(&w->deque);
 	while (filchi_load_relaxed(&w->deque.depth))
 		filchi_segment_close(&w->deque);
 	filchi_store_release(&w->awaits, 0);

@@ -7,7 +7,7 @@
 #
 # usage: fresh-debian.sh DIRECTORY [--packages-only] [--bench] [-- tests/run's options; default --quick]
 #   --packages-only   stop when tests/run has installed its packages and compiled
-#   --bench           bench/run --quick as well
+#   --bench           bench/run --quick as well; with --packages-only, bench/run --list: its packages, compiled, every peer named
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -83,6 +83,9 @@ inside() {
 
 if ((packages_only)); then
 	inside tests/run --quick -R '^check.sources$'
+	if ((bench)); then
+		inside bench/run --list
+	fi
 	exit
 fi
 inside tests/run "${options[@]}"

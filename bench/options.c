@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* filch-bench's command line: what it offers, and its defaults. */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS_FULL  400.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_QUICK 70.0
+
+bool bench_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (!strncmp(p, name, n) && (p[n] == ',' || !p[n]))
+			return true;
+	return !list;
+}
+
+static void usage(FILE *out)
+{
+	fputs("filch-bench: serial, mutex-queue baseline, filch and peers on the same programs\n"
+	      "  --list               name benchmarks, sizes and contestants, run nothing\n"
+	      "  --only REGEX         only those whose \"name size\" matches\n"
+	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
+	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
+	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 400; 70 with --quick;\n"
+	      "                       no limit when --rounds is given)\n"
+	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
+	      "  --json FILE          also write the JSON there\n"
+	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
+	      "  --quick              smaller sizes, within two minutes\n"
+	      "  --check              tiny sizes, once, in seconds: results are verified, times mean nothing, no report\n",
+		out);
+}
+
+int bench_options_parse(int argc, char **argv, struct bench_options *o)
+{
+	static const struct option known[] = {
+		{ "list", no_argument, NULL, 'l' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "contestants", required_argument, NULL, 'c' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "report", required_argument, NULL, 'd' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		switch (opt) {
+		case 'l':
+			o->list = true;
+			break;
+		case 'o':
+			o->only = optarg;
+			break;
+		case 'r':
+			o->rounds = atoi(optarg);
+			break;
+		case 's':
+			o->seconds = atof(optarg);
+			break;
+		case 'c':
+			o->contestants = optarg;
+			break;
+		case 'j':
+			o->json = optarg;
+			break;
+		case 'd':
+			o->report = optarg;
+			break;
+		case 'q':
+			o->quick = true;
+			break;
+		case 'k':
+			o->check = true;
+			break;
+		case 'w':
+			o->workers_n = 0;
+			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
+				long n = strtol(p, &p, 10);
+
+				if (n < 1 || n > BENCH_WORKERS_MAX || (*p && *p != ',')) {
+					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n",
+						BENCH_WORKERS_MAX);
+					return 2;
+				}
+				o->workers[o->workers_n++] = (int)n;
+			}
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc || o->rounds < 0 || o->rounds > BENCH_ROUNDS_MAX || o->seconds < 0) {
+		usage(stderr);
+		return 2;
+	}
+	if (!o->rounds && o->seconds == 0 && !o->check)
+		o->seconds = o->quick ? SECONDS_QUICK : SECONDS_FULL;
+	if (!o->rounds)
+		o->rounds = o->check ? 1 : o->quick ? 5 : 11;
+	return -1;
+}
