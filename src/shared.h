@@ -66,8 +66,8 @@ struct filchi_shift {
 	uint64_t signal, address; /* the fault it was given up for; 0 = none */
 	struct filchi_job *completes; /* aborted jobs that the next thread on this seat completes, linked by `after` */
 	/*
-	 * Jobs of other pools that ran on the lost stack (FILCH_CALLER_RUNS), where their list lies: the next thread completes them too, and
-	 * clears `listed`, a futex word, when it is through.
+	 * Jobs of other pools that ran on the lost stack (FILCH_CALLER_RUNS), where their list lies: the next thread completes them
+	 * too, and clears `listed`, a futex word, when it is through.
 	 */
 	const struct filchi_foreign *runs;
 	filch_atomic_u32 listed;
