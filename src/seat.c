@@ -86,8 +86,8 @@ static void pay_guest(struct filchi_shift *shift)
 }
 
 /*
- * Completes what a shift has inherited: aborted jobs, and jobs of other pools that a lost thread ran. A callback that leaves this
- * thread does not end this: it is its own cleanup handler, and goes on where it was.
+ * Completes what a shift has inherited: aborted jobs, and jobs of other pools that a lost thread ran. A callback that leaves this thread
+ * does not end this: it is its own cleanup handler, and goes on where it was.
  */
 static void complete_all(void *arg)
 {

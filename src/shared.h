@@ -66,8 +66,8 @@ struct filchi_shift {
 	uint64_t signal, address; /* the fault it was given up for; 0 = none */
 	struct filchi_job *completes; /* aborted jobs that the next thread on this seat completes, linked by `after` */
 	/*
-	 * Jobs of other pools that ran on the lost stack (FILCH_CALLER_RUNS), where their list lies: the next thread completes them
-	 * too, and clears `listed`, a futex word, when it is through.
+	 * Jobs of other pools that ran on the lost stack (FILCH_CALLER_RUNS), where their list lies: the next thread completes them too,
+	 * and clears `listed`, a futex word, when it is through.
 	 */
 	const struct filchi_foreign *runs;
 	filch_atomic_u32 listed;
@@ -87,7 +87,8 @@ struct filchi_worker {
 	/* the owner's */
 	FILCH_ALIGNED(FILCH_CACHELINE) struct filch_pool *pool;
 	uint32_t id;
-	uint32_t turn;          /* counts looks for work, for taking turns */
+	uint32_t turn;          /* counts looks for work, for taking turns at stealing */
+	uint32_t lane_turn;     /* counts looks into the injector, for taking turns between its lanes */
 	struct filchi_victim victim;
 	uint64_t clock;         /* when the last job ended, while the next follows at once; 0 = ask */
 	uintptr_t stack_low;    /* no stolen work is started on a suspended frame with the stack pointer below this */
