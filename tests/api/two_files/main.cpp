@@ -28,6 +28,15 @@ FILCH_TASK(long, fib, (int, n))
 	return FILCH_SYNC(a) + y;
 }
 
+FILCH_TASK_INLINE(long, fib_inline, (long, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib_inline, n - 1);
+	long y = FILCH_CALL(fib_inline, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
 FILCH_TASK(int, sum_vector, (vector, v), (std::pair<int, box<char>>, p), (int (*)(int, int), f))
 {
 	return f(v[0] + v[1] + v[2] + v[3], p.first + p.second.value);
@@ -80,6 +89,7 @@ static void run(uint32_t workers)
 	CHECK(filch_pool_workers(pool) == static_cast<int>(workers));
 	for (int i = 0; i < 20; i++) {
 		CHECK(FILCH_RUN(pool, &r, fib, 15) == 0 && r == 610);
+		CHECK(FILCH_RUN(pool, &r, fib_inline, 15) == 0 && r == 610);
 		CHECK(FILCH_RUN(pool, &r, everything, 1000) == 0 && r == 55 + 89 + 144 + 233 + 377 + 55 + 25 + 1000);
 		CHECK(FILCH_RUN(pool, &r, shapes::sum_span, shapes::span(0, 1000), 10) == 0 && r == 499500);
 		CHECK(FILCH_RUN(pool, &s, shapes::widen, std::array<long, 2>{ { 1, 2 } }, shapes::span(10, 20)) == 0);
