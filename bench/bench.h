@@ -8,6 +8,7 @@
  *
  * The macros, as FILCH_'s in <filch/task.h>:
  *   BENCH_TASK(R, name, (T, a), ...) { body }      1 to 6 arguments and a result
+ *   BENCH_TASK_INLINE(...) { body }                the same, the body declared inline for every contestant, serial too
  *   BENCH_SPAWN(h, name, args...);                 BENCH_SYNC(h)               newest first
  *   BENCH_CALL(name, args...)
  *   BENCH_FRAME(name) kid[n];  BENCH_SPAWN_INTO(&kid[i], name, args...);  BENCH_SYNC_FROM(name, &kid[i])

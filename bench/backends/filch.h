@@ -8,6 +8,7 @@
 
 #define BENCH_FRAME(name) FILCH_FRAME(name)
 #define BENCH_TASK(...) FILCH_TASK(__VA_ARGS__)
+#define BENCH_TASK_INLINE(...) FILCH_TASK_INLINE(__VA_ARGS__)
 #define BENCH_CALL(...) FILCH_CALL(__VA_ARGS__)
 #define BENCH_SPAWN(...) FILCH_SPAWN(__VA_ARGS__)
 #define BENCH_SYNC(h) FILCH_SYNC(h)
