@@ -40,7 +40,7 @@ struct filch_pool;
  * FILCH_TASK_INLINE(R, name, pairs...) { }              the same with the body declared inline (and FILCH_VOID_TASK_INLINE): worth
  *                                                       trying for a task of a few instructions. gcc then puts it into its calls and
  *                                                       syncs, and into itself, several levels deep. On such programs that gained up
- *                                                       to 28 %, on others it lost up to 10 %, and code grows several times: measure
+ *                                                       to 28 %, on others it lost up to 13 %, and code grows several times: measure
  *
  * FILCH_TASK_DECL(R, name, pairs...);       in a header: declares a task that other files define
  * FILCH_TASK_IMPL(R, name, pairs...) { }    in one file: defines it (and FILCH_VOID_TASK_DECL, FILCH_VOID_TASK_IMPL)
