@@ -92,6 +92,7 @@ struct filchi_worker {
 	struct filchi_victim victim;
 	uint64_t clock;         /* when the last job ended, while the next follows at once; 0 = ask */
 	uintptr_t stack_low;    /* no stolen work is started on a suspended frame with the stack pointer below this */
+	filch_atomic_u32 wanted; /* 1: a thread that waits for this pool's work is on this worker's CPU: filchi_linger() */
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	struct filchi_counters counters;
 	struct filchi_lane_counts lane[FILCHI_LANES];

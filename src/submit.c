@@ -271,7 +271,8 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
 	 * Checked:   tests/stress/shutdown.c
 	 */
-	filchi_worker_posted(pool);
+	if (filchi_worker_posted(pool))
+		filchi_guest_woke_for(id);
 	FILCH_HOOK(submit_announced);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
 		filchi_injector_release(&pool->injector);
@@ -297,7 +298,7 @@ static bool clear_tombstone(struct filch_pool *pool)
 			return true;
 		}
 		filchi_injector_put(&pool->injector, i % FILCHI_LANES, slot);
-		filchi_worker_posted(pool);
+		(void)filchi_worker_posted(pool);
 	}
 	return false;
 }
@@ -434,7 +435,7 @@ static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint
 
 	if (!*first)
 		*first = before;
-	if (!filchi_linger(pool, since))
+	if (!filchi_linger(pool, NULL, since))
 		return false;
 	took = filchi_now() - before;
 	if (took > GUEST_AWAY && before - *first < (uint64_t)GUEST_TURNS * pool->search_ns)
@@ -453,7 +454,7 @@ static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_
 	int error, late = 0;
 
 	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
-		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, &since)))
+		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, NULL, &since)))
 			late = filchi_job_await(&pool->jobs, job, id, deadline);
 	}
 	return error == -EAGAIN ? late : error;
@@ -466,6 +467,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 
 	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
+	filchi_guest_waits_for(id);
 	error = filchi_job_reap(&pool->jobs, id, out);
 	if (error != -EAGAIN)
 		return error;
@@ -601,7 +603,9 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 	int error;
 
 	filchi_guest_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
+	filchi_guest_here()->runs = true;
 	id = submit_one(pool, work, &how, filchi_now_coarse());
+	filchi_guest_here()->runs = false;
 	if (id < 0) {
 		error = (int)id;
 	} else {
