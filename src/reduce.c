@@ -173,7 +173,7 @@ FILCH_TASK(int, whole_tree, (struct fold *, f), (size_t, begin), (size_t, end), 
 
 	(void)filchi_span_open(&f->span, &pace, filch_worker_, begin, end);
 	filchi_store_relaxed(&pace.piece, 1);
-	return FILCH_CALL(tree, f, &pace, begin, end, acc, f->span.target == PACE_ALONE);
+	return FILCH_CALL(tree, f, &pace, begin, end, acc, f->span.alone);
 }
 
 int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain, size_t size, const void *identity,

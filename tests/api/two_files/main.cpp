@@ -5,6 +5,7 @@
  */
 #include "shapes.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <type_traits>
 
@@ -48,6 +49,13 @@ static bool lower(const pair &a, const pair &b)
 	return a.first < b.first;
 }
 FILCH_SORT_DEFINE(sort_pairs, pair, lower);
+
+static constexpr auto count_pairs = [](size_t b, size_t e, std::pair<long, long> *p) {
+	for (size_t i = b; i < e; i++)
+		p[i].second += p[i].first;
+};
+typedef std::pair<long, long> longs;
+FILCH_FOR_DEFINE(count_all, longs, count_pairs);
 
 static int add(int a, int b)
 {
@@ -105,6 +113,14 @@ static void run(uint32_t workers)
 		      hits) == 0);
 	for (long hit : hits)
 		CHECK(hit == 1);
+	static longs counted[1000];
+	for (long i = 0; i < 1000; i++)
+		counted[i] = longs(i, 0);
+	CHECK(count_all(pool, 0, 1000, 1, counted) == 0);
+	CHECK(count_all(pool, 500, 1000, 0, counted) == 0);
+	CHECK(count_all(nullptr, 0, 1000, 0, counted) == -EINVAL);
+	for (long i = 0; i < 1000; i++)
+		CHECK(counted[i].second == (i < 500 ? i : 2 * i));
 	static pair sorted[3000];
 	for (int i = 0; i < 3000; i++)
 		sorted[i] = pair((i * 7 % 3000) / 2, static_cast<char>(i & 1));
