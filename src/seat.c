@@ -148,12 +148,14 @@ static void count_ready(struct filch_pool *pool)
 static void quit_hook(void *arg)
 {
 	struct filchi_worker *w = arg;
+	struct filch_pool *pool = w->pool;
 	struct filchi_shift *shift = w->shift;
+	bool first = shift->first;
 
-	if (shift->first)
-		count_ready(w->pool); /* the seat has its deque, and will have its thread */
 	shift->hooked = true;
-	quit(w);
+	quit(w); /* and both are another thread's */
+	if (first)
+		count_ready(pool); /* only now: until then the creator waits, and nobody destroys the pool */
 }
 
 static void *seat_main(void *arg)
@@ -161,9 +163,12 @@ static void *seat_main(void *arg)
 	struct filchi_worker *w = arg;
 	struct filch_pool *pool = w->pool;
 	struct filchi_shift *shift = w->shift, *old = shift->next;
+	char name[16];
 	int ignored;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+	snprintf(name, sizeof name, "%.9s/%u", pool->name, w->id);
+	(void)pthread_setname_np(pthread_self(), name);
 	filchi_worker_set_self(w);
 	(void)filchi_plan_pin(pool->plan, w->id, shift->first ? &pool->pin_error[w->id] : &ignored);
 	if (shift->first)
@@ -234,7 +239,6 @@ static int start(struct filchi_worker *w, struct filchi_shift *lost, struct filc
 	struct filchi_shift *old = w->shift, *shift = shift_new(w);
 	pthread_attr_t attr;
 	sigset_t signals;
-	char name[16];
 	int error;
 
 	if (!shift)
@@ -263,9 +267,7 @@ static int start(struct filchi_worker *w, struct filchi_shift *lost, struct filc
 		w->shift = old;
 		goto no_attr;
 	}
-	snprintf(name, sizeof name, "%.9s/%u", pool->name, w->id);
-	(void)pthread_setname_np(shift->thread, name);
-	return 0;
+	return 0; /* the shift may be gone already: a start hook that leaves its thread loses it at once */
 no_attr:
 	shift_free(shift);
 	return error;

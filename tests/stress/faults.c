@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faults: what the system refuses is an error or a call that is completed all the same, never a crash, a hang or a leak. The k-th
- * malloc, calloc, realloc, aligned_alloc, mmap, mprotect or pthread_create fails, for every k, until a pool is created without
- * meeting the fault; memory fails for good while deques want to grow; half of all futex waits return at once; membarrier(2) is
- * refused, at its registration or at its first use.
+ * malloc, calloc, realloc, aligned_alloc, mmap, mprotect or pthread_create fails, for every k, until a pool or a completion queue is created
+ * without meeting the fault, or a thread that a fault has cost is replaced without; pools of every kind, with guards, a watchdog, and of
+ * their creator. Descriptors run out; memory fails for good while deques want to grow; half of all futex waits return at once;
+ * membarrier(2) is refused, at its registration or at its first use.
  *
  * The functions are replaced in this program (the library is linked into it): each asks whether it is to fail, and else calls libc's.
  * Sanitizers replace the same functions, so there this driver is skipped.
@@ -21,6 +22,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -248,12 +250,16 @@ static void every_fault_of_a_create_is_an_error_or_is_survived(void)
 	for (uint64_t round = 0; round < rounds; round++) {
 		struct filch_config this = config;
 
-		if (round % 3 == 1)
+		if (round % 4 == 1)
+			this.flags |= FILCH_POOL_GUARD;
+		if (round % 4 >= 2)
 			this.flags |= FILCH_POOL_CALLER;
+		if (round % 2)
+			this.watchdog_ns = UINT64_C(1000000000000); /* a warden, and what it remembers of each worker */
 		for (enum kind kind = MALLOC; kind <= THREAD; kind++) {
 			uint64_t errors = 0, survived = 0, n = sweep(kind, &this, &errors, &survived);
 
-			if (!round)
+			if (round < 2)
 				printf("    %s: %llu calls, %llu errors, %llu survived\n", kind_name[kind], (unsigned long long)n,
 				       (unsigned long long)errors, (unsigned long long)survived);
 			if (kind == MALLOC || kind == MMAP)
@@ -262,14 +268,148 @@ static void every_fault_of_a_create_is_an_error_or_is_survived(void)
 				CHECK(errors + survived >= 2 && survived > 0, "pthread_create was not met: %llu and %llu",
 				      (unsigned long long)errors, (unsigned long long)survived);
 		}
-		if (round == 2)
+		if (round == 3)
 			after_first = test_resident();
 	}
 	at_end = test_resident();
-	printf("    resident after three sweeps: %llu KiB, at the end: %llu KiB\n", (unsigned long long)after_first >> 10,
+	printf("    resident after four sweeps: %llu KiB, at the end: %llu KiB\n", (unsigned long long)after_first >> 10,
 	       (unsigned long long)at_end >> 10);
 	if (after_first)
 		CHECK(at_end <= after_first + (UINT64_C(1) << 20), "%llu bytes more", (unsigned long long)(at_end - after_first));
+}
+
+/* --- completion queues and lost threads ------------------------------------------------------------------------------------------ */
+
+static void use(struct filch_pool *pool, struct filch_cq *cq)
+{
+	struct filch_submit how = { .size = sizeof how, .cq = cq };
+	struct filch_completion c[4];
+
+	for (int i = 0; i < 4; i++)
+		CHECK(filch_submit(pool, answer, NULL, &how) > 0, "refused");
+	CHECK_EQ(filch_submit(pool, answer, NULL, &how), -ENOBUFS);
+	for (int got = 0; got < 4;) {
+		int n = filch_cq_wait(cq, c, 4, NULL);
+
+		CHECK(n > 0, "%d", n);
+		for (int i = 0; i < n; i++)
+			CHECK_EQ(c[i].status, 42);
+		got += n;
+	}
+	CHECK_EQ(filch_cq_reap(cq, c, 4), 0);
+}
+
+static void every_fault_of_a_completion_queue_is_an_error(void)
+{
+	struct filch_pool *pool = pool_open(2, 0);
+	struct filch_cq *cq = NULL;
+	struct rlimit limit, none;
+	uint64_t errors = 0;
+	int fd;
+
+	for (uint64_t round = 0; round < 2; round++) { /* a queue made anew, and one made of what another has left */
+		for (enum kind kind = ALIGNED; kind >= MALLOC; kind--) {
+			for (uint64_t k = 1;; k++) {
+				int error;
+
+				calls = failed = 0;
+				fail_at = k;
+				failing = kind;
+				error = filch_cq_create(&cq, 4);
+				failing = NONE;
+				if (error) {
+					CHECK_EQ(error, -ENOMEM);
+					CHECK(failed, "an error without a fault");
+					errors++;
+					continue;
+				}
+				CHECK(!failed, "a queue in spite of a fault");
+				use(pool, cq);
+				CHECK_EQ(filch_cq_destroy(cq), 0);
+				break;
+			}
+		}
+	}
+	CHECK_EQ(errors, 5); /* cells and ring twice, the queue itself once: that is never given back */
+	/* no descriptor is to be had: the queue works without, and has one when there are some */
+	CHECK_EQ(filch_cq_create(&cq, 4), 0);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	CHECK_EQ(filch_cq_fd(cq), -EMFILE);
+	use(pool, cq);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = filch_cq_fd(cq);
+	CHECK(fd >= 0, "%d", fd);
+	use(pool, cq);
+	CHECK_EQ(filch_cq_fd(cq), fd);
+	CHECK_EQ(filch_cq_destroy(cq), 0);
+	pool_close(pool);
+}
+
+static int fall(void *nowhere)
+{
+	*(volatile int *volatile)nowhere = 1;
+	return 0;
+}
+
+static void crash_one(struct filch_pool *pool)
+{
+	const struct filch_submit how = { .size = sizeof how, .flags = FILCH_JOB_GUARD };
+	struct filch_completion c;
+	int64_t id = filch_submit(pool, fall, NULL, &how);
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
+	CHECK_EQ(c.status, -EFAULT);
+}
+
+/* Until every thread that was lost has been replaced, of those that can be: @vacant seats are empty. */
+static void until_replaced(struct filch_pool *pool, uint64_t vacant)
+{
+	uint64_t since = test_now();
+
+	for (struct filch_stats s = pool_stats(pool); s.replaced + vacant != s.given_up; s = pool_stats(pool)) {
+		sched_yield();
+		CHECK(test_now() - since < UINT64_C(20000000000), "%llu replaced of %llu", (unsigned long long)s.replaced,
+		      (unsigned long long)s.given_up);
+	}
+}
+
+static void every_fault_of_a_replacement_costs_a_seat_until_the_next(void)
+{
+	const struct filch_config config = { .size = sizeof config, .workers = 2, .watchdog_ns = UINT64_C(1000000000000),
+					     .flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD };
+	struct filch_pool *pool = pool_open_with(&config);
+	uint64_t vacancies = 0;
+
+	test_watchdog(120);
+	for (enum kind kind = MALLOC; kind <= THREAD; kind++) {
+		for (uint64_t k = 1;; k++) {
+			uint64_t hit;
+
+			calls = failed = 0;
+			fail_at = k;
+			failing = kind;
+			crash_one(pool);
+			/* the warden is through with it when it has replaced the thread, or has met the fault */
+			for (uint64_t before = pool_stats(pool).given_up - 1; pool_stats(pool).replaced == before && !failed;)
+				sched_yield();
+			failing = NONE;
+			hit = failed;
+			check_works(pool); /* on the other one, at least */
+			crash_one(pool);   /* tries the empty seat again */
+			until_replaced(pool, 0);
+			vacancies += hit;
+			if (!hit)
+				break;
+		}
+	}
+	check_works(pool);
+	printf("    %llu replacements met a fault\n", (unsigned long long)vacancies);
+	CHECK(vacancies >= 5, "malloc, calloc, two of mmap, mprotect and pthread_create are met: %llu", (unsigned long long)vacancies);
+	pool_close(pool);
 }
 
 /* All of a kind fail at once. */
@@ -495,6 +635,8 @@ int main(void)
 	(void)test_seed();
 	test_case("the ledger finds a duplicate and a loss", ledger_self_test);
 	test_case("every fault of a create is an error or is survived", every_fault_of_a_create_is_an_error_or_is_survived);
+	test_case("every fault of a completion queue is an error", every_fault_of_a_completion_queue_is_an_error);
+	test_case("every fault of a replacement costs a seat until the next", every_fault_of_a_replacement_costs_a_seat_until_the_next);
 	test_case("a pool that can get no thread or no memory is an error", a_pool_that_can_get_no_thread_or_memory_is_an_error);
 	test_case("deques that cannot grow run their tasks in place", deques_that_cannot_grow_run_their_tasks_in_place);
 	test_case("a sort without memory is an error and touches nothing", a_sort_without_memory_is_an_error_and_touches_nothing);

@@ -48,6 +48,22 @@ static void *submit_and_wait(void *unused)
 	return NULL;
 }
 
+FILCH_VOID_TASK(take, (_Atomic bool *, taken))
+{
+	*taken = true;
+}
+
+/* Not over before another worker has stolen from it: on one processor a small tree is hardly ever stolen from by chance. */
+FILCH_VOID_TASK(until_stolen)
+{
+	_Atomic bool taken = false;
+
+	FILCH_SPAWN(kid, take, &taken);
+	while (!taken)
+		sched_yield();
+	FILCH_SYNC(kid);
+}
+
 static void *run_trees(void *unused)
 {
 	(void)unused;
@@ -56,6 +72,8 @@ static void *run_trees(void *unused)
 
 		CHECK_EQ(FILCH_RUN(pool, &r, fib, 15), 0);
 		CHECK_EQ(r, 610);
+		if (runs % 8 == 0)
+			CHECK_EQ(FILCH_RUN(pool, NULL, until_stolen), 0);
 		runs++;
 	}
 	return NULL;
