@@ -130,7 +130,7 @@ struct filch_pool {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */
 	filch_atomic_u32 ready;                                  /* workers that have started or failed to */
-	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* outside threads blocked inside a call: destroy waits for them */
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* threads blocked inside a call: destroy waits for them */
 	struct filchi_counters outside;                          /* what threads that are no workers count */
 	struct filchi_lane_counts outside_lane[FILCHI_LANES];
 

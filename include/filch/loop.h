@@ -36,7 +36,8 @@ FILCH_API int filch_for(struct filch_pool *pool, size_t begin, size_t end, size_
 /*
  * Folds [begin, end) into @result (@size bytes, may not be NULL). Each accumulator starts as a copy of @identity; body(b, e, acc,
  * arg) adds a range to one; join(acc, right, arg) adds to @acc the fold of the range directly to its right. The operation must
- * be associative, it need not commute.
+ * be associative, it need not commute. An accumulator may be of any type aligned to 128 bytes at most: each lies at a multiple of the
+ * largest power of two, up to 128, that divides @size, which with size = sizeof(type) is alignment enough.
  *
  * With a @grain > 0 the tree of joins depends on the range and the grain alone: floating-point results are the same bits at any
  * number of workers, at any time. Each grain is folded from the identity and joined, so it should be worth that. With 0 the brackets
@@ -62,8 +63,8 @@ FILCH_API int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, si
  *     }
  *
  * Every item is written exactly once, and added without @write at most once before; in and out may be the same array. @result, if
- * not NULL, receives the fold of all. Associativity, @identity, @join, @size and the meaning of @grain for floating-point results
- * as in filch_reduce().
+ * not NULL, receives the fold of all. Associativity, @identity, @join, @size, alignment and the meaning of @grain for floating-point
+ * results as in filch_reduce().
  *
  * -ENOMEM: for accumulators larger than 256 bytes; no body has run. Where there is no memory for the blocks the scan is serial.
  */
