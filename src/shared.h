@@ -54,8 +54,8 @@ struct filchi_foreign; /* worker.h */
 struct filchi_shift {
 	struct filchi_worker *worker;
 	pthread_t thread;
-	void *stack;             /* mapped; the guard page is its first */
-	size_t stack_size;       /* without the guard page */
+	void *stack;             /* mapped; what guards it comes first */
+	size_t stack_size;       /* without what guards it */
 	char *refuge;            /* pools with FILCH_POOL_GUARD: a signal stack, and a stack for who gives up the other; mapped */
 	size_t refuge_size, signal_size;
 	stack_t signal_before;   /* the signal stack the thread came with, and leaves with */
