@@ -423,24 +423,31 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 
 #define GUEST_AWAY  5000u /* ns: a look that took longer had its core taken by somebody else, most likely by a worker */
 #define GUEST_TURNS 8u    /* a guest looks so many times search_ns at most, as the wall clock goes */
+#define GUEST_APART 16u   /* the same where a core is left for it */
 
 /*
  * filchi_linger() for a guest, who holds back nobody's wake-up: only time that it used counts. With as many workers as cores it shares
  * one with a worker that is at the job; its yield then lasts until that worker yields, and it is at hand when the job is done.
- * Counted by the wall clock, it was put to sleep during each loop of 80 us that it called, and its wake-up took 10 to 30 us. Not for
- * waits by id: many producers that wait would take turns with the workers.
+ * Counted by the wall clock, it was put to sleep during each loop of 80 us that it called, and its wake-up took 10 to 30 us. Where
+ * there are fewer workers than cores it takes none's time, and looks longer: asleep on a core of its own, which then idles, it took 20 to
+ * 60 us to come back, and the worker had parked meanwhile. Not for waits by id: many producers that wait would take turns with the workers.
  */
 static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint64_t *first)
 {
-	uint64_t before = filchi_now(), took;
+	bool apart = pool->plan->usable > pool->running;
+	uint64_t before = filchi_now(), most = (uint64_t)(apart ? GUEST_APART : GUEST_TURNS) * pool->search_ns, took;
 
 	if (!*first)
 		*first = before;
 	if (!filchi_linger(pool, NULL, since))
 		return false;
 	took = filchi_now() - before;
-	if (took > GUEST_AWAY && before - *first < (uint64_t)GUEST_TURNS * pool->search_ns)
-		*since += took;
+	if (before - *first < most) {
+		if (apart)
+			*since = before + took - pool->search_ns / 2; /* goes on, and yields at each look */
+		else if (took > GUEST_AWAY)
+			*since += took;
+	}
 	return true;
 }
 
