@@ -484,8 +484,11 @@ struct timespec filch_after(uint64_t ns)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	ns += (uint64_t)t.tv_nsec;
-	t.tv_sec += (time_t)(ns / UINT64_C(1000000000));
-	t.tv_nsec = (long)(ns % UINT64_C(1000000000));
+	t.tv_sec += (time_t)(ns / UINT64_C(1000000000)); /* 584 years at the most: added apart, neither can overflow */
+	t.tv_nsec += (long)(ns % UINT64_C(1000000000));
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
 	return t;
 }

@@ -70,7 +70,7 @@ struct filch_submit {
 	uint32_t when_full;
 	uint32_t lane;
 	const struct timespec *deadline; /* for FILCH_UNTIL; it must then be set */
-	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when a worker reaches it */
+	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when its turn comes */
 	struct filch_cq *cq;             /* the completion goes there, and filch_wait() on the id is -EINVAL */
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
@@ -125,9 +125,9 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *
  * Callers:  any thread; one wait per id succeeds. On a worker of the pool it runs the awaited job if it is still queued, tasks of
  *           that job or of its own, or parks.
- * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On a worker the deadline bounds the
- *           sleep alone, not what is run meanwhile: even one that has passed is looked at only after the awaited job, if it was still
- *           queued, has been run here to its end.
+ * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On a worker the deadline bounds
+ *           looking and sleeping, not what is run meanwhile: even one that has passed is looked at only after the awaited job, if it
+ *           was still queued, has been run here to its end.
  * Ordering: the job's writes are visible afterwards.
  * Lifetime: the id is stale after a 0; @out is the caller's.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),

@@ -158,7 +158,7 @@ FILCH_API int filch_worker_id(void);
  */
 FILCH_API int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format);
 
-/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline. Any thread, wait-free; cannot fail. */
+/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline: any number, 584 years included. Any thread, wait-free. */
 FILCH_API struct timespec filch_after(uint64_t ns);
 
 FILCH_EXTERN_C_END
