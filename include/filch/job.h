@@ -98,7 +98,11 @@ struct filch_job_spec {
  * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached,
  *           cq and callback, FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD or with FILCH_CALLER_RUNS), -E2BIG, -EAGAIN
  *           (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no free job slot or no room in the
- *           cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an error nothing has been accepted.
+ *           cq, under every policy: only the client can free those), -EDEADLK (FILCH_BLOCK, FILCH_UNTIL: the queue is full, and the one
+ *           worker that could make room is the calling thread, which works for another pool), -ESHUTDOWN, -ECHILD. On an error
+ *           nothing has been accepted.
+ *
+ * The function and the struct have one name: in C++ the struct is `struct filch_submit`, as in C, never `filch_submit` alone.
  */
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -133,7 +137,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
  *           -EINVAL (NULL pool; a deadline that is no time; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for
  *           itself; or, on a worker, the job is still queued and cannot be run here, because too little stack is left or because it is
- *           guarded, so that waiting could be for ever), -ECHILD.
+ *           guarded, so that waiting could be for ever; or the pool's one worker is the calling thread, which works for another pool),
+ *           -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);
