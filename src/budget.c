@@ -117,7 +117,10 @@ static bool limit(struct reading *r, bool v2, uint64_t quota, uint64_t period, c
 
 	if (!quota || !period)
 		return false;
-	milli = quota <= UINT64_MAX / 1000 ? quota * 1000 / period : quota / period * 1000;
+	if (quota <= UINT64_MAX / 1000)
+		milli = quota * 1000 / period;
+	else
+		milli = quota / period <= UINT64_MAX / 1000 ? quota / period * 1000 : UINT64_MAX;
 	if (!milli)
 		milli = 1;
 	if (b->milli && b->milli <= milli)

@@ -18,11 +18,16 @@
 #include "atomic.h"
 #include "check.h"
 
-bool filchi_membarrier_register(void)
+bool filchi_membarrier_unwanted(void)
 {
 	const char *env = getenv("FILCH_MEMBARRIER");
 
-	if (env && !strcmp(env, "0"))
+	return env && !strcmp(env, "0");
+}
+
+bool filchi_membarrier_register(void)
+{
+	if (filchi_membarrier_unwanted())
 		return false;
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
 		return false;

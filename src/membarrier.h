@@ -8,4 +8,7 @@
 /* Any thread. True: filchi_membarrier() works in this process. False: use the fenced mode. */
 bool filchi_membarrier_register(void);
 
+/* Whether FILCH_MEMBARRIER=0 asks to do without. */
+bool filchi_membarrier_unwanted(void);
+
 #endif

@@ -82,6 +82,17 @@ static int note(struct filch_pool *pool, const char *line)
 	return 0;
 }
 
+/* Of the variables that are 0 or 1, those that are neither. FILCH_NO_PIN is placement's. */
+static void note_words(struct filch_pool *pool)
+{
+	const char *fence = getenv("FILCH_MEMBARRIER"), *verbose = getenv("FILCH_VERBOSE");
+
+	if (fence && strcmp(fence, "0") && strcmp(fence, "1"))
+		(void)note(pool, "FILCH_MEMBARRIER is neither 0 nor 1: ignored\n");
+	if (verbose && strcmp(verbose, "0") && strcmp(verbose, "1"))
+		(void)note(pool, "FILCH_VERBOSE is neither 0 nor 1: ignored\n");
+}
+
 /* The fields that are right before the worker's own thread runs. */
 static void worker_init(struct filch_pool *pool, uint32_t i)
 {
@@ -239,9 +250,11 @@ int filch_pool_create(struct filch_pool **out, const struct filch_config *config
 		(void)note(pool, text);
 	pool->workers = pool->plan->workers;
 	pool->running = pool->workers;
+	note_words(pool);
 	pool->fenced = !filchi_membarrier_register();
 	if (pool->fenced)
-		(void)note(pool, "membarrier(2) is refused: spawns and syncs carry full fences\n");
+		(void)note(pool, filchi_membarrier_unwanted() ? "FILCH_MEMBARRIER=0: spawns and syncs carry full fences\n" :
+								"membarrier(2) is refused: spawns and syncs carry full fences\n");
 	error = -ENOMEM;
 	pool->pin_error = malloc(pool->workers * sizeof pool->pin_error[0]);
 	if (!pool->pin_error)
@@ -484,8 +497,11 @@ struct timespec filch_after(uint64_t ns)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	ns += (uint64_t)t.tv_nsec;
-	t.tv_sec += (time_t)(ns / UINT64_C(1000000000));
-	t.tv_nsec = (long)(ns % UINT64_C(1000000000));
+	t.tv_sec += (time_t)(ns / UINT64_C(1000000000)); /* 584 years at the most: added apart, neither can overflow */
+	t.tv_nsec += (long)(ns % UINT64_C(1000000000));
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
 	return t;
 }

@@ -192,7 +192,7 @@ int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain
 	if (!acc)
 		return -ENOMEM;
 	if (begin == end)
-		error = 0;
+		error = pool && filchi_forked(pool) ? -ECHILD : 0;
 	else if (grain)
 		error = FILCH_RUN(pool, &inner, whole_tree, &f, begin, end, acc);
 	else

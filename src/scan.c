@@ -233,6 +233,8 @@ int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, 
 
 	if (!body || !join || !identity || !size || begin > end || (!pool && !filch_pool_current()))
 		return -EINVAL;
+	if (pool && filchi_forked(pool))
+		return -ECHILD;
 	if (size > FILCHI_ACCUMULATOR_SMALL) {
 		room = filchi_accumulators_new(3, size);
 		if (!room)

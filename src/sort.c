@@ -29,6 +29,8 @@
 #include <filch/sort.h>
 #include <filch/task.h>
 
+#include "submit.h"
+
 #define PIECES        16u         /* a worker's share of the tasks, so that uneven pieces even out */
 #define GRAIN_MOST    (1u << 18)  /* elements; so that a cancelled job is noticed */
 #define SCRATCH_SMALL 4096u       /* bytes of scratch memory on the stack */
@@ -197,6 +199,8 @@ static int prepare(struct sort *s, struct filch_pool *pool, const struct filch_s
 		pool = filch_pool_current();
 	if (!pool || !kernel->size || (!base && n) || n > PTRDIFF_MAX / kernel->size)
 		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
 	workers = filch_pool_workers(pool);
 	*s = (struct sort){ .kernel = kernel, .arg = arg, .grain = n / ((size_t)workers * PIECES) };
 	if (s->grain < kernel->leaf_most)

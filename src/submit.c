@@ -124,12 +124,17 @@ struct work {
 	filch_thunk *thunk;
 };
 
-/* A time as nanoseconds; 0 is for none, so the beginning of time is a nanosecond later. */
+/* A time as nanoseconds; 0 is for none, so the beginning of time is a nanosecond later, and what is too far ahead the last there is. */
 static uint64_t nanoseconds(const struct timespec *t)
 {
-	uint64_t ns = t ? (uint64_t)t->tv_sec * UINT64_C(1000000000) + (uint64_t)t->tv_nsec : 0;
+	uint64_t ns;
 
-	return t && !ns ? 1 : ns;
+	if (!t)
+		return 0;
+	if (__builtin_mul_overflow((uint64_t)t->tv_sec, UINT64_C(1000000000), &ns) ||
+	    __builtin_add_overflow(ns, (uint64_t)t->tv_nsec, &ns))
+		return UINT64_MAX;
+	return ns ? ns : 1;
 }
 
 static void fill(struct filchi_job *job, const struct work *work, const struct filch_submit *how, uint64_t now)
@@ -185,13 +190,21 @@ static void run_left(void *arg)
 	filchi_worker_abandon(here->pool, here->job);
 }
 
-/* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. */
+/* FILCH_CALLER_RUNS with a full queue, on a thread that is no worker. As filchi_worker_run_job(), also with what comes too late. */
 static void run_here(struct filch_pool *pool, struct filchi_job *job)
 {
 	struct filchi_foreign here = { .pool = pool };
 
-	filchi_foreign_enter(&here, job);
 	job->started_at = filchi_now();
+	if (job->start_by && job->started_at > job->start_by) {
+		(void)filchi_fetch_add_acq_rel(&pool->outside.expired, 1);
+		(void)filchi_fetch_add_acq_rel(&pool->outside_lane[job->lane].shed, 1);
+		job->started_at = 0;
+		job->status = -ETIMEDOUT;
+		complete(pool, job, job->id);
+		return;
+	}
+	filchi_foreign_enter(&here, job);
 	pthread_cleanup_push(run_left, &here);
 	job->status = job->fn(job->arg);
 	pthread_cleanup_pop(0);
@@ -462,7 +475,9 @@ static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_
 	int error, late = 0;
 
 	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
-		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, NULL, &since)))
+		if (filchi_deadline_passed(deadline))
+			late = -ETIMEDOUT;
+		else if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, NULL, &since)))
 			late = filchi_job_await(&pool->jobs, job, id, deadline);
 	}
 	return error == -EAGAIN ? late : error;

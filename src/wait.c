@@ -139,6 +139,10 @@ static int wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			since = 0;
 			continue;
 		}
+		if (filchi_deadline_passed(deadline)) {
+			error = -ETIMEDOUT;
+			continue; /* out, unless it is complete by now */
+		}
 		if (filchi_linger(pool, w, &since))
 			continue;
 		filchi_store_release(&w->awaits, (uint64_t)id);

@@ -70,7 +70,7 @@ struct filch_submit {
 	uint32_t when_full;
 	uint32_t lane;
 	const struct timespec *deadline; /* for FILCH_UNTIL; it must then be set */
-	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when a worker reaches it */
+	const struct timespec *start_by; /* a job that has not started by then completes with -ETIMEDOUT when its turn comes */
 	struct filch_cq *cq;             /* the completion goes there, and filch_wait() on the id is -EINVAL */
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
@@ -98,7 +98,11 @@ struct filch_job_spec {
  * Returns:  the id, > 0; -EINVAL (NULL, unknown flag, lane or policy, FILCH_UNTIL without deadline, more than one of detached,
  *           cq and callback, FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD or with FILCH_CALLER_RUNS), -E2BIG, -EAGAIN
  *           (FILCH_TRY: the queue is full), -ETIMEDOUT (FILCH_UNTIL: it still is), -ENOBUFS (no free job slot or no room in the
- *           cq, under every policy: only the client can free those), -ESHUTDOWN, -ECHILD. On an error nothing has been accepted.
+ *           cq, under every policy: only the client can free those), -EDEADLK (FILCH_BLOCK, FILCH_UNTIL: the queue is full, and the one
+ *           worker that could make room is the calling thread, which works for another pool), -ESHUTDOWN, -ECHILD. On an error
+ *           nothing has been accepted.
+ *
+ * The function and the struct have one name: in C++ the struct is `struct filch_submit`, as in C, never `filch_submit` alone.
  */
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -125,15 +129,16 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *
  * Callers:  any thread; one wait per id succeeds. On a worker of the pool it runs the awaited job if it is still queued, tasks of
  *           that job or of its own, or parks.
- * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On a worker the deadline bounds the
- *           sleep alone, not what is run meanwhile: even one that has passed is looked at only after the awaited job, if it was still
- *           queued, has been run here to its end.
+ * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On a worker the deadline bounds
+ *           looking and sleeping, not what is run meanwhile: even one that has passed is looked at only after the awaited job, if it
+ *           was still queued, has been run here to its end.
  * Ordering: the job's writes are visible afterwards.
  * Lifetime: the id is stale after a 0; @out is the caller's.
  * Returns:  0, @out filled (may be NULL); -ETIMEDOUT (the id stays valid), -ESRCH (unknown, stale, foreign or already reaped id),
  *           -EINVAL (NULL pool; a deadline that is no time; the job is detached, or has a cq or a callback), -EDEADLK (a job waits for
  *           itself; or, on a worker, the job is still queued and cannot be run here, because too little stack is left or because it is
- *           guarded, so that waiting could be for ever), -ECHILD.
+ *           guarded, so that waiting could be for ever; or the pool's one worker is the calling thread, which works for another pool),
+ *           -ECHILD.
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
 			 struct filch_completion *out);

@@ -15,8 +15,8 @@
  * that is over within a microsecond wakes nobody. A loop of up to eight grains for each worker is taken for one of long bodies:
  * it is split at once, each grain a task of its own. Bodies of larger loops may not wait for each other.
  *
- * All return 0 when every body has run; -EINVAL (NULL body, begin > end, NULL pool outside a worker); -ENOBUFS, -ESHUTDOWN, -ECHILD
- * as FILCH_RUN: then no body has run. -ECANCELED: the job was cancelled (filch_job_cancelled(); also by abandoning or destroying
+ * All return 0 when every body has run; -EINVAL (NULL body, begin > end, NULL pool outside a worker); -ENOBUFS, -ESHUTDOWN, -EDEADLK,
+ * -ECHILD as FILCH_RUN: then no body has run. -ECANCELED: the job was cancelled (filch_job_cancelled(); also by abandoning or destroying
  * the pool) before every body had started. No further body starts once the flag is up, some may have run, results are untouched.
  * -ENOMEM: see below; results are untouched.
  */

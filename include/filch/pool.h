@@ -107,8 +107,8 @@ FILCH_API int filch_pool_create(struct filch_pool **pool, const struct filch_con
  * Progress: blocks until they are complete or the deadline has passed; signals do not end it.
  * Ordering: what those jobs wrote is visible after a 0, and their completions are in their queues.
  * Lifetime: the pool must outlive the call; @deadline may go after it.
- * Returns:  0; -ETIMEDOUT, -EDEADLK (from a worker, a completion callback, or a job that FILCH_CALLER_RUNS runs), -EINVAL (NULL, no
- *           time), -ECHILD.
+ * Returns:  0; -ETIMEDOUT, -EDEADLK (from a worker, a completion callback, or a job that FILCH_CALLER_RUNS runs; or the pool's one
+ *           worker is the calling thread, which works for another pool), -EINVAL (NULL, no time), -ECHILD.
  */
 FILCH_API int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline) FILCH_MUST_CHECK;
 
@@ -120,7 +120,8 @@ FILCH_API int filch_pool_drain(struct filch_pool *pool, const struct timespec *d
  * Progress: blocks as filch_pool_drain(). FILCH_ABANDON does not interrupt what runs.
  * Ordering: as filch_pool_drain(). Callbacks of jobs that FILCH_ABANDON cancels run on the calling thread.
  * Lifetime: the pool stays: ids may be waited for, completions reaped, counters read, until filch_pool_destroy().
- * Returns:  0; -ETIMEDOUT (the pool is closed nevertheless), -EDEADLK as filch_pool_drain(), -EINVAL (NULL, unknown mode, no time),
+ * Returns:  0; -ETIMEDOUT (the pool is closed nevertheless), -EDEADLK as filch_pool_drain() (nothing has happened; FILCH_ABANDON needs
+ *           no worker, and is not refused to one of another pool), -EINVAL (NULL, unknown mode, no time),
  *           -ECHILD.
  */
 FILCH_API int filch_pool_shutdown(struct filch_pool *pool, int mode, const struct timespec *deadline) FILCH_MUST_CHECK;
@@ -158,7 +159,7 @@ FILCH_API int filch_worker_id(void);
  */
 FILCH_API int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format);
 
-/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline. Any thread, wait-free; cannot fail. */
+/* The time @ns nanoseconds from now on CLOCK_MONOTONIC, for use as a deadline: any number, 584 years included. Any thread, wait-free. */
 FILCH_API struct timespec filch_after(uint64_t ns);
 
 FILCH_EXTERN_C_END

@@ -53,7 +53,10 @@ struct filch_stats {
  */
 FILCH_API int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
 
-/* One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL. size: set it before the call. */
+/*
+ * One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL, but for those that the creator of a
+ * FILCH_POOL_CALLER pool runs itself: they pass through no queue, and only filch_stats.jobs counts them. size: set it before the call.
+ */
 struct filch_lane_stats {
 	size_t size;
 	uint64_t queued;    /* jobs that wait to be started, now */

@@ -38,6 +38,10 @@ library=$(dirname "$(find "$work/prefix" -name libfilch.a)")
 [[ -e $library/libfilch.so && -e $library/libfilch.so.0 ]] || { echo "package: libfilch.so is not installed"; exit 1; }
 export PKG_CONFIG_PATH=$library/pkgconfig
 
+# What the README has a stranger type: without the loader's cache renewed, a program in the next line of it would not start.
+awk '/cmake --install build\/release/ { installs = NR } /^\tsudo ldconfig$/ { if (installs && NR == installs + 1) found = 1 } END { exit !found }' \
+	"$here/../../README.md" || { echo "package: the README's installation does not end with ldconfig"; exit 1; }
+
 # The shared library names itself and must be found at run time; the static one needs what --static adds and no libfilch.so.
 warnings=(-Wall -Wextra -pedantic -Werror -O2)
 read -ra cflags < <(pkg-config --cflags filch)

@@ -214,6 +214,10 @@ Test(budget, a_huge_quota_does_not_overflow)
 	put("proc/self/cgroup", "0::/\n");
 	put("sys/fs/cgroup/cpu.max", "900000000000000000 100000\n");
 	expect(UINT64_C(9000000000000000), "cpu.max=900000000000000000/100000 at /");
+	put("sys/fs/cgroup/cpu.max", "18446744073709552 1\n"); /* in thousandths it is 2^64 and a little */
+	expect(UINT64_MAX, "cpu.max=18446744073709552/1 at /");
+	put("sys/fs/cgroup/cpu.max", "9223372036854775799 1\n");
+	expect(UINT64_MAX, "cpu.max=9223372036854775799/1 at /");
 }
 
 Test(budget, nonsense_is_reported_and_the_others_count)

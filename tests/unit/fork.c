@@ -38,6 +38,20 @@ static void no_join(void *acc, const void *right, void *arg)
 	_exit(99);
 }
 
+static void no_scan(size_t b, size_t e, void *acc, bool write, void *arg)
+{
+	(void)write;
+	no_acc(b, e, acc, arg);
+}
+
+static int no_cmp(const void *a, const void *b, void *arg)
+{
+	(void)a;
+	(void)b;
+	(void)arg;
+	_exit(99);
+}
+
 static void no_call(void *arg)
 {
 	(void)arg;
@@ -89,7 +103,18 @@ static int call_everything(void *arg)
 	/* questions about the thread, not about a pool */
 	if (filch_pool_current() || filch_worker_id() != -1 || filch_job_id() || filch_job_cancelled())
 		return 14;
-	return FILCH_RUN(NULL, &r, fib, 5) == -EINVAL ? 0 : 15;
+	if (FILCH_RUN(NULL, &r, fib, 5) != -EINVAL)
+		return 15;
+	/* with nothing to do as well */
+	if (filch_for(i->pool, 3, 3, 1, no_body, NULL) != -ECHILD || filch_invoke(i->pool, 0, fn, NULL) != -ECHILD)
+		return 16;
+	if (filch_reduce(i->pool, 3, 3, 1, sizeof r, &r, no_acc, no_join, NULL, &r) != -ECHILD)
+		return 17;
+	if (filch_scan(i->pool, 3, 3, 1, sizeof r, &r, no_scan, no_join, NULL, &r) != -ECHILD)
+		return 18;
+	if (filch_sort(i->pool, &r, 1, sizeof r, no_cmp, NULL) != -ECHILD || filch_sort(i->pool, NULL, 0, 200, no_cmp, NULL) != -ECHILD)
+		return 19;
+	return filch_submit_batch(i->pool, NULL, 0, NULL, NULL) == -ECHILD ? 0 : 20;
 }
 
 static void left_with(int expected, int (*body)(void *arg), void *arg)

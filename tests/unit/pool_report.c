@@ -143,6 +143,34 @@ Test(pool_report, the_text_report_says_why)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
+static void expect_note(const char *name, const char *value, const char *line)
+{
+	struct filch_pool *pool;
+	char *text;
+
+	setenv(name, value, 1);
+	pool = pool_of(1, 0);
+	unsetenv(name);
+	text = describe(pool, FILCH_TEXT);
+	if (line)
+		cr_assert(strstr(text, line), "%s=%s: %s", name, value, text);
+	else
+		cr_assert(!strstr(text, name), "%s=%s: %s", name, value, text);
+	free(text);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+Test(pool_report, what_the_environment_asks_for_in_vain_is_told_and_what_it_gets_is_its_own_doing)
+{
+	expect_note("FILCH_MEMBARRIER", "no", "FILCH_MEMBARRIER is neither 0 nor 1: ignored\n");
+	expect_note("FILCH_MEMBARRIER", "0", "FILCH_MEMBARRIER=0: spawns and syncs carry full fences\n");
+	expect_note("FILCH_MEMBARRIER", "1", NULL);
+	expect_note("FILCH_VERBOSE", "2", "FILCH_VERBOSE is neither 0 nor 1: ignored\n");
+	expect_note("FILCH_VERBOSE", "0", NULL);
+	expect_note("FILCH_SEARCH_NS", "soon", "FILCH_SEARCH_NS is not a number of nanoseconds below 2^32: ignored\n");
+	expect_note("FILCH_NO_PIN", "yes", "FILCH_NO_PIN");
+}
+
 Test(pool_report, a_report_that_cannot_be_written_is_an_error)
 {
 	struct filch_pool *pool = pool_of(1, 0);
