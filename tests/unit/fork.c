@@ -367,8 +367,8 @@ Test(fork, a_child_forked_in_a_job_that_its_submitter_runs_is_in_no_job)
 }
 
 /*
- * The watchdog asks this job's thread where it is, by SIGURG, and waits with its lock held. The signal is blocked here: while it is pending
- * the watchdog is in the midst of that.
+ * The watchdog asks this job's thread where it is, by SIGURG, and waits. The signal is blocked here: while it is pending the watchdog is
+ * in the midst of that.
  */
 static int fork_while_asked(void *arg)
 {

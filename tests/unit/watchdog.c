@@ -10,7 +10,7 @@
 static struct filch_pool *pool;
 static struct gate told = GATE_INIT, release = GATE_INIT;
 static struct filch_stuck told_of;
-static bool told_where, cancels, ends;
+static bool told_where, told_of_asked, cancels, ends;
 
 static volatile int turning = 1;
 
@@ -24,6 +24,9 @@ __attribute__((noinline)) static int turn(void)
 	return turns > 0 ? 7 : 8;
 }
 
+/* The code of is_asked(), in a section of its own: the linker tells where it begins and ends. */
+extern const char __start_code_asked[], __stop_code_asked[];
+
 static void on_stuck(void *arg, const struct filch_stuck *stuck)
 {
 	EQ((intptr_t)arg, (intptr_t)&told);
@@ -31,6 +34,9 @@ static void on_stuck(void *arg, const struct filch_stuck *stuck)
 	for (uint32_t i = 0; i < stuck->frames; i++)
 		if ((uintptr_t)stuck->frame[i] - (uintptr_t)turn < 4096)
 			told_where = true;
+	for (uint32_t i = 0; i < stuck->frames; i++)
+		if ((const char *)stuck->frame[i] > __start_code_asked && (const char *)stuck->frame[i] <= __stop_code_asked)
+			told_of_asked = true;
 	if (cancels)
 		EQ(filch_cancel(pool, stuck->id), 0);
 	if (ends) {
@@ -185,6 +191,94 @@ Test(watchdog, the_applications_own_urgent_signals_reach_it)
 	EQ(filch_pool_destroy(pool), 0);
 	EQ(sigaction(SIGURG, NULL, &now), 0);
 	cr_assert(now.sa_handler == applications);
+}
+
+static struct sigaction found;
+
+static void chains(int signal_number, siginfo_t *info, void *context)
+{
+	if (++urgent < 20 && found.sa_flags & SA_SIGINFO)
+		found.sa_sigaction(signal_number, info, context);
+}
+
+Test(watchdog, an_applications_handler_that_chains_is_called_once)
+{
+	struct sigaction ours;
+
+	signal(SIGURG, SIG_DFL);
+	memset(&ours, 0, sizeof ours);
+	ours.sa_sigaction = chains;
+	ours.sa_flags = SA_SIGINFO;
+	begin(1, LIMIT, 0);
+	EQ(sigaction(SIGURG, &ours, &found), 0);
+	EQ(filch_pool_destroy(pool), 0);
+	for (int i = 1; i <= 3; i++) {
+		EQ(raise(SIGURG), 0);
+		EQ(urgent, 2 * i - 1);
+		begin(1, LIMIT, 0);
+		EQ(raise(SIGURG), 0);
+		EQ(urgent, 2 * i);
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
+/* --- late answers ------------------------------------------------------------------------------------------------------------ */
+
+static struct gate answered = GATE_INIT, asked = GATE_INIT;
+
+static void urgent_is(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGURG);
+	pthread_sigmask(how, &set, NULL);
+}
+
+/* Its trace is asked for and not had; its question reaches it when another job's thread has been asked. */
+static int is_late(void *arg)
+{
+	urgent_is(SIG_BLOCK);
+	gate_wait(&asked, 1);
+	urgent_is(SIG_UNBLOCK);
+	gate_raise(&answered);
+	gate_wait(&release, 1);
+	return arg != NULL;
+}
+
+__attribute__((noinline, section("code_asked"))) static int is_asked(void *arg)
+{
+	sigset_t pending;
+
+	(void)arg;
+	urgent_is(SIG_BLOCK);
+	do
+		sigpending(&pending);
+	while (!sigismember(&pending, SIGURG));
+	gate_raise(&asked);
+	gate_wait(&answered, 1);
+	urgent_is(SIG_UNBLOCK);
+	return turn() ? 3 : 4;
+}
+
+Test(watchdog, a_late_answer_is_not_taken_for_anothers)
+{
+	int64_t late, other;
+
+	begin(2, LIMIT, 0);
+	late = filch_submit(pool, is_late, NULL, NULL);
+	gate_wait(&told, 1);
+	EQ(told_of.id, late);
+	EQ(told_of.frames, 0);
+	other = filch_submit(pool, is_asked, NULL, NULL);
+	gate_wait(&told, 2);
+	EQ(told_of.id, other);
+	cr_assert(!told_of.frames || told_of_asked, "%u frames of another's", told_of.frames);
+	turning = 0;
+	gate_raise(&release);
+	EQ(finish(late), 0);
+	EQ(finish(other), 3);
+	EQ(filch_pool_destroy(pool), 0);
 }
 
 Test(watchdog, it_may_not_end_the_pool_that_tells_it)
