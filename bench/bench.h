@@ -8,6 +8,7 @@
  *
  * The macros, as FILCH_'s in <filch/task.h>:
  *   BENCH_TASK(R, name, (T, a), ...) { body }      1 to 6 arguments and a result
+ *   BENCH_TASK_INLINE(...) { body }                the same, the body declared inline for every contestant, serial too
  *   BENCH_SPAWN(h, name, args...);                 BENCH_SYNC(h)               newest first
  *   BENCH_CALL(name, args...)
  *   BENCH_FRAME(name) kid[n];  BENCH_SPAWN_INTO(&kid[i], name, args...);  BENCH_SYNC_FROM(name, &kid[i])
@@ -39,7 +40,7 @@ extern "C" {
 /* Every program; its sizes are in catalogue.c. */
 #define BENCH_PROGRAMS(X) X(fib) X(queens) X(uts) X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void) X(sort_int64) X(sort_int32) \
 	X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack) X(integrate) \
-	X(tiny) X(tiny_caller) X(saxpy) X(grains) X(triangle)
+	X(tiny) X(tiny_caller) X(saxpy) X(grains) X(grains_ptr) X(triangle)
 
 /* What a program computed: the driver compares it with what is known, for every contestant and round. */
 struct bench_outcome {

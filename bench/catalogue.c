@@ -162,6 +162,7 @@ const struct bench bench_catalogue[] = {
 	{ "tiny_caller", "tiny_caller", NULL, 1, { NULL }, tiny, N(tiny), "the same, each called from outside by the thread that owns the pool" },
 	{ "saxpy", "saxpy", NULL, 1, { NULL }, saxpy, N(saxpy), "20 loops y = a x + y over 10^6 floats" },
 	{ "grains", "grains", NULL, 1, { NULL }, grains, N(grains), "one loop, bodies of about 75 ns, a grain of one" },
+	{ "grains_ptr", "grains_ptr", NULL, 1, { NULL }, grains, N(grains), "the same, each body called through a pointer" },
 	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle), "one loop whose body i costs i" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
 	{ "jobs", NULL, bench_jobs_ids, 1, { NULL, "submit p99.9" }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },

@@ -31,10 +31,10 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "chain.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ADDRESS_SANITIZER 1
@@ -146,8 +146,9 @@ bool filchi_guard_abort(struct filchi_worker *w)
 #if FILCHI_GUARD_SUPPORTED
 
 #define FAULTS 4
-static const int fault[FAULTS] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
-static struct sigaction before[FAULTS]; /* what the application had */
+static void on_fault(int signal_number, siginfo_t *info, void *context);
+#define FAULT(number) { .signal = (number), .flags = SA_ONSTACK | SA_RESTART, .ours = on_fault }
+static struct filchi_chain fault[FAULTS] = { FAULT(SIGSEGV), FAULT(SIGBUS), FAULT(SIGFPE), FAULT(SIGILL) };
 
 /* On the refuge. The sanitizer knows nothing of this stack, nor that we leave it for good. */
 UNSANITIZED __attribute__((noreturn)) static void retire(struct filchi_shift *shift)
@@ -185,7 +186,7 @@ UNSANITIZED void filchi_guard_give_up(struct filchi_worker *w)
 			 "xor %%ebp, %%ebp\n\t"
 			 "jmp *%1"
 			 :
-			 : "r"(refuge_top(shift)), "r"(retire), "D"(shift)
+			 : "a"(refuge_top(shift)), "c"(retire), "D"(shift) /* fixed: none may lie in rbp, which goes before the jump */
 			 : "memory");
 	__builtin_unreachable();
 }
@@ -202,47 +203,14 @@ UNSANITIZED bool filchi_guard_run(struct filchi_shift *shift, void (*body)(struc
 
 /* --- the handlers ------------------------------------------------------------------------------------------------------------ */
 
-static unsigned index_of(int signal_number)
-{
-	unsigned i = 0;
-
-	while (i + 1 < FAULTS && fault[i] != signal_number)
-		i++;
-	return i;
-}
-
 /* What would have happened without us. */
 static void pass_on(int signal_number, siginfo_t *info, void *context)
 {
-	struct sigaction *old = &before[index_of(signal_number)], now = *old;
-	sigset_t mask, one;
+	unsigned i = 0;
 
-	if (!(now.sa_flags & SA_SIGINFO) && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN)) {
-		if (now.sa_handler == SIG_IGN && info->si_code <= 0)
-			return;
-		/* the default action: a fault happens again when we return, anything else is sent again */
-		memset(&now, 0, sizeof now);
-		now.sa_handler = SIG_DFL;
-		sigaction(signal_number, &now, NULL);
-		if (info->si_code <= 0)
-			(void)syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signal_number, info);
-		return;
-	}
-	if ((unsigned)now.sa_flags & (unsigned)SA_RESETHAND) {
-		old->sa_handler = SIG_DFL;
-		old->sa_flags &= ~SA_SIGINFO;
-	}
-	pthread_sigmask(SIG_BLOCK, &now.sa_mask, &mask);
-	if (now.sa_flags & SA_NODEFER && !sigismember(&now.sa_mask, signal_number)) {
-		sigemptyset(&one);
-		sigaddset(&one, signal_number);
-		pthread_sigmask(SIG_UNBLOCK, &one, NULL);
-	}
-	if (now.sa_flags & SA_SIGINFO)
-		now.sa_sigaction(signal_number, info, context);
-	else
-		now.sa_handler(signal_number);
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	while (i + 1 < FAULTS && fault[i].signal != signal_number)
+		i++;
+	filchi_chain_pass(&fault[i], info, context);
 }
 
 /* Whether the fault of this thread is a guarded job's: its own code was running, and not a callback's or another pool's job. */
@@ -281,26 +249,11 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 	}
 }
 
-static bool is_ours(int signal_number, struct sigaction *now)
-{
-	return !sigaction(signal_number, NULL, now) && now->sa_flags & SA_SIGINFO && now->sa_sigaction == on_fault;
-}
-
 int filchi_guard_install(void)
 {
-	struct sigaction ours, now;
-
-	memset(&ours, 0, sizeof ours);
-	ours.sa_sigaction = on_fault;
-	ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-	sigemptyset(&ours.sa_mask);
 	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; !guarding && i < FAULTS; i++) {
-		if (is_ours(fault[i], &now))
-			continue; /* the application kept it and put it back: what was before us still is */
-		before[i] = now; /* before we are called */
-		sigaction(fault[i], &ours, NULL);
-	}
+	for (unsigned i = 0; !guarding && i < FAULTS; i++)
+		filchi_chain_install(&fault[i]);
 	guarding++;
 	pthread_mutex_unlock(&lock);
 	return 0;
@@ -308,13 +261,10 @@ int filchi_guard_install(void)
 
 void filchi_guard_remove(void)
 {
-	struct sigaction now;
-
 	pthread_mutex_lock(&lock);
 	if (!--guarding)
 		for (unsigned i = 0; i < FAULTS; i++)
-			if (is_ours(fault[i], &now)) /* else the application has its own on top, which may call us */
-				sigaction(fault[i], &before[i], NULL);
+			filchi_chain_remove(&fault[i]);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -392,5 +342,6 @@ void filchi_guard_after_fork(void)
 void filchi_guard_in_child(void)
 {
 	here = NULL;
+	guarding = 0; /* inherited pools cannot be destroyed; our handlers stay where they are */
 	pthread_mutex_unlock(&lock);
 }

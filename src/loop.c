@@ -14,21 +14,20 @@
 
 struct loop {
 	struct filchi_span span;
-	void (*body)(size_t b, size_t e, void *arg);
-	void *arg;
+	struct filch_loop open; /* what the runner of a piece sees */
+	filch_loop_piece *piece;
 };
+
+static void run_bodies(struct loop *loop, size_t begin, size_t end)
+{
+	if (FILCH_UNLIKELY(!loop->piece(&loop->open, begin, end)))
+		filchi_span_leave_out(&loop->span);
+}
 
 static void run_piece(struct loop *loop, struct filchi_pace *pace, size_t begin, size_t end)
 {
-	size_t grain = loop->span.grain ? loop->span.grain : SIZE_MAX;
-
 	filchi_pace_begin(pace, &loop->span, begin);
-	for (size_t b = begin, e; b < end; b = e) {
-		if (filchi_span_cancelled(&loop->span))
-			return;
-		e = end - b > grain ? b + grain : end;
-		loop->body(b, e, loop->arg);
-	}
+	run_bodies(loop, begin, end);
 	filchi_pace_end(pace, &loop->span, begin, end);
 }
 
@@ -55,29 +54,53 @@ FILCH_VOID_TASK(whole, (struct loop *, loop), (size_t, begin), (size_t, end))
 	struct filchi_pace pace;
 	bool start = filchi_span_open(&loop->span, &pace, filch_worker_, begin, end);
 
+	loop->open.state = loop->span.job;
 	while (start) {
 		size_t stop = filchi_pace_stop(&pace, begin, end);
 
+		if (stop == end) { /* the last, which nothing is to be learnt from */
+			run_bodies(loop, begin, end);
+			return;
+		}
 		run_piece(loop, &pace, begin, stop);
 		begin = stop;
-		if (begin == end || filchi_span_over(&loop->span))
+		if (filchi_span_over(&loop->span))
 			return;
 		start = filchi_pace_serial(&pace, &loop->span);
 	}
 	FILCH_CALL(range, loop, &pace, begin, end);
 }
 
-int filch_for(struct filch_pool *pool, size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
+int filch_for_with(struct filch_pool *pool, size_t begin, size_t end, size_t grain, filch_loop_piece *piece, const void *arg)
 {
-	struct loop loop = { .span = { .grain = grain }, .body = body, .arg = arg };
+	struct loop loop = {
+		.span = { .grain = grain },
+		.open = { .cancelled = FILCHI_JOB_CANCEL, .grain = grain ? grain : SIZE_MAX, .arg = arg },
+		.piece = piece,
+	};
 	int error;
 
-	if (!body || begin > end)
+	if (!piece || begin > end)
 		return -EINVAL;
 	if (begin == end)
 		return pool || filch_pool_current() ? 0 : -EINVAL;
 	error = FILCH_RUN(pool, NULL, whole, &loop, begin, end);
 	return error ? error : filchi_span_close(&loop.span);
+}
+
+struct body {
+	void (*call)(size_t b, size_t e, void *arg);
+	void *arg;
+};
+
+#define CALL(b, e, body) (body)->call((b), (e), (body)->arg)
+FILCH_LOOP_PIECE(call_bodies, const struct body, CALL)
+
+int filch_for(struct filch_pool *pool, size_t begin, size_t end, size_t grain, void (*body)(size_t b, size_t e, void *arg), void *arg)
+{
+	const struct body called = { body, arg };
+
+	return body ? filch_for_with(pool, begin, end, grain, call_bodies, &called) : -EINVAL;
 }
 
 struct calls {

@@ -5,12 +5,16 @@
  * Idea. A range is halved until a half is one piece; the right half is spawned, the left gone on with. So all of a loop but the
  * pieces under way lies in deques, the largest parts where thieves take first: work is shared whenever somebody is idle, and is
  * never hidden behind a long body. What adapts is the size of a piece. Each worker measures its own bodies and makes its pieces
- * about PACE_PIECE long: a spawn and its sync, some nanoseconds when nobody steals, are then well below a hundredth of the work.
+ * PACE_LONG long, or, where that were much of the loop, PACE_SHORT. What a piece costs is less its spawn and sync than its end,
+ * a mispredicted branch, until which the processor has not begun the next body, and a look at the clock: some 30 ns in all.
  *
  * The start is serial: pieces that grow from a few items until PACE_START has passed, before anything is spawned. A loop that is
  * over by then wakes and disturbs nobody. A loop of few items (fewer than PACE_FEW for each worker) is taken for one of long bodies
  * and is split to single items at once: there a serial start could cost more than the loop's own time, and bodies that wait for
  * each other (a barrier among as many items as workers) all get their worker.
+ *
+ * With one worker nobody waits for a share: pieces only bound how late a cancellation is seen, and where each grain looks at that by
+ * itself the whole loop is one piece, without a clock.
  *
  * The grain of the user is the largest range that one body gets, not the size of a piece: a piece may be many bodies.
  *
@@ -45,16 +49,21 @@ static inline uint64_t filchi_ticks(void)
 }
 
 #define PACE_START 2000u /* ticks: how long a loop is serial, about 0.5 to 1 us */
-#define PACE_PIECE 10000u /* ticks: how long a piece should take, about 3 to 5 us */
-#define PACE_ALONE 40000u /* ticks: the same with one worker: bounds how late a cancellation is seen */
+#define PACE_SHORT 10000u /* ticks: how long a piece should take, about 3 to 5 us */
+#define PACE_LONG  40000u /* ticks: the same in a loop of which that is little */
+#define PACE_LITTLE 128u  /* that is, this part of what each worker gets, in items */
 #define PACE_GROWTH 8u   /* a piece is at most so many times the one before: one quick body proves little */
+#define PACE_GROWTH_ALONE 64u /* with one worker all it can do is to delay a cancellation */
 #define PACE_FEW   8u    /* up to so many grains per worker a loop is split to single ones at once */
 
 /* What all workers of a loop share. */
 struct filchi_span {
 	size_t grain;                   /* items to a body at most, 0 = any number */
-	uint32_t target;                /* ticks to a piece; 0 = pieces are single grains */
-	filch_atomic_u64 *job;          /* the state word of the job that the loop is part of; NULL: none, nothing to cancel */
+	size_t little;                  /* items: up to so many make a piece that takes PACE_LONG */
+	uint32_t growth;
+	bool timed;                     /* pieces go by the clock; else they stay as they are at first */
+	bool alone;                     /* there is one worker */
+	filch_atomic_u64 *job;          /* the state word of the job that the loop is part of, or one that stays 0 */
 	filch_atomic_u32 left_out;      /* a body was not started because of that */
 };
 
@@ -66,12 +75,18 @@ struct filchi_pace {
 	uint64_t start;                 /* when the loop began */
 };
 
+/* A body is not started, because the job is cancelled. */
+static inline void filchi_span_leave_out(struct filchi_span *span)
+{
+	filchi_store_relaxed(&span->left_out, 1); /* read after the last sync */
+}
+
 /* The loop is over: another body must not start. A load, when nothing was cancelled. */
 static inline bool filchi_span_cancelled(struct filchi_span *span)
 {
-	if (FILCH_LIKELY(!span->job || !(filchi_load_acquire(span->job) & FILCHI_JOB_CANCEL)))
+	if (FILCH_LIKELY(!(filchi_load_acquire(span->job) & FILCHI_JOB_CANCEL)))
 		return false;
-	filchi_store_relaxed(&span->left_out, 1); /* read after the last sync */
+	filchi_span_leave_out(span);
 	return true;
 }
 
@@ -86,30 +101,42 @@ static inline size_t filchi_pace_piece(const struct filchi_pace *pace)
 	return filchi_load_relaxed(&pace->piece);
 }
 
+/* @items times @ratio / 256, or more than any loop needs. */
+static inline size_t filchi_pace_scale(size_t items, uint64_t ratio)
+{
+	size_t scaled;
+
+	if (FILCH_LIKELY(!__builtin_mul_overflow(items, ratio, &scaled)))
+		return scaled >> 8;
+	return __builtin_mul_overflow(items >> 8, ratio, &scaled) ? SIZE_MAX >> 1 : scaled;
+}
+
 /* A piece of @items took @ticks: the size of the next. */
 static inline void filchi_pace_set(struct filchi_pace *pace, const struct filchi_span *span, size_t items, uint64_t ticks)
 {
-	/* in floating point, so that no size of range overflows */
-	double piece = (double)items * (double)span->target / (double)(ticks + 1), most = (double)items * PACE_GROWTH;
+	uint64_t ratio = ((uint64_t)PACE_LONG << 8) / (ticks | 1), most = (uint64_t)span->growth << 8;
+	size_t piece = filchi_pace_scale(items, ratio < most ? ratio : most);
 
-	if (piece > most)
-		piece = most;
-	if (piece > 0x1p62)
-		piece = 0x1p62;
-	filchi_store_relaxed(&pace->piece, piece < 1 ? 1 : (uint64_t)piece);
+	if (piece > span->little) {
+		ratio /= PACE_LONG / PACE_SHORT;
+		piece = filchi_pace_scale(items, ratio < most ? ratio : most);
+		if (piece < span->little)
+			piece = span->little;
+	}
+	filchi_store_relaxed(&pace->piece, piece ? piece : 1);
 }
 
 /* Before a piece that begins at @begin. */
 static inline void filchi_pace_begin(struct filchi_pace *pace, const struct filchi_span *span, size_t begin)
 {
-	if (span->target && pace->next != begin)
+	if (span->timed && pace->next != begin)
 		pace->then = filchi_ticks();
 }
 
 /* After the piece [@begin, @end). */
 static inline void filchi_pace_end(struct filchi_pace *pace, const struct filchi_span *span, size_t begin, size_t end)
 {
-	if (span->target) {
+	if (span->timed) {
 		uint64_t now = filchi_ticks();
 
 		filchi_pace_set(pace, span, end - begin, now - pace->then);
@@ -138,19 +165,26 @@ static inline struct filchi_pace *filchi_pace_here(struct filchi_pace *spawner, 
 static inline bool filchi_span_open(struct filchi_span *span, struct filchi_pace *pace, const struct filch_worker *worker,
 				    size_t begin, size_t end)
 {
-	size_t workers = ((const struct filchi_worker *)(const void *)worker)->pool->running, items = end - begin;
-	size_t first = items / (64 * workers); /* so many can be run serially though they be long: a 64th of the loop's time */
-	bool few = workers > 1 && (items - 1) / (PACE_FEW * workers) < (span->grain ? span->grain : 1);
+	static filch_atomic_u64 no_job;
+	size_t workers = ((const struct filchi_worker *)(const void *)worker)->pool->running, items = end - begin, bound;
+	unsigned shift = workers == 1 ? 0 : 64 - (unsigned)__builtin_clzl(workers - 1); /* no division: a loop may be 80 ns long */
+	size_t first = items >> 6 >> shift; /* so many can be run serially though they be long: a 64th of the loop's time */
+	bool few = workers > 1 && (__builtin_mul_overflow(PACE_FEW * workers, span->grain ? span->grain : 1, &bound) || items <= bound);
 
 	span->job = filchi_job_word_here();
+	if (!span->job)
+		span->job = &no_job;
 	filchi_store_relaxed(&span->left_out, 0);
-	span->target = workers == 1 ? PACE_ALONE : few ? 0 : PACE_PIECE;
+	span->alone = workers == 1;
+	span->timed = !few && !(span->alone && span->grain);
+	span->growth = span->alone ? PACE_GROWTH_ALONE : PACE_GROWTH;
+	span->little = span->alone ? SIZE_MAX : items / PACE_LITTLE >> shift;
 	pace->worker = worker;
 	if (first >= 4)
 		first = (first + 7) & ~(size_t)7;
-	filchi_store_relaxed(&pace->piece, few || !first ? 1 : first);
+	filchi_store_relaxed(&pace->piece, span->alone && span->grain ? SIZE_MAX : few || !first ? 1 : first);
 	pace->next = begin;
-	pace->then = pace->start = few ? 0 : filchi_ticks();
+	pace->then = pace->start = span->timed ? filchi_ticks() : 0;
 	return !few;
 }
 
@@ -182,7 +216,7 @@ static inline size_t filchi_pace_stop(const struct filchi_pace *pace, size_t beg
 /* In the serial start, after a piece: whether it goes on. With one worker it always does. */
 static inline bool filchi_pace_serial(const struct filchi_pace *pace, const struct filchi_span *span)
 {
-	return span->target == PACE_ALONE || pace->then - pace->start < PACE_START;
+	return span->alone || pace->then - pace->start < PACE_START;
 }
 
 /* What the loop returns, after its last sync: 0, or -ECANCELED if a body was left out. */

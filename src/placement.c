@@ -265,7 +265,15 @@ static int fill_seats(struct making *m)
 				core->kind };
 		else
 			plan->seat[w] = (struct filchi_seat){ (int)w, -1, -1, -1, -1, -1 };
+		if (plan->seat[w].pu >= (int)plan->pus)
+			plan->pus = (uint32_t)plan->seat[w].pu + 1;
 	}
+	plan->by_pu = calloc(plan->pus + 1, sizeof(*plan->by_pu));
+	if (!plan->by_pu)
+		return -ENOMEM;
+	for (uint32_t w = plan->workers; w--;)
+		if (plan->pin)
+			plan->by_pu[plan->seat[w].pu] = (uint16_t)(w + 1);
 	return 0;
 }
 
@@ -575,6 +583,7 @@ void filchi_plan_free(struct filchi_plan *plan)
 	if (!plan)
 		return;
 	free(plan->seat);
+	free(plan->by_pu);
 	free(plan->order);
 	free(plan->ring_end);
 	free(plan->ring_level);

@@ -62,6 +62,8 @@ struct filchi_plan {
 	bool pin;                      /* workers are meant to be pinned */
 	bool simulated;                /* the machine is a description: filchi_plan_pin does nothing */
 	struct filchi_seat *seat;      /* [workers] */
+	uint32_t pus;                  /* CPUs below this may be somebody's seat; 0 when nobody is pinned */
+	uint16_t *by_pu;               /* [pus]: the first worker with a seat there, and 1; 0 = none */
 	uint16_t *order;               /* [workers][workers - 1]: the others, nearest first */
 	uint16_t *ring_end;            /* [workers][FILCHI_RINGS]: how many of a row of order lie within ring 0 .. this */
 	uint8_t *ring_level;           /* [workers][FILCHI_RINGS]: the enum filchi_level that the ring's members share */

@@ -38,7 +38,7 @@ static void in_child(void)
 	filchi_jobs_after_fork(true);
 	filchi_cqs_after_fork(true);
 	filchi_guard_in_child();
-	filchi_watchdog_after_fork();
+	filchi_watchdog_in_child();
 }
 
 static void before_fork(void)

@@ -17,9 +17,8 @@
 #include <filch/loop.h>
 #include <filch/pool.h>
 
+#include "accumulator.h"
 #include "pace.h"
-
-#define SMALL_ACCUMULATOR 256u /* bytes; larger ones come from the heap */
 
 struct fold {
 	struct filchi_span span;
@@ -31,9 +30,9 @@ struct fold {
 };
 
 /* An accumulator that holds the identity: in @small if it fits. NULL: no memory. */
-static void *accumulator_new(const struct fold *f, unsigned char small[SMALL_ACCUMULATOR])
+static void *accumulator_new(const struct fold *f, unsigned char small[FILCHI_ACCUMULATOR_SMALL])
 {
-	void *acc = f->size > SMALL_ACCUMULATOR ? malloc(f->size) : small;
+	void *acc = f->size > FILCHI_ACCUMULATOR_SMALL ? filchi_accumulators_new(1, f->size) : small;
 
 	if (acc)
 		memcpy(acc, f->identity, f->size);
@@ -63,7 +62,7 @@ struct halves {
 	bool left_done;                    /* the owner's: looked at by a task on that worker only */
 	void *acc;                         /* of the left half */
 	void *right;                       /* of the right half, if it has one of its own; else NULL */
-	_Alignas(max_align_t) unsigned char small[SMALL_ACCUMULATOR];
+	FILCHI_ACCUMULATOR_ROOM(small, 1);
 };
 
 /*
@@ -129,7 +128,7 @@ FILCH_TASK(int, whole, (struct fold *, f), (size_t, begin), (size_t, end), (void
 /* Folds [begin, end) into @acc, which holds the identity. 0, or -ENOMEM: then @acc is of no use. @serial: spawns nothing. */
 FILCH_TASK(int, tree, (struct fold *, f), (struct filchi_pace *, spawner), (size_t, begin), (size_t, end), (void *, acc), (bool, serial))
 {
-	_Alignas(max_align_t) unsigned char small[SMALL_ACCUMULATOR];
+	FILCHI_ACCUMULATOR_ROOM(small, 1);
 	struct filchi_pace own, *pace = filchi_pace_here(spawner, &own, filch_worker_);
 	bool piece = !serial && (end - begin <= f->span.grain || end - begin <= filchi_pace_piece(pace));
 	int error, error_right;
@@ -173,7 +172,7 @@ FILCH_TASK(int, whole_tree, (struct fold *, f), (size_t, begin), (size_t, end), 
 
 	(void)filchi_span_open(&f->span, &pace, filch_worker_, begin, end);
 	filchi_store_relaxed(&pace.piece, 1);
-	return FILCH_CALL(tree, f, &pace, begin, end, acc, f->span.target == PACE_ALONE);
+	return FILCH_CALL(tree, f, &pace, begin, end, acc, f->span.alone);
 }
 
 int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain, size_t size, const void *identity,
@@ -183,7 +182,7 @@ int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain
 	struct fold f = {
 		.span = { .grain = grain }, .size = size, .identity = identity, .body = body, .join = join, .arg = arg
 	};
-	_Alignas(max_align_t) unsigned char small[SMALL_ACCUMULATOR];
+	FILCHI_ACCUMULATOR_ROOM(small, 1);
 	int error, inner = 0;
 	void *acc;
 

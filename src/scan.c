@@ -26,9 +26,9 @@
 #include <filch/loop.h>
 #include <filch/pool.h>
 
+#include "accumulator.h"
 #include "pace.h"
 
-#define SMALL_ACCUMULATOR 256u /* bytes; larger ones come from the heap */
 #define BLOCKS_MOST 4096u /* with a grain: bounds the joins that one worker makes between the passes */
 #define BLOCKS_EACH 16u   /* without: in each of the w + 1 parts */
 
@@ -201,7 +201,7 @@ FILCH_VOID_TASK(whole, (struct scan *, s))
 		serial = filchi_pace_serial(&pace, &s->span);
 	}
 	if (s->blocks - k > 1) {
-		s->fold = calloc(s->blocks, s->size);
+		s->fold = filchi_accumulators_new(s->blocks, s->size);
 		s->claimed = calloc(s->blocks, sizeof s->claimed[0]);
 	}
 	if (s->fold && s->claimed)
@@ -227,14 +227,14 @@ int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, 
 		.begin = begin,
 		.end = end,
 	};
-	_Alignas(max_align_t) unsigned char small[3 * SMALL_ACCUMULATOR];
+	FILCHI_ACCUMULATOR_ROOM(small, 3);
 	unsigned char *room = small;
 	int error = 0;
 
 	if (!body || !join || !identity || !size || begin > end || (!pool && !filch_pool_current()))
 		return -EINVAL;
-	if (size > SMALL_ACCUMULATOR) {
-		room = size > SIZE_MAX / 3 ? NULL : malloc(3 * size);
+	if (size > FILCHI_ACCUMULATOR_SMALL) {
+		room = filchi_accumulators_new(3, size);
 		if (!room)
 			return -ENOMEM;
 	}

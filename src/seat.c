@@ -20,6 +20,7 @@
 #include "submit.h"
 
 #define PAGE 4096u
+#define GUARD_BYTES (UINT64_C(64) << 10) /* below a stack, of addresses only: a frame that is larger may step over it */
 #define STACK_RESERVE (UINT64_C(32) << 10) /* what may be left of a stack when something new is started on it, at the least ... */
 #define STACK_SHARE 8u                     /* ... and an eighth of it if that is more */
 #define REFUGE (UINT64_C(64) << 10)        /* for giving up a stack; with the sanitizers' frames */
@@ -86,6 +87,18 @@ static void pay_guest(struct filchi_shift *shift)
 }
 
 /*
+ * Jobs of other pools that @lost ran: their loops may have pieces stolen that read what is theirs, and count in the jobs of this pool
+ * beneath. So they are over when those are. On the warden's thread nobody waits: a last part may need the warden to be completed.
+ */
+static void await_parts(const struct filchi_shift *heir, const struct filchi_shift *lost)
+{
+	struct filchi_jobs *jobs = &heir->worker->pool->jobs;
+
+	for (uint32_t i = heir->part ? lost->parts : 0; i--;)
+		(void)filchi_job_await(jobs, filchi_job_find(jobs, lost->part[i].id), lost->part[i].id, NULL);
+}
+
+/*
  * Completes what a shift has inherited: aborted jobs, and jobs of other pools that a lost thread ran. A callback that leaves this thread
  * does not end this: it is its own cleanup handler, and goes on where it was.
  */
@@ -101,6 +114,7 @@ static void complete_all(void *arg)
 	}
 	pay_guest(shift);
 	while ((lost = shift->heir_to)) {
+		await_parts(shift, lost);
 		while (lost->runs) {
 			const struct filchi_foreign run = *lost->runs;
 
@@ -186,8 +200,10 @@ static void *seat_main(void *arg)
 	shift->hooked = false;
 	if (shift->first)
 		count_ready(pool);
-	if (!w->no_memory) /* else the creator, seeing it, ends the pool */
+	if (!w->no_memory)
 		work_until_the_end(w);
+	else if (pool->guards) /* the creator, seeing it, ends the pool */
+		filchi_guard_leave(shift);
 	return NULL;
 }
 
@@ -196,7 +212,7 @@ static void *seat_main(void *arg)
 static void shift_free(struct filchi_shift *shift)
 {
 	if (shift->stack)
-		munmap(shift->stack, shift->stack_size + PAGE);
+		munmap(shift->stack, shift->stack_size + GUARD_BYTES);
 	if (shift->refuge)
 		munmap(shift->refuge, shift->refuge_size);
 	free(shift->part);
@@ -213,9 +229,10 @@ static struct filchi_shift *shift_new(struct filchi_worker *w)
 	shift->worker = w;
 	shift->first = !w->has_deque;
 	shift->part = malloc(FILCHI_PARTS * sizeof shift->part[0]);
-	/* a guard page below the stack: an overflow faults instead of writing into somebody's memory */
+	/* pages without access below the stack: an overflow faults instead of writing into somebody's memory */
 	shift->stack_size = (size_t)((pool->config.stack_bytes + PAGE - 1) / PAGE * PAGE);
-	shift->stack = mmap(NULL, shift->stack_size + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	shift->stack = mmap(NULL, shift->stack_size + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1,
+			    0);
 	if (shift->stack == MAP_FAILED)
 		shift->stack = NULL;
 	if (pool->guards) {
@@ -226,7 +243,7 @@ static struct filchi_shift *shift_new(struct filchi_worker *w)
 			shift->refuge = NULL;
 	}
 	if (shift->part && shift->stack && !pool->guards == !shift->refuge &&
-	    !mprotect((char *)shift->stack + PAGE, shift->stack_size, PROT_READ | PROT_WRITE))
+	    !mprotect((char *)shift->stack + GUARD_BYTES, shift->stack_size, PROT_READ | PROT_WRITE))
 		return shift;
 	shift_free(shift);
 	return NULL;
@@ -256,8 +273,8 @@ static int start(struct filchi_worker *w, struct filchi_shift *lost, struct filc
 		inherit(shift, lost);
 	shift->next = predecessor;
 	w->shift = shift;
-	w->stack_low = filchi_seat_low_mark((char *)shift->stack + PAGE, shift->stack_size);
-	error = pthread_attr_setstack(&attr, (char *)shift->stack + PAGE, shift->stack_size);
+	w->stack_low = filchi_seat_low_mark((char *)shift->stack + GUARD_BYTES, shift->stack_size);
+	error = pthread_attr_setstack(&attr, (char *)shift->stack + GUARD_BYTES, shift->stack_size);
 	if (!error)
 		error = pthread_attr_setsigmask_np(&attr, &signals);
 	if (!error)

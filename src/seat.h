@@ -20,7 +20,7 @@ void filchi_seat_fill(struct filchi_worker *w);
 /* Joins the thread of @shift and frees it. */
 void filchi_seat_join(struct filchi_shift *shift);
 
-/* The guard page and the reserve of a stack: below this address nothing new is started. */
+/* The reserve of a stack: below this address nothing new is started. */
 uintptr_t filchi_seat_low_mark(const void *stack, size_t size);
 
 #endif

@@ -54,8 +54,8 @@ struct filchi_foreign; /* worker.h */
 struct filchi_shift {
 	struct filchi_worker *worker;
 	pthread_t thread;
-	void *stack;             /* mapped; the guard page is its first */
-	size_t stack_size;       /* without the guard page */
+	void *stack;             /* mapped; what guards it comes first */
+	size_t stack_size;       /* without what guards it */
 	char *refuge;            /* pools with FILCH_POOL_GUARD: a signal stack, and a stack for who gives up the other; mapped */
 	size_t refuge_size, signal_size;
 	stack_t signal_before;   /* the signal stack the thread came with, and leaves with */
@@ -92,6 +92,7 @@ struct filchi_worker {
 	struct filchi_victim victim;
 	uint64_t clock;         /* when the last job ended, while the next follows at once; 0 = ask */
 	uintptr_t stack_low;    /* no stolen work is started on a suspended frame with the stack pointer below this */
+	filch_atomic_u32 wanted; /* 1: a thread that waits for this pool's work is on this worker's CPU: filchi_linger() */
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	struct filchi_counters counters;
 	struct filchi_lane_counts lane[FILCHI_LANES];
@@ -129,7 +130,7 @@ struct filch_pool {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */
 	filch_atomic_u32 ready;                                  /* workers that have started or failed to */
-	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* outside threads blocked inside a call: destroy waits for them */
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 guests;  /* threads blocked inside a call: destroy waits for them */
 	struct filchi_counters outside;                          /* what threads that are no workers count */
 	struct filchi_lane_counts outside_lane[FILCHI_LANES];
 

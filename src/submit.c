@@ -7,7 +7,8 @@
  * closer's scan of the slots are a Dekker pair: either the closer sees the job, and completes it, or the submitter sees the closing
  * flag, and takes the job back.
  *
- * guests counts the outside threads that sleep inside a call, FILCH_RUN as a whole: filch_pool_destroy() lets them leave first.
+ * guests counts the threads that sleep inside a call and for whom no job that runs stands, FILCH_RUN from outside as a whole, and the
+ * waits of a FILCH_POOL_CALLER pool's creator: filch_pool_destroy() lets them leave first.
  */
 #include "submit.h"
 
@@ -27,7 +28,7 @@ bool filchi_runs_job_of(const struct filch_pool *pool)
 	return f;
 }
 
-/* Whether this slot's job runs somewhere on the calling thread's stack, which is no worker of its pool. */
+/* Whether this slot's job runs somewhere on the calling thread's stack without a worker of its pool: FILCH_CALLER_RUNS. */
 static bool runs_here(const struct filchi_job *job)
 {
 	const struct filchi_foreign *f = filchi_foreign_here();
@@ -271,7 +272,8 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
 	 * Checked:   tests/stress/shutdown.c
 	 */
-	filchi_worker_posted(pool);
+	if (filchi_worker_posted(pool))
+		filchi_guest_woke_for(id);
 	FILCH_HOOK(submit_announced);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
 		filchi_injector_release(&pool->injector);
@@ -297,7 +299,7 @@ static bool clear_tombstone(struct filch_pool *pool)
 			return true;
 		}
 		filchi_injector_put(&pool->injector, i % FILCHI_LANES, slot);
-		filchi_worker_posted(pool);
+		(void)filchi_worker_posted(pool);
 	}
 	return false;
 }
@@ -434,7 +436,7 @@ static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint
 
 	if (!*first)
 		*first = before;
-	if (!filchi_linger(pool, since))
+	if (!filchi_linger(pool, NULL, since))
 		return false;
 	took = filchi_now() - before;
 	if (took > GUEST_AWAY && before - *first < (uint64_t)GUEST_TURNS * pool->search_ns)
@@ -453,7 +455,7 @@ static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_
 	int error, late = 0;
 
 	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
-		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, &since)))
+		if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, NULL, &since)))
 			late = filchi_job_await(&pool->jobs, job, id, deadline);
 	}
 	return error == -EAGAIN ? late : error;
@@ -464,8 +466,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 {
 	int error;
 
-	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
-		return -EDEADLK;
+	filchi_guest_waits_for(id);
 	error = filchi_job_reap(&pool->jobs, id, out);
 	if (error != -EAGAIN)
 		return error;
@@ -473,6 +474,24 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 		return -EDEADLK;
 	filchi_guest_in(pool);
 	error = wait_as_guest(pool, job, id, deadline, out, false);
+	filchi_guest_out(pool);
+	return error;
+}
+
+/*
+ * The creating thread as worker 0, between enter() and leave(). No job that runs stands for it while it sleeps here, so it is a guest as
+ * well, whom destroy lets out first. Callbacks run in here, and may leave the thread.
+ */
+static int wait_as_caller(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
+			  struct filch_completion *out)
+{
+	struct filch_pool *pool = w->pool;
+	int error = filchi_job_reap(&pool->jobs, id, out);
+
+	if (error != -EAGAIN)
+		return error;
+	filchi_guest_in(pool);
+	error = filchi_wait_job(w, job, id, deadline, out);
 	filchi_guest_out(pool);
 	return error;
 }
@@ -492,6 +511,8 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
+	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+		return -EDEADLK;
 	filchi_guard_touch(out, out ? sizeof *out : 0);
 	w = worker_here(pool);
 	if (w)
@@ -499,7 +520,7 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	w = enter(pool);
 	if (!w)
 		return wait_outside(pool, job, id, deadline, out);
-	error = filchi_wait_job(w, job, id, deadline, out);
+	error = wait_as_caller(w, job, id, deadline, out);
 	leave();
 	return error;
 }
@@ -601,7 +622,9 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 	int error;
 
 	filchi_guest_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
+	filchi_guest_here()->runs = true;
 	id = submit_one(pool, work, &how, filchi_now_coarse());
+	filchi_guest_here()->runs = false;
 	if (id < 0) {
 		error = (int)id;
 	} else {

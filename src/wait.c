@@ -63,7 +63,7 @@ static void wait_task(struct filchi_worker *w, struct filch_task *task)
 			since = 0;
 			continue;
 		}
-		if (filchi_linger(pool, &since))
+		if (filchi_linger(pool, w, &since))
 			continue;
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);
 		FILCH_HOOK(join_prepared);
@@ -139,7 +139,7 @@ static int wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 			since = 0;
 			continue;
 		}
-		if (filchi_linger(pool, &since))
+		if (filchi_linger(pool, w, &since))
 			continue;
 		filchi_store_release(&w->awaits, (uint64_t)id);
 		filchi_idle_prepare(&pool->idle, &w->sleeper, &want);

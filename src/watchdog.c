@@ -25,100 +25,85 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chain.h"
+
 #define FRAMES 48
 #define ANSWER_NS UINT64_C(200000000)
 
-enum { IDLE, ASKED, WRITING, DONE };
+enum { IDLE, ASKED, WRITING, DONE, STATES };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one question at a time in the process; also guards `watching` */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of `watching` and of who stands below our handler */
 static unsigned watching;
-static struct sigaction before;
 
-/* The question: static, since the answer may come after the pool is gone. */
+/*
+ * The question: static, since the answer may come after the pool is gone; its state, and above it its number. One that was not answered
+ * in time may reach its thread when another has been asked: so only the thread that is asked answers, and only the question it has read.
+ */
 static filch_atomic_u32 answer_state;
+static filch_atomic_u64 asked_thread;
 static void *answer_frame[FRAMES];
 static int answer_frames;
+static filch_atomic_u32 asking; /* one question at a time in the process; no mutex, since a forked child must take it from who is gone */
+
+static void on_question(int signal_number, siginfo_t *info, void *context);
+static struct filchi_chain urgent = { .signal = SIGURG, .flags = SA_RESTART | SA_ONSTACK, .is_ignored = true, .ours = on_question };
 
 static void on_question(int signal_number, siginfo_t *info, void *context)
 {
-	uint32_t asked = ASKED;
+	uint32_t asked = filchi_load_acquire(&answer_state);
 	int error = errno;
 
-	if (info->si_code == SI_QUEUE && info->si_pid == getpid() && info->si_value.sival_ptr == (void *)&answer_state) {
-		if (filchi_cas_acq_rel(&answer_state, &asked, WRITING)) {
-			answer_frames = backtrace(answer_frame, FRAMES);
-			filchi_store_release(&answer_state, DONE);
-			filchi_futex_wake(&answer_state, 1);
-		}
-	} else if (before.sa_flags & SA_SIGINFO) {
-		before.sa_sigaction(signal_number, info, context);
-	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-		before.sa_handler(signal_number);
+	(void)signal_number;
+	if (info->si_code != SI_QUEUE || info->si_pid != getpid() || info->si_value.sival_ptr != (void *)&answer_state) {
+		filchi_chain_pass(&urgent, info, context);
+	} else if (asked % STATES == ASKED && filchi_load_relaxed(&asked_thread) == (uint64_t)(uintptr_t)pthread_self() &&
+		   filchi_cas_acq_rel(&answer_state, &asked, asked - ASKED + WRITING)) {
+		answer_frames = backtrace(answer_frame, FRAMES);
+		filchi_store_release(&answer_state, asked - ASKED + DONE);
+		filchi_futex_wake(&answer_state, 1);
 	}
 	errno = error;
 }
 
 void filchi_watchdog_install(void)
 {
-	struct sigaction ours;
 	void *ignored[1];
 
 	(void)backtrace(ignored, 1);
-	memset(&ours, 0, sizeof ours);
-	ours.sa_sigaction = on_question;
-	ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-	sigemptyset(&ours.sa_mask);
 	pthread_mutex_lock(&lock);
-	if (!watching++) {
-		struct sigaction now;
-
-		sigaction(SIGURG, NULL, &now);
-		if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_question) {
-			before = now;
-			sigaction(SIGURG, &ours, NULL);
-		}
-	}
+	if (!watching++)
+		filchi_chain_install(&urgent);
 	pthread_mutex_unlock(&lock);
 }
 
 void filchi_watchdog_remove(void)
 {
-	struct sigaction now;
-
 	pthread_mutex_lock(&lock);
-	if (!--watching && !sigaction(SIGURG, NULL, &now) && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_question)
-		sigaction(SIGURG, &before, NULL); /* else the application has its own on top, which may call us */
+	if (!--watching)
+		filchi_chain_remove(&urgent);
 	pthread_mutex_unlock(&lock);
 }
 
-void filchi_watchdog_before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-void filchi_watchdog_after_fork(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-/* The frames of @w's thread in answer_frame; how many. The lock is held. */
+/* The frames of @w's thread in answer_frame; how many. The caller is the one who asks. */
 static int trace(struct filchi_worker *w)
 {
-	struct timespec deadline;
-	uint32_t state = ASKED;
-	uint64_t end = filchi_now() + ANSWER_NS;
+	struct timespec deadline = filch_after(ANSWER_NS);
+	uint32_t number = (filchi_load_relaxed(&answer_state) / STATES + 1) * STATES, state;
 
-	deadline.tv_sec = (time_t)(end / UINT64_C(1000000000));
-	deadline.tv_nsec = (long)(end % UINT64_C(1000000000));
-	filchi_store_release(&answer_state, ASKED);
-	if (!w->shift || pthread_sigqueue(w->shift->thread, SIGURG, (union sigval){ .sival_ptr = (void *)&answer_state }))
+	if (!w->shift)
+		return 0;
+	filchi_store_relaxed(&asked_thread, (uint64_t)(uintptr_t)w->shift->thread);
+	filchi_store_release(&answer_state, number + ASKED);
+	if (pthread_sigqueue(w->shift->thread, SIGURG, (union sigval){ .sival_ptr = (void *)&answer_state }))
 		deadline.tv_sec = deadline.tv_nsec = 0;
-	while ((state = filchi_load_acquire(&answer_state)) != DONE) {
-		if (filchi_futex_wait(&answer_state, state, state == ASKED ? &deadline : NULL) == -ETIMEDOUT && state == ASKED &&
-		    filchi_cas_acq_rel(&answer_state, &state, IDLE))
+	while ((state = filchi_load_acquire(&answer_state)) != number + DONE) {
+		bool open = state == number + ASKED;
+
+		if (filchi_futex_wait(&answer_state, state, open ? &deadline : NULL) == -ETIMEDOUT && open &&
+		    filchi_cas_acq_rel(&answer_state, &state, number + IDLE))
 			return 0;
 	}
-	filchi_store_release(&answer_state, IDLE);
+	filchi_store_release(&answer_state, number + IDLE);
 	return answer_frames;
 }
 
@@ -131,10 +116,12 @@ static void report(struct filch_pool *pool, struct filchi_worker *w, struct filc
 	(void)filchi_fetch_add_acq_rel(&pool->outside.stuck, 1);
 	if (!pool->config.on_stuck)
 		return;
-	pthread_mutex_lock(&lock);
+	while (filchi_exchange_acq_rel(&asking, 1))
+		(void)filchi_futex_wait(&asking, 1, NULL);
 	stuck.frames = (uint32_t)trace(w);
 	memcpy(frame, answer_frame, stuck.frames * sizeof frame[0]);
-	pthread_mutex_unlock(&lock);
+	filchi_store_release(&asking, 0);
+	filchi_futex_wake(&asking, 1);
 	stuck.frame = frame;
 	pool->config.on_stuck(pool->config.hook_arg, &stuck);
 }
@@ -171,4 +158,23 @@ void filchi_watchdog_look(struct filch_pool *pool, struct filchi_watch *watch)
 		if (id && !watch[i].told && now - watch[i].since >= pool->config.watchdog_ns)
 			report(pool, filchi_worker_at(pool, i), &watch[i], now);
 	}
+}
+
+/* A question goes on over a fork, which need not wait for its answer: the child has neither who asks nor who is asked. */
+void filchi_watchdog_before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void filchi_watchdog_after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+void filchi_watchdog_in_child(void)
+{
+	filchi_store_relaxed(&answer_state, filchi_load_relaxed(&answer_state) / STATES * STATES + IDLE);
+	filchi_store_relaxed(&asking, 0);
+	watching = 0; /* inherited pools cannot be destroyed; our handler stays where it is */
+	pthread_mutex_unlock(&lock);
 }

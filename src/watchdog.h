@@ -16,11 +16,12 @@ struct filchi_watch {
 void filchi_watchdog_install(void);
 void filchi_watchdog_remove(void);
 
-/* Held over a fork. */
-void filchi_watchdog_before_fork(void);
-void filchi_watchdog_after_fork(void);
-
 /* The warden, once per half limit: looks at every worker, and reports what has run too long. */
 void filchi_watchdog_look(struct filch_pool *pool, struct filchi_watch *watch);
+
+/* Held over a fork; the child has no watched pool. */
+void filchi_watchdog_before_fork(void);
+void filchi_watchdog_after_fork(void);
+void filchi_watchdog_in_child(void);
 
 #endif

@@ -4,11 +4,8 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #define STEAL_TURN 61u /* every so many looks an idle worker steals before it asks the injector: a prime, in step with nothing */
-#define PAUSES 16u     /* pause instructions between two looks of a search */
-#define UNYIELDING_NS 1000u /* of a search, before it offers its core to others at each look */
 
 static _Thread_local struct filchi_worker *self;
 
@@ -68,24 +65,18 @@ bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 }
 
 /*
- * The calling thread, no worker, has woken one for the job it posted last. Then a wait that follows gives its core away at once: the
- * worker may have been woken on this very core. (Choosing one on another core was slower: 27 us for a trip instead of 7, since an idle
- * core takes long to come back.) Where nobody had to be woken, somebody is looking already, and yielding only costs the waiter time.
+ * Wakes the nearest sleeper (seen from worker @near, who comes first, or @last) that may run work of @crew's job; free ones only
+ * if @free. Sets *@left if one that could be woken later is left asleep. The kind of the one woken, 0 if none.
  */
-static _Thread_local bool has_woken;
-
-/*
- * Wakes the nearest sleeper (seen from worker @near) that may run work of @crew's job; free ones only if @free. Sets *@left if
- * one that could be woken later is left asleep. The kind of the one woken, 0 if none.
- */
-static unsigned wake_one(struct filch_pool *pool, uint32_t near, const struct filchi_crew *crew, bool free, bool *left)
+static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last, const struct filchi_crew *crew, bool free, bool *left)
 {
 	const uint16_t *order = pool->plan->order + (size_t)near * (pool->workers - 1);
 	unsigned woken = 0;
 
 	*left = false;
 	for (uint32_t i = 0; i < pool->workers; i++) {
-		struct filchi_worker *w = filchi_worker_at(pool, i == 0 ? near : order[i - 1]);
+		uint32_t place = last ? (i + 1) % pool->workers : i;
+		struct filchi_worker *w = filchi_worker_at(pool, place == 0 ? near : order[place - 1]);
 		uint32_t state = filchi_sleeper_serves(&w->sleeper, crew);
 
 		if (!state)
@@ -103,14 +94,26 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, const struct fi
 	return woken;
 }
 
-void filchi_worker_posted(struct filch_pool *pool)
+bool filchi_worker_posted(struct filch_pool *pool)
 {
 	uint64_t counts = filchi_idle_posted(&pool->idle);
-	bool left;
+	struct filchi_guest *guest = filchi_guest_here();
+	struct filchi_worker *here;
+	bool left, waits, slept;
 
 	FILCH_HOOK(posted_counted);
-	has_woken = FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0 &&
-		    wake_one(pool, self && self->pool == pool ? self->id : 0, NULL, true, &left);
+	guest->has_woken = false;
+	/* a worker that waits for the core we are on counts as a searcher, but cannot search until we make way */
+	if (!FILCHI_IDLE_FREES(counts) || FILCHI_IDLE_SEARCH(counts) > (guest->overdue == pool))
+		return false;
+	if (self && self->pool == pool)
+		return wake_one(pool, self->id, false, NULL, true, &left);
+	here = filchi_neighbour(pool);
+	slept = here && !filchi_is_awake(here);
+	waits = filchi_guest_waits(guest);
+	guest->has_woken = wake_one(pool, here ? here->id : 0, here && !waits, NULL, true, &left);
+	guest->overdue = guest->has_woken && waits && slept ? pool : NULL;
+	return guest->has_woken;
 }
 
 void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
@@ -138,7 +141,7 @@ void filch_push_asked(struct filch_worker *hot)
 	if (FILCHI_IDLE_SEARCH(counts) > 0 && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
 		left = true; /* the searcher on its way wakes the next; we ask again in case it comes to that */
 	else
-		(void)wake_one(pool, w->id, filchi_segment_crew(&w->deque), FILCHI_IDLE_SEARCH(counts) <= 0, &left);
+		(void)wake_one(pool, w->id, false, filchi_segment_crew(&w->deque), FILCHI_IDLE_SEARCH(counts) <= 0, &left);
 	if (left)
 		filchi_store_relaxed(&hot->ask, 1); /* our own next push reads it */
 }
@@ -155,12 +158,12 @@ static void chain(struct filchi_worker *w)
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
 
-		if (!filchi_deque_seems_empty(d) && wake_one(pool, w->id, filchi_segment_find(d, filchi_load_acquire(&d->hot.top)),
+		if (!filchi_deque_seems_empty(d) && wake_one(pool, w->id, false, filchi_segment_find(d, filchi_load_acquire(&d->hot.top)),
 							     true, &left) == FILCHI_ASLEEP_FREE)
 			return;
 	}
 	if (!filchi_injector_seems_empty(&pool->injector))
-		(void)wake_one(pool, w->id, NULL, true, &left);
+		(void)wake_one(pool, w->id, false, NULL, true, &left);
 }
 
 void filchi_worker_pass_on(struct filchi_worker *w)
@@ -347,25 +350,6 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 	return false;
 }
 
-bool filchi_linger(const struct filch_pool *pool, uint64_t *since)
-{
-	if (pool->no_search)
-		return false;
-	uint64_t now = filchi_now();
-
-	if (!*since)
-		*since = now;
-	else if (now - *since > pool->search_ns)
-		return false;
-	/* a thread that would give us work may be waiting for this very core */
-	if (has_woken || now - *since > UNYIELDING_NS)
-		sched_yield();
-	else
-		for (unsigned i = 0; i < PAUSES; i++)
-			filchi_pause();
-	return true;
-}
-
 bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_want *want)
 {
 	struct filch_pool *pool = w->pool;
@@ -436,19 +420,21 @@ void filchi_worker_work(struct filchi_worker *w)
 		while (!run_any(w)) {
 			if (filchi_load_acquire(&pool->stop))
 				return;
-			if (!filchi_linger(pool, &since)) {
+			if (!filchi_linger(pool, w, &since)) {
 				park(w);
 				since = 0;
 			}
 		}
 		/* no searcher now: stays busy while jobs are at hand, but for the looks at which it is its turn to steal */
-		while ((w->turn + 1) % STEAL_TURN) {
+		while ((w->turn + 1) % STEAL_TURN &&
+		       !(filchi_load_relaxed(&w->wanted) && filchi_injector_seems_empty(&pool->injector))) {
 			w->turn++;
 			if (!run_queued(w, false))
 				break;
 		}
 		w->clock = 0;
 		filchi_idle_search(&pool->idle);
+		filchi_give_way(w); /* to who waited for that job, most likely */
 	}
 }
 

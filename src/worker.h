@@ -9,7 +9,7 @@
 #ifndef FILCHI_WORKER_H
 #define FILCHI_WORKER_H
 
-#include "shared.h"
+#include "linger.h"
 
 /* The calling thread's worker, or NULL. */
 struct filchi_worker *filchi_worker_self(void);
@@ -68,21 +68,17 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
 	return (uintptr_t)__builtin_frame_address(0) > w->stack_low && (!w->shift || w->shift->parts < FILCHI_PARTS);
 }
 
-/*
- * Any thread that waits: one step of a bounded search before it sleeps; it pauses for a microsecond, then it yields its
- * core; a thread that has just woken somebody yields at once. False when the time since
- * *@since (0 = not begun) is used up.
- */
-bool filchi_linger(const struct filch_pool *pool, uint64_t *since);
-
 /* Any thread: wakes this worker if it sleeps. */
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w);
 
 /* Worker: it has slept as a bound one and leaves its wait; a wake-up it was given for a task goes to the next who may run it. */
 void filchi_worker_pass_on(struct filchi_worker *w);
 
-/* Any thread: a job was put into the injector; wakes one free worker unless a searcher is on its way. Passes a full fence. */
-void filchi_worker_posted(struct filch_pool *pool);
+/*
+ * Any thread: a job was put into the injector; wakes one free worker unless a searcher is on its way. Passes a full fence. True if it
+ * woke one.
+ */
+bool filchi_worker_posted(struct filch_pool *pool);
 
 /* Any thread: job @id is complete and a worker may be parked for it. */
 void filchi_worker_job_done(struct filch_pool *pool, int64_t id);

@@ -10,9 +10,11 @@
 #include "baseline/baseline.h"
 
 #define BENCH_FRAME(name) struct name##_frame
-#define BENCH_TASK(R, name, ...)                                                                               \
+#define BENCH_TASK(...) BENCH_TASK_AS(static, __VA_ARGS__)
+#define BENCH_TASK_INLINE(...) BENCH_TASK_AS(static inline, __VA_ARGS__)
+#define BENCH_TASK_AS(link, R, name, ...)                                                                      \
 	struct name##_frame { struct base_task task; BENCH_EACH(BENCH_FIELD, __VA_ARGS__) R result; };         \
-	static R name##_body(struct base_worker *base_w, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                \
+	link R name##_body(struct base_worker *base_w, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                \
 	static void name##_enter(struct base_worker *worker, struct base_task *task)                           \
 	{                                                                                                      \
 		struct name##_frame *frame = (struct name##_frame *)(void *)task;                              \
@@ -33,7 +35,7 @@
 			*out = root.result;                                                                    \
 		return err;                                                                                    \
 	}                                                                                                      \
-	static R name##_body(__attribute__((unused)) struct base_worker *base_w, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+	link R name##_body(__attribute__((unused)) struct base_worker *base_w, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
 #define BENCH_CALL(name, ...) name##_body(base_w, __VA_ARGS__)
 #define BENCH_SPAWN(h, name, ...)                                                                              \
 	struct name##_frame h;                                                                                 \

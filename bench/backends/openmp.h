@@ -78,9 +78,11 @@ __attribute__((unused)) static int openmp_for_uneven(
 }
 
 #define BENCH_FRAME(name) struct name##_frame
-#define BENCH_TASK(R, name, ...)                                                                               \
+#define BENCH_TASK(...) BENCH_TASK_AS(static, __VA_ARGS__)
+#define BENCH_TASK_INLINE(...) BENCH_TASK_AS(static inline, __VA_ARGS__)
+#define BENCH_TASK_AS(link, R, name, ...)                                                                      \
 	struct name##_frame { BENCH_EACH(BENCH_FIELD, __VA_ARGS__) R result; };                                \
-	static R name##_body(int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                            \
+	link R name##_body(int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                            \
 	__attribute__((unused)) static inline void name##_spawn(struct name##_frame *frame,                    \
 								BENCH_LIST(BENCH_PARAM, __VA_ARGS__))          \
 	{                                                                                                      \
@@ -112,7 +114,7 @@ __attribute__((unused)) static int openmp_for_uneven(
 		*out = root.result;                                                                            \
 		return 0;                                                                                      \
 	}                                                                                                      \
-	static R name##_body(__attribute__((unused)) int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+	link R name##_body(__attribute__((unused)) int bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
 #define BENCH_CALL(name, ...) name##_body(0, __VA_ARGS__)
 #define BENCH_SPAWN(h, name, ...)                                                                              \
 	struct name##_frame h;                                                                                 \

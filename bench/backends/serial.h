@@ -11,11 +11,13 @@
 #include "backends/args.h"
 
 #define BENCH_FRAME(name) struct name##_frame
-#define BENCH_TASK(R, name, ...)                                                                     \
+#define BENCH_TASK(...) BENCH_TASK_AS(static, __VA_ARGS__)
+#define BENCH_TASK_INLINE(...) BENCH_TASK_AS(static inline, __VA_ARGS__)
+#define BENCH_TASK_AS(link, R, name, ...)                                                            \
 	struct name##_frame { R result; };                                                           \
-	static R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                                  \
+	link R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                                  \
 	__attribute__((unused)) static R (*volatile name##_root)(BENCH_LIST(BENCH_PARAM, __VA_ARGS__)) = name##_body; \
-	static R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+	link R name##_body(BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
 #define BENCH_CALL(name, ...) name##_body(__VA_ARGS__)
 #define BENCH_SPAWN(h, name, ...) const struct name##_frame h = { name##_body(__VA_ARGS__) }
 #define BENCH_SYNC(h) ((h).result)

@@ -118,8 +118,10 @@ template <typename Body> static int tbb_loop(void *engine, size_t begin, size_t 
 	[body_arg = static_cast<void *>(arg)](size_t body_begin, size_t body_end) { body(body_begin, body_end, body_arg); }
 
 #define BENCH_FRAME(name) struct name##_frame
-#define BENCH_TASK(R, name, ...)                                                                               \
-	static R name##_body(tbb_open &&bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                           \
+#define BENCH_TASK(...) BENCH_TASK_AS(static, __VA_ARGS__)
+#define BENCH_TASK_INLINE(...) BENCH_TASK_AS(static inline, __VA_ARGS__)
+#define BENCH_TASK_AS(link, R, name, ...)                                                                      \
+	link R name##_body(tbb_open &&bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__));                           \
 	struct name##_frame {                                                                                  \
 		/* Room only, so that an array of frames costs nothing until it is used. */                    \
 		alignas(tbb_task<name##_frame>) unsigned char task[2 * sizeof(tbb::detail::d1::task)];                 \
@@ -146,7 +148,7 @@ template <typename Body> static int tbb_loop(void *engine, size_t begin, size_t 
 		*out = root.result;                                                                            \
 		return 0;                                                                                      \
 	}                                                                                                      \
-	static R name##_body(__attribute__((unused)) tbb_open &&bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
+	link R name##_body(__attribute__((unused)) tbb_open &&bench_open, BENCH_LIST(BENCH_PARAM, __VA_ARGS__))
 #define BENCH_CALL(name, ...) name##_body(tbb_open(), __VA_ARGS__)
 #define BENCH_SPAWN(h, name, ...)                                                                              \
 	struct name##_frame h;                                                                                 \

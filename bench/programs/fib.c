@@ -8,7 +8,7 @@
 #include "bench.h"
 #include BENCH_BACKEND
 
-BENCH_TASK(long, fib, (int, n))
+BENCH_TASK_INLINE(long, fib, (int, n))
 {
 	if (n < 2)
 		return n;

@@ -22,7 +22,7 @@ static inline double f(double x)
 }
 
 /* The integral from @x1 to @x2, where f is @y1 and @y2, and @whole the trapezoid of both. */
-BENCH_TASK(struct area, integral, (double, x1), (double, y1), (double, x2), (double, y2), (double, whole), (double, tolerance))
+BENCH_TASK_INLINE(struct area, integral, (double, x1), (double, y1), (double, x2), (double, y2), (double, whole), (double, tolerance))
 {
 	double half = (x2 - x1) / 2, x0 = x1 + half, y0 = f(x0);
 	double left = (y1 + y0) / 2 * half, right = (y0 + y2) / 2 * half, off = left + right - whole;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parallel loops: many tiny ones inside one run; the same called from outside; saxpy; a million short bodies with a grain of one;
- * a triangular loop, whose body i costs i.
+ * Parallel loops: many tiny ones inside one run; the same called from outside; saxpy; a million short bodies with a grain of one, and
+ * the same through a pointer; a triangular loop, whose body i costs i.
  *
  * A backend that has loops defines BENCH_FOR(begin, end, grain, body, arg), used inside a task, and BENCH_FOR_CALLER(engine, begin,
  * end, grain, body, arg), used in the entry: 0 or a negative errno; grain 0 is the contestant's own choice. For the others it is
  * the natural loop on their tasks: halves down to the grain, or to PIECES pieces. Where who writes the loop has to say that its
- * bodies differ, a backend defines BENCH_FOR_UNEVEN as well; and BENCH_RUN_LOOPS, as BENCH_RUN, where a task with loops begins
+ * bodies differ, a backend defines BENCH_FOR_UNEVEN as well; where a loop must be made for its body at file scope, BENCH_FOR_BODY(body),
+ * and BENCH_FOR_POINTER for a body that is known when it runs; and BENCH_RUN_LOOPS, as BENCH_RUN, where a task with loops begins
  * differently from one with tasks (OpenMP: on all threads).
  *
  * Not good for: loops whose bodies touch much memory (saxpy alone does), machines with caches of different speed.
@@ -61,6 +62,15 @@ static int from_outside(void *engine, struct loop loop, size_t begin, size_t end
 #ifndef BENCH_FOR_UNEVEN
 #define BENCH_FOR_UNEVEN(begin, end, grain, body, arg) BENCH_FOR(begin, end, grain, body, arg)
 #endif
+#ifndef BENCH_FOR_POINTER
+#define BENCH_FOR_POINTER(begin, end, grain, body, arg) BENCH_FOR_UNEVEN(begin, end, grain, body, arg)
+#endif
+#ifdef BENCH_FOR_BODY
+BENCH_FOR_BODY(loops_tiny);
+BENCH_FOR_BODY(loops_saxpy);
+BENCH_FOR_BODY(loops_grains);
+BENCH_FOR_BODY(loops_triangle);
+#endif
 #ifndef BENCH_RUN_LOOPS
 #define BENCH_RUN_LOOPS(engine, out, name, ...) BENCH_RUN(engine, out, name, __VA_ARGS__)
 #endif
@@ -86,6 +96,14 @@ BENCH_TASK(int, saxpy, (unsigned, repeats))
 BENCH_TASK(int, grains, (size_t, n))
 {
 	return BENCH_FOR_UNEVEN((size_t)0, n, (size_t)1, loops_grains, NULL);
+}
+
+/* The compiler does not see the body, as in a program that hands it on as an argument. */
+static void (*volatile body_in_memory)(size_t b, size_t e, void *arg) = loops_grains;
+
+BENCH_TASK(int, grains_ptr, (size_t, n))
+{
+	return BENCH_FOR_POINTER((size_t)0, n, (size_t)1, body_in_memory, NULL);
 }
 
 BENCH_TASK(int, triangle, (size_t, n))
@@ -138,6 +156,18 @@ int BENCH_ENTRY(grains)(void *engine, const struct bench_size *size, struct benc
 
 	loops_begin(LOOPS_OF_MIXED, 1);
 	error = BENCH_RUN_LOOPS(engine, &inner, grains, n);
+	*out = (struct bench_outcome){ .value = { loops_sum(n) }, .tasks = n };
+	return error ? error : inner;
+}
+
+/* As grains. */
+int BENCH_ENTRY(grains_ptr)(void *engine, const struct bench_size *size, struct bench_outcome *out)
+{
+	size_t n = (size_t)size->arg[0];
+	int inner = 0, error;
+
+	loops_begin(LOOPS_OF_MIXED, 1);
+	error = BENCH_RUN_LOOPS(engine, &inner, grains_ptr, n);
 	*out = (struct bench_outcome){ .value = { loops_sum(n) }, .tasks = n };
 	return error ? error : inner;
 }

@@ -8,6 +8,7 @@
  *     tiny, tiny_caller  begin; arg[0] times: loops_tiny over [0, LOOPS_TINY), grain chosen by the contestant; value loops_tiny_right
  *     saxpy              begin; arg[0] times: loops_saxpy over [0, LOOPS_MOST), likewise; value loops_saxpy_right
  *     grains             begin; once: loops_grains over [0, LOOPS_MOST), at most one item to a body; value loops_sum(LOOPS_MOST)
+ *     grains_ptr         the same, loops_grains being called through a pointer that the compiler knows nothing of
  *     triangle           begin; once: loops_triangle over [0, arg[0]), grain chosen by the contestant; value loops_sum(arg[0])
  *
  * "begin" is loops_begin(of, repeats), before the first loop. tiny runs its loops within one parallel region, task or job, however the

@@ -10,7 +10,7 @@
 #define WAYS 10
 
 /* Sums the numbers of @leaves leaves from @first on. */
-BENCH_TASK(int64_t, skynet, (int64_t, first), (int64_t, leaves))
+BENCH_TASK_INLINE(int64_t, skynet, (int64_t, first), (int64_t, leaves))
 {
 	BENCH_FRAME(skynet) kid[WAYS - 1];
 

@@ -16,6 +16,13 @@ static void work(size_t begin, size_t end, void *arg)
 		y[i] = factor * x[i];
 }
 
+static inline void scale(size_t begin, size_t end, const double *factor)
+{
+	for (size_t i = begin; i < end; i++)
+		y[i] = *factor * x[i];
+}
+FILCH_FOR_DEFINE(scale_all, const double, scale);
+
 static void add_range(size_t begin, size_t end, void *acc, void *arg)
 {
 	double *sum = acc;
@@ -76,6 +83,10 @@ int main(void)
 		x[i] = (double)(i % 10);
 
 	error = filch_for(pool, 0, N, 16, work, (void *)&factor);
+	bad |= error || y[9] < 26.5 || y[9] > 27.5;
+
+	y[9] = 0;
+	error = scale_all(pool, 0, N, 1, &factor);
 	bad |= error || y[9] < 26.5 || y[9] > 27.5;
 
 	error = filch_reduce(pool, 0, N, 1024, sizeof sum, &zero, add_range, add, x, &sum);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parallel loops: for, reduce, scan, invoke. Bodies take ranges, so that compilers vectorise them.
+ * Parallel loops: for, reduce, scan, invoke. Bodies take ranges, so that compilers vectorise them. FILCH_FOR_DEFINE makes a for whose
+ * body is compiled in.
  *
  * Callers of all: any thread; a NULL pool is the current worker's. From a worker a loop is nested work of the running job; from
  * outside it is one job, on the creating thread of a FILCH_POOL_CALLER pool one that costs no change of threads.
@@ -22,7 +23,7 @@
 #ifndef FILCH_LOOP_H
 #define FILCH_LOOP_H
 
-#include "detail/base.h"
+#include "detail/loop.h"
 
 FILCH_EXTERN_C_BEGIN
 
@@ -35,7 +36,8 @@ FILCH_API int filch_for(struct filch_pool *pool, size_t begin, size_t end, size_
 /*
  * Folds [begin, end) into @result (@size bytes, may not be NULL). Each accumulator starts as a copy of @identity; body(b, e, acc,
  * arg) adds a range to one; join(acc, right, arg) adds to @acc the fold of the range directly to its right. The operation must
- * be associative, it need not commute.
+ * be associative, it need not commute. An accumulator may be of any type aligned to 128 bytes at most: each lies at a multiple of the
+ * largest power of two, up to 128, that divides @size, which with size = sizeof(type) is alignment enough.
  *
  * With a @grain > 0 the tree of joins depends on the range and the grain alone: floating-point results are the same bits at any
  * number of workers, at any time. Each grain is folded from the identity and joined, so it should be worth that. With 0 the brackets
@@ -61,8 +63,8 @@ FILCH_API int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, si
  *     }
  *
  * Every item is written exactly once, and added without @write at most once before; in and out may be the same array. @result, if
- * not NULL, receives the fold of all. Associativity, @identity, @join, @size and the meaning of @grain for floating-point results
- * as in filch_reduce().
+ * not NULL, receives the fold of all. Associativity, @identity, @join, @size, alignment and the meaning of @grain for floating-point
+ * results as in filch_reduce().
  *
  * -ENOMEM: for accumulators larger than 256 bytes; no body has run. Where there is no memory for the blocks the scan is serial.
  */
@@ -74,5 +76,27 @@ FILCH_API int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size
 FILCH_API int filch_invoke(struct filch_pool *pool, size_t n, void (*const fn[])(void *arg), void *const arg[]);
 
 FILCH_EXTERN_C_END
+
+/*
+ * FILCH_FOR_DEFINE(name, type, body);
+ *
+ * makes    static int name(struct filch_pool *pool, size_t begin, size_t end, size_t grain, type *arg)
+ *
+ * filch_for() with the body compiled in; the rest of its contract holds. body(b, e, arg) is a function, a macro that is a statement, or in
+ * C++ an object of the file that can be called. @arg has the type given, void if it is to be any, or const. Worth it where bodies get few
+ * items: a call through a pointer costs some 3 ns with what has to be set up anew in each.
+ *
+ *     static inline void scale(size_t b, size_t e, struct image *image) { ... }
+ *     FILCH_FOR_DEFINE(scale_all, struct image, scale);
+ *
+ *     int error = scale_all(pool, 0, image->rows, 1, image);
+ */
+#define FILCH_FOR_DEFINE(name, type, body)                                                                             \
+	FILCH_LOOP_PIECE(name##_filch_piece, __typeof__(type), body)                                                   \
+	FILCH_UNUSED static int name(struct filch_pool *pool, size_t begin, size_t end, size_t grain, __typeof__(type) *arg) \
+	{                                                                                                              \
+		return filch_for_with(pool, begin, end, grain, name##_filch_piece, arg);                               \
+	}                                                                                                              \
+	FILCH_STATIC_ASSERT(1, "")
 
 #endif

@@ -65,7 +65,7 @@ struct filch_config {
 	uint32_t deque_capacity; /* initial, tasks per worker, rounded up to 2^n; grows; 0 = 1024 */
 	uint32_t search_ns;      /* nanoseconds an idle worker, or a thread that waits for a job, looks before it sleeps; 0 = 20000 */
 	uint32_t reserved;       /* 0 */
-	uint64_t stack_bytes;    /* of a worker; 0 = 8 MiB; at least 128 KiB; mapped by filch, with a guard page */
+	uint64_t stack_bytes;    /* of a worker; 0 = 8 MiB; at least 128 KiB; mapped by filch, above 64 KiB without access */
 	const char *cpuset;      /* "0-3,8": only these hardware threads; NULL = what the process may use */
 	const char *name;        /* thread names: name/0, name/1 ...; NULL = "filch" */
 	void (*on_worker_start)(void *hook_arg, int worker); /* on the worker's thread, before its first job */

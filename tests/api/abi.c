@@ -108,6 +108,11 @@ static void the_inlined_path(void)
 	SIZE(filch_task, 16);
 	AT(filch_task, word, 0, 8);
 	AT(filch_task, saved, 8, 8);
+	SIZE(filch_loop, 32);
+	AT(filch_loop, state, 0, 8);
+	AT(filch_loop, cancelled, 8, 8);
+	AT(filch_loop, grain, 16, 8);
+	AT(filch_loop, arg, 24, 8);
 	SIZE(filch_context, 16);
 	AT(filch_context, worker, 0, 8);
 	AT(filch_context, index, 8, 8);

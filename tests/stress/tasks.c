@@ -196,9 +196,18 @@ static long plain_fib(int n)
 	return a;
 }
 
-static void fib_without_a_cut_off(void)
+/* A body that the compiler may put into itself: frames of several levels in one, and thieves between them. */
+FILCH_TASK_INLINE(long, fib_inline, (int, n))
 {
-	uint64_t spawns = test_scaled(4000000);
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib_inline, n - 1);
+	long y = FILCH_CALL(fib_inline, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
+static void run_fib(uint64_t spawns, bool inlined)
+{
 	int n = 5;
 
 	while ((uint64_t)plain_fib(n + 1) < spawns) /* fib(n) spawns fib(n+1) - 1 tasks */
@@ -212,14 +221,27 @@ static void fib_without_a_cut_off(void)
 			long r = 0;
 
 			test_watchdog(120);
-			CHECK_EQ(FILCH_RUN(pool, &r, fib, n), 0);
+			if (inlined)
+				CHECK_EQ(FILCH_RUN(pool, &r, fib_inline, n), 0);
+			else
+				CHECK_EQ(FILCH_RUN(pool, &r, fib, n), 0);
 			CHECK_EQ(r, plain_fib(n));
 		} while (workers > 1 && !pool_stats(pool).steals && tries++ < 10000);
-		printf("    fib(%d) on %u workers\n", n, workers);
+		printf("    fib(%d)%s on %u workers\n", n, inlined ? " inline" : "", workers);
 		pool_close(pool);
 	}
 	pools_print();
 	POOLS_COVER(steals);
+}
+
+static void fib_without_a_cut_off(void)
+{
+	run_fib(test_scaled(4000000), false);
+}
+
+static void fib_put_into_itself(void)
+{
+	run_fib(test_scaled(2000000), true);
 }
 
 /* --- several at once ------------------------------------------------------------------------------------------------------------- */
@@ -375,6 +397,7 @@ int main(void)
 	test_case("each task runs once in deques that start with room for two", deques_that_start_with_room_for_two);
 	test_case("each task runs once in the fenced mode", trees_in_the_fenced_mode);
 	test_case("fib without a cut-off is right on 1, 2 and 32 workers", fib_without_a_cut_off);
+	test_case("fib whose body is inline is right on 1, 2 and 32 workers", fib_put_into_itself);
 	test_case("four threads run trees in one pool at once", four_threads_run_trees_at_once);
 	test_case("loops cover each index once", loops_cover_each_index_once);
 	test_case("the untyped form runs each task once", the_untyped_form_runs_each_task_once);

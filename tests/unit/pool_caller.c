@@ -9,6 +9,7 @@
 #include <fib.h>
 
 #include <sched.h>
+#include <shared.h>
 
 static struct filch_pool *caller_pool(uint32_t workers, uint32_t capacity)
 {
@@ -373,5 +374,93 @@ Test(pool_caller, a_creator_that_works_for_another_pool_is_not_left_waiting_for_
 	id = filch_submit(pool, run_on_a_pool_of_its_own, &where, NULL);
 	EQ(filch_wait(pool, id, NULL, &completion), 0);
 	EQ(completion.status, 7);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static int until_cancelled(void *arg)
+{
+	gate_raise(arg);
+	while (!filch_job_cancelled())
+		sched_yield();
+	return -EINTR;
+}
+
+/* Destroys the pool when its creator is seen inside a call. */
+static void *destroy_around_the_creator(void *arg)
+{
+	struct filch_pool *pool = arg;
+
+	while (!filchi_load_acquire(&pool->guests))
+		sched_yield();
+	EQ(filch_pool_destroy(pool), 0);
+	return NULL;
+}
+
+Test(pool_caller, a_creator_that_waits_for_a_job_is_let_out_before_the_pool_is_gone, .timeout = 20)
+{
+	for (int i = 0; i < 20; i++) {
+		struct filch_pool *pool = caller_pool(2, 0);
+		struct filch_completion completion;
+		struct gate started = GATE_INIT;
+		pthread_t thread;
+		int64_t id;
+		int n = 0;
+
+		id = filch_submit(pool, count, &n, NULL);
+		EQ(filch_wait(pool, id, NULL, NULL), 0);
+		EQ(filchi_load_acquire(&pool->guests), 0);
+		id = filch_submit(pool, until_cancelled, &started, NULL);
+		gate_wait(&started, 1); /* on the other worker */
+		EQ(pthread_create(&thread, NULL, destroy_around_the_creator, pool), 0);
+		EQ(filch_wait(pool, id, NULL, &completion), 0);
+		EQ(completion.status, -EINTR);
+		EQ(pthread_join(thread, NULL), 0);
+	}
+}
+
+static int64_t outer_id;
+
+static int wait_for_the_outer_job(void *arg)
+{
+	EQ(filch_wait(arg, outer_id, NULL, NULL), -EDEADLK);
+	return 1;
+}
+
+FILCH_VOID_TASK(wait_in_a_run, (struct filch_pool *, pool))
+{
+	EQ(filch_wait(pool, outer_id, NULL, NULL), -EDEADLK);
+}
+
+static int wait_for_oneself(void *arg)
+{
+	int64_t id;
+
+	outer_id = filch_job_id();
+	EQ(filch_wait(arg, outer_id, NULL, NULL), -EDEADLK);
+	EQ(FILCH_RUN(arg, NULL, wait_in_a_run, arg), 0);
+	/* a job that this thread runs as worker 0, on top of that one */
+	EQ(filch_pool_workers(arg), 1);
+	id = filch_submit(arg, wait_for_the_outer_job, arg, NULL); /* makes room by running what is queued */
+	cr_assert(id > 0);
+	EQ(filch_wait(arg, id, NULL, NULL), 0);
+	return 2;
+}
+
+Test(pool_caller, a_job_that_the_creator_runs_in_its_submit_is_not_left_waiting_for_itself, .timeout = 20)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_pool *pool = caller_pool(1, 1);
+	struct filch_completion completion;
+	int64_t id;
+	int n = 0;
+
+	how.when_full = FILCH_CALLER_RUNS;
+	cr_assert(filch_submit(pool, count, &n, &detached) > 0);
+	id = filch_submit(pool, wait_for_oneself, pool, &how);
+	cr_assert(id > 0);
+	EQ(n, 1);
+	EQ(filch_wait(pool, id, NULL, &completion), 0);
+	EQ(completion.status, 2);
+	EQ(completion.worker, -1);
 	EQ(filch_pool_destroy(pool), 0);
 }

@@ -147,9 +147,33 @@ FILCH_VOID_TASK(add_leaves, (int, depth), (long *, leaves))
 	FILCH_SYNC(a);
 }
 
+/* The same shapes with bodies that the compiler may put into themselves, several levels of frames in one. */
+FILCH_TASK_INLINE(long, fib_inline, (int, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib_inline, n - 1);
+	long y = FILCH_CALL(fib_inline, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
+FILCH_VOID_TASK_INLINE(count_down, (int, depth), (long *, leaves))
+{
+	FILCH_FRAME(count_down) kid[3];
+
+	if (!depth) {
+		__atomic_fetch_add(leaves, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	for (int i = 0; i < 3; i++)
+		FILCH_SPAWN_INTO(&kid[i], count_down, depth - 1, leaves);
+	for (int i = 3; i-- > 0; )
+		FILCH_SYNC_FROM(count_down, &kid[i]);
+}
+
 static void check_programs(struct filch_pool *pool)
 {
-	long r = 0, leaves = 0;
+	long r = 0, leaves = 0, inlined = 0;
 
 	EQ(FILCH_RUN(pool, &r, fib, 21), 0);
 	EQ(r, 10946);
@@ -157,6 +181,10 @@ static void check_programs(struct filch_pool *pool)
 	EQ(r, 92);
 	EQ(FILCH_RUN(pool, NULL, add_leaves, 9, &leaves), 0);
 	EQ(leaves, 19683);
+	EQ(FILCH_RUN(pool, &r, fib_inline, 21), 0);
+	EQ(r, 10946);
+	EQ(FILCH_RUN(pool, NULL, count_down, 9, &inlined), 0);
+	EQ(inlined, 19683);
 }
 
 Test(task, recursive_programs_are_right_with_any_number_of_workers)

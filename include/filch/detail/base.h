@@ -30,8 +30,9 @@
 #define FILCH_HOT          __attribute__((hot))
 #define FILCH_UNUSED       __attribute__((unused))
 #define FILCH_MUST_CHECK   __attribute__((warn_unused_result))
-#define FILCH_LIKELY(x)    (__builtin_expect((x) ? 1L : 0L, 1L) != 0)
-#define FILCH_UNLIKELY(x)  (__builtin_expect((x) ? 1L : 0L, 0L) != 0)
+/* !!, not ?: the latter is a branch of its own before the expected one, which gcc then takes for even, with all that follows */
+#define FILCH_LIKELY(x)    (__builtin_expect(!!(x), 1L) != 0)
+#define FILCH_UNLIKELY(x)  (__builtin_expect(!!(x), 0L) != 0)
 #define FILCH_CACHELINE    128 /* two 64-byte lines: adjacent-line prefetchers couple them; also the line of some ARM cores */
 #define FILCH_ALIGNED(n)   __attribute__((aligned(n)))
 

@@ -8,7 +8,8 @@
 
 #include <filch/filch.h>
 
-FILCH_TASK(long, fib, (int, n))
+/* TASK: FILCH_TASK or FILCH_TASK_INLINE */
+TASK(long, fib, (int, n))
 {
 	if (n < 2)
 		return n;

@@ -31,6 +31,11 @@ FILCH_TASK(long, all_kinds, (long, n))
 	return sum + added;
 }
 
+#define TWICE(b, e, of)                            \
+	for (size_t i_ = (b); i_ < (e); i_++)      \
+	(of)[i_] *= 2
+FILCH_FOR_DEFINE(twice, long, TWICE);
+
 static void run(unsigned workers)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
@@ -53,6 +58,13 @@ static void run(unsigned workers)
 		CHECK_EQ(r, 61);
 		CHECK_EQ(FILCH_RUN(pool, NULL, do_nothing), 0);
 	}
+	long numbers[100];
+
+	for (long i = 0; i < 100; i++)
+		numbers[i] = i;
+	CHECK_EQ(twice(pool, 10, 100, 7, numbers), 0);
+	for (long i = 0; i < 100; i++)
+		CHECK_EQ(numbers[i], i < 10 ? i : 2 * i);
 	CHECK_EQ(filch_pool_destroy(pool), 0);
 }
 

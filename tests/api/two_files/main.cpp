@@ -5,6 +5,7 @@
  */
 #include "shapes.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <type_traits>
 
@@ -28,6 +29,15 @@ FILCH_TASK(long, fib, (int, n))
 	return FILCH_SYNC(a) + y;
 }
 
+FILCH_TASK_INLINE(long, fib_inline, (long, n))
+{
+	if (n < 2)
+		return n;
+	FILCH_SPAWN(a, fib_inline, n - 1);
+	long y = FILCH_CALL(fib_inline, n - 2);
+	return FILCH_SYNC(a) + y;
+}
+
 FILCH_TASK(int, sum_vector, (vector, v), (std::pair<int, box<char>>, p), (int (*)(int, int), f))
 {
 	return f(v[0] + v[1] + v[2] + v[3], p.first + p.second.value);
@@ -39,6 +49,13 @@ static bool lower(const pair &a, const pair &b)
 	return a.first < b.first;
 }
 FILCH_SORT_DEFINE(sort_pairs, pair, lower);
+
+static constexpr auto count_pairs = [](size_t b, size_t e, std::pair<long, long> *p) {
+	for (size_t i = b; i < e; i++)
+		p[i].second += p[i].first;
+};
+typedef std::pair<long, long> longs;
+FILCH_FOR_DEFINE(count_all, longs, count_pairs);
 
 static int add(int a, int b)
 {
@@ -80,6 +97,7 @@ static void run(uint32_t workers)
 	CHECK(filch_pool_workers(pool) == static_cast<int>(workers));
 	for (int i = 0; i < 20; i++) {
 		CHECK(FILCH_RUN(pool, &r, fib, 15) == 0 && r == 610);
+		CHECK(FILCH_RUN(pool, &r, fib_inline, 15) == 0 && r == 610);
 		CHECK(FILCH_RUN(pool, &r, everything, 1000) == 0 && r == 55 + 89 + 144 + 233 + 377 + 55 + 25 + 1000);
 		CHECK(FILCH_RUN(pool, &r, shapes::sum_span, shapes::span(0, 1000), 10) == 0 && r == 499500);
 		CHECK(FILCH_RUN(pool, &s, shapes::widen, std::array<long, 2>{ { 1, 2 } }, shapes::span(10, 20)) == 0);
@@ -95,6 +113,14 @@ static void run(uint32_t workers)
 		      hits) == 0);
 	for (long hit : hits)
 		CHECK(hit == 1);
+	static longs counted[1000];
+	for (long i = 0; i < 1000; i++)
+		counted[i] = longs(i, 0);
+	CHECK(count_all(pool, 0, 1000, 1, counted) == 0);
+	CHECK(count_all(pool, 500, 1000, 0, counted) == 0);
+	CHECK(count_all(nullptr, 0, 1000, 0, counted) == -EINVAL);
+	for (long i = 0; i < 1000; i++)
+		CHECK(counted[i].second == (i < 500 ? i : 2 * i));
 	static pair sorted[3000];
 	for (int i = 0; i < 3000; i++)
 		sorted[i] = pair((i * 7 % 3000) / 2, static_cast<char>(i & 1));
