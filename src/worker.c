@@ -66,15 +66,16 @@ bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 
 /*
  * Wakes the nearest sleeper (seen from worker @near, who comes first, or @last) that may run work of @crew's job; free ones only
- * if @free. Sets *@left if one that could be woken later is left asleep. The kind of the one woken, 0 if none.
+ * if @free. Sets *@left if one that could be woken later is left asleep; NULL: nobody asks. The kind of the one woken, 0 if none.
  */
 static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last, const struct filchi_crew *crew, bool free, bool *left)
 {
 	const uint16_t *order = pool->plan->order + (size_t)near * (pool->workers - 1);
 	unsigned woken = 0;
 
-	*left = false;
-	for (uint32_t i = 0; i < pool->workers; i++) {
+	if (left)
+		*left = false;
+	for (uint32_t i = 0; i < pool->workers && !(woken && !left); i++) {
 		uint32_t place = last ? (i + 1) % pool->workers : i;
 		struct filchi_worker *w = filchi_worker_at(pool, place == 0 ? near : order[place - 1]);
 		uint32_t state = filchi_sleeper_serves(&w->sleeper, crew);
@@ -82,7 +83,8 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last, cons
 		if (!state)
 			continue;
 		if (woken || (!free && FILCHI_SLEEP_KIND(state) == FILCHI_ASLEEP_FREE)) {
-			*left = true;
+			if (left)
+				*left = true;
 			break;
 		}
 		FILCH_HOOK(wake_chosen);
@@ -99,7 +101,7 @@ bool filchi_worker_posted(struct filch_pool *pool)
 	uint64_t counts = filchi_idle_posted(&pool->idle);
 	struct filchi_guest *guest = filchi_guest_here();
 	struct filchi_worker *here;
-	bool left, waits, slept;
+	bool waits, slept;
 
 	FILCH_HOOK(posted_counted);
 	guest->has_woken = false;
@@ -107,11 +109,11 @@ bool filchi_worker_posted(struct filch_pool *pool)
 	if (!FILCHI_IDLE_FREES(counts) || FILCHI_IDLE_SEARCH(counts) > (guest->overdue == pool))
 		return false;
 	if (self && self->pool == pool)
-		return wake_one(pool, self->id, false, NULL, true, &left);
+		return wake_one(pool, self->id, false, NULL, true, NULL);
 	here = filchi_neighbour(pool);
 	slept = here && !filchi_is_awake(here);
 	waits = filchi_guest_waits(guest);
-	guest->has_woken = wake_one(pool, here ? here->id : 0, here && !waits, NULL, true, &left);
+	guest->has_woken = wake_one(pool, here ? here->id : 0, here && !waits, NULL, true, NULL);
 	guest->overdue = guest->has_woken && waits && slept ? pool : NULL;
 	return guest->has_woken;
 }
