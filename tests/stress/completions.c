@@ -457,13 +457,16 @@ static void one_in_flight(uint64_t rounds, bool by_descriptor)
 	CHECK_EQ(filch_cq_create(&cq, 1), 0);
 	if (by_descriptor)
 		p.fd = filch_cq_fd(cq);
-	/* a lost wake-up is a hang, which the watchdog ends */
+	/*
+	 * A lost wake-up is a hang, which the watchdog ends. A round is some switches between two threads: where both have a hundredth
+	 * of a processor, each takes a tenth of a second and more, and a thousand rounds took more than a minute.
+	 */
 	for (round = 0; round < rounds; round++) {
 		const struct filch_submit how = { .size = sizeof how, .cq = cq };
 		uintptr_t turns = test_random(&rng) % 64;
 		int64_t id;
 
-		if (round % 1024 == 0)
+		if (round % 16 == 0)
 			test_watchdog(60);
 		id = filch_submit(pool, by_descriptor || round % 2 ? nothing : at_the_brink, (void *)turns, &how);
 		CHECK(id > 0, "%lld", (long long)id);
