@@ -328,8 +328,8 @@ static void full_left(void *arg)
 }
 
 /* The program's code may run in here, and leave the thread: a job that is not posted by then is not to be. */
-static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work, const struct filch_submit *how,
-			      uint64_t now)
+static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work,
+			      const struct filch_submit *how, uint64_t now)
 {
 	struct full f = { .pool = pool, .job = job };
 	int64_t id;
