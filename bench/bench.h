@@ -26,6 +26,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -76,9 +77,12 @@ struct bench_job_ops {
 	int (*call)(void *engine, struct bench_job *job);         /* there and back */
 	int64_t (*submit)(void *engine, struct bench_job *job);   /* waits for room; returns an id > 0 */
 	int (*wait)(void *engine, int64_t id);                    /* reaps the one completion of that job */
+	int (*batch)(void *engine, struct bench_job *job, size_t n); /* @n bare jobs in one call, BENCH_BATCH at most; waits for room */
 };
 
-#define BENCH_ABI 2
+#define BENCH_BATCH 64
+
+#define BENCH_ABI 3
 
 struct bench_contestant {
 	int abi;                 /* BENCH_ABI, so that an old module is refused */

@@ -131,6 +131,7 @@ static const struct bench_size triangle[] = {
 	{ "4 producers", { 4, n, rounds }, EXPECT(n, 0, 0, n), quick },   \
 	{ "8 producers", { 8, n, rounds }, EXPECT(n, 0, 0, n), quick }
 static const struct bench_size jobs_bare[] = { JOBS(200000, 0, 1) };
+static const struct bench_size jobs_batch[] = { JOBS(200000, 0, 1) };
 static const struct bench_size jobs_ids[] = { JOBS(200000, 100, 1) };
 
 static const struct bench_size trips[] = {
@@ -165,6 +166,7 @@ const struct bench bench_catalogue[] = {
 	{ "grains_ptr", "grains_ptr", NULL, 1, { NULL }, grains, N(grains), "the same, each body called through a pointer" },
 	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle), "one loop whose body i costs i" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
+	{ "jobs_batch", NULL, bench_jobs_batch, 0, { NULL }, jobs_batch, N(jobs_batch), "the same, 64 to a call" },
 	{ "jobs", NULL, bench_jobs_ids, 1, { NULL, "submit p99.9" }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },
 	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back" },
 };

@@ -26,6 +26,8 @@
 #define SAMPLE        13 /* every 13th submit is timed: the clock costs as much as a good submit, so not all are */
 #define PRODUCERS_MAX 64
 
+enum form { BARE, BATCH, IDS };
+
 struct producer {
 	const struct bench_job_ops *ops;
 	void *engine;
@@ -35,7 +37,7 @@ struct producer {
 	double *submit;          /* times of sampled submits */
 	size_t timed;
 	int err;
-	bool ids;
+	enum form form;
 	pthread_barrier_t *start;
 	pthread_t thread;
 };
@@ -100,7 +102,7 @@ static void submit(struct producer *p, size_t i)
 	struct bench_job *job = &p->jobs[i];
 	double begun = i % SAMPLE ? 0 : bench_now();
 
-	if (p->ids) {
+	if (p->form == IDS) {
 		job->id = p->ops->submit(p->engine, job);
 		p->err = job->id > 0 ? 0 : (int)job->id;
 	} else {
@@ -110,13 +112,26 @@ static void submit(struct producer *p, size_t i)
 		p->submit[p->timed++] = bench_now() - begun;
 }
 
+static void submit_batch(struct producer *p, size_t i)
+{
+	size_t n = p->n - i < BENCH_BATCH ? p->n - i : BENCH_BATCH;
+
+	p->err = p->ops->batch(p->engine, &p->jobs[i], n);
+}
+
 static void *produce(void *arg)
 {
 	struct producer *p = arg;
 	size_t sent = 0, back = 0;
 
 	pthread_barrier_wait(p->start);
-	if (!p->ids) {
+	if (p->form == BATCH) {
+		for (; sent < p->n && !p->err; sent += BENCH_BATCH)
+			submit_batch(p, sent);
+		p->reaped = p->n;
+		return NULL;
+	}
+	if (p->form == BARE) {
 		while (sent < p->n && !p->err)
 			submit(p, sent++);
 		if (p->ops->flush && !p->err)
@@ -135,7 +150,8 @@ static void *produce(void *arg)
 	return NULL;
 }
 
-static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, bool ids, double value[2],
+static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, enum form form,
+	double value[2],
 	struct bench_outcome *out)
 {
 	size_t producers = (size_t)size->arg[0], n = (size_t)size->arg[1];
@@ -148,7 +164,7 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 	int err = 0;
 
 	bench_latch_init(&latch, n);
-	jobs = make_jobs(n, (uint32_t)size->arg[2], ids ? NULL : &latch);
+	jobs = make_jobs(n, (uint32_t)size->arg[2], form == IDS ? NULL : &latch);
 	submits = malloc((n / SAMPLE + producers) * sizeof *submits);
 	if (!jobs || !submits) {
 		free(submits);
@@ -161,7 +177,7 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 		size_t begin = n * i / producers, end = n * (i + 1) / producers;
 
 		p[i] = (struct producer){
-			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .ids = ids, .start = &start,
+			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .form = form, .start = &start,
 			.submit = submits + begin / SAMPLE + i
 		};
 		if (pthread_create(&p[i].thread, NULL, produce, &p[i]))
@@ -174,7 +190,7 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 		pthread_join(p[i].thread, NULL);
 		err = err ? err : p[i].err;
 	}
-	if (!ids && !err)
+	if (form != IDS && !err)
 		bench_latch_wait(&latch);
 	value[0] = bench_now() - begun;
 	*out = (struct bench_outcome){ .value = { count_right(jobs, n) } };
@@ -217,7 +233,13 @@ int bench_jobs_bare(
 		return 1;
 	if (c == &bench_serial)
 		return run_serial(c, engine, size, value, out);
-	return run_producers(c, engine, size, false, value, out);
+	return run_producers(c, engine, size, BARE, value, out);
+}
+
+int bench_jobs_batch(
+	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
+{
+	return c->jobs && c->jobs->batch ? run_producers(c, engine, size, BATCH, value, out) : 1;
 }
 
 int bench_jobs_ids(
@@ -227,7 +249,7 @@ int bench_jobs_ids(
 		return run_serial(c, engine, size, value, out);
 	if (!c->jobs || !c->jobs->submit || !c->jobs->wait)
 		return 1;
-	return run_producers(c, engine, size, true, value, out);
+	return run_producers(c, engine, size, IDS, value, out);
 }
 
 int bench_jobs_trips(

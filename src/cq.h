@@ -74,6 +74,31 @@ static inline uint32_t filchi_cq_take_credit(struct filch_cq *cq)
 	return cell;
 }
 
+/*
+ * Submit: up to @n credits into @cell, together; returns how many. What is read of the stack below its top may be out of date; then a
+ * pop has come between, its count has changed, and the CAS fails.
+ */
+static inline uint32_t filchi_cq_take_credits(struct filch_cq *cq, uint32_t *cell, uint32_t n)
+{
+	uint64_t top = filchi_load_acquire(&cq->free), next;
+	uint32_t got;
+
+	do {
+		uint32_t c = (uint32_t)(top & FILCHI_CELL_NONE);
+
+		for (got = 0; got < n && c != FILCHI_CELL_NONE; got++) {
+			cell[got] = c;
+			c = filchi_load_relaxed(&cq->cell[c].next);
+		}
+		if (!got)
+			return 0;
+		next = ((top >> 24) + 1) << 24 | c;
+	} while (!filchi_cas_acq_rel(&cq->free, &top, next));
+	for (uint32_t i = 0; i < got; i++)
+		filchi_store_relaxed(&cq->cell[cell[i]].state, FILCHI_CELL_FLYING);
+	return got;
+}
+
 /* Gives back the cells from @first to @last, which are linked by next and FREE. */
 static inline void filchi_cq_give_credits(struct filch_cq *cq, uint32_t first, uint32_t last)
 {

@@ -26,19 +26,26 @@ void filchi_injector_destroy(struct filchi_injector *q)
 		filchi_ring_destroy(&q->lane[i]);
 }
 
-bool filchi_injector_admit(struct filchi_injector *q, bool force)
+uint32_t filchi_injector_admit_many(struct filchi_injector *q, bool force, uint32_t n)
 {
 	int64_t queued = filchi_load_acquire(&q->queued);
 
 	if (force) {
-		(void)filchi_fetch_add_acq_rel(&q->queued, 1);
-		return true;
+		(void)filchi_fetch_add_acq_rel(&q->queued, n);
+		return n;
 	}
 	while (queued < q->capacity) {
-		if (filchi_cas_acq_rel(&q->queued, &queued, queued + 1))
-			return true;
+		int64_t room = q->capacity - queued, take = room < n ? room : n;
+
+		if (filchi_cas_acq_rel(&q->queued, &queued, queued + take))
+			return (uint32_t)take;
 	}
-	return false;
+	return 0;
+}
+
+bool filchi_injector_admit(struct filchi_injector *q, bool force)
+{
+	return filchi_injector_admit_many(q, force, 1);
 }
 
 /* Tells one blocked submitter to look, unless one has been told and not looked yet. */

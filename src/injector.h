@@ -33,6 +33,9 @@ void filchi_injector_destroy(struct filchi_injector *q);
 /* Any thread. Counts one more queued job, if there is room or @force. Lock-free. */
 bool filchi_injector_admit(struct filchi_injector *q, bool force);
 
+/* The same for up to @n jobs, together: returns how many, @n if @force. */
+uint32_t filchi_injector_admit_many(struct filchi_injector *q, bool force, uint32_t n);
+
 /*
  * Any thread. One queued job less: it was started, cancelled, or withdrawn. Wakes a blocked submitter, unless one is on its way:
  * that one looks after it has taken the news off `room`, and wakes the next if there is more room. So a queue that is drained while
@@ -51,6 +54,17 @@ void filchi_injector_close(struct filchi_injector *q);
 static inline void filchi_injector_put(struct filchi_injector *q, uint32_t lane, uint32_t slot)
 {
 	filchi_ring_put(&q->lane[lane], slot);
+}
+
+static inline void filchi_injector_put_many(struct filchi_injector *q, uint32_t lane, const uint32_t *slot, uint32_t n)
+{
+	filchi_ring_put_many(&q->lane[lane], slot, n);
+}
+
+/* How many jobs more would be admitted now. */
+static inline int64_t filchi_injector_room(struct filchi_injector *q)
+{
+	return q->capacity - filchi_load_acquire(&q->queued);
 }
 
 /* @turn: the taker's own count of its looks here, tombstones apart. A slot number or FILCHI_RING_EMPTY. */

@@ -109,16 +109,31 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs)
 	free(jobs->slot);
 }
 
+static struct filchi_job *begin(struct filchi_jobs *jobs, uint32_t slot)
+{
+	struct filchi_job *job = &jobs->slot[slot];
+
+	job->id = filchi_job_id_of(jobs, job, filchi_load_acquire(&job->state));
+	job->cq = NULL;
+	return job;
+}
+
 struct filchi_job *filchi_job_new(struct filchi_jobs *jobs)
 {
 	uint32_t slot = filchi_ring_take(&jobs->free);
 
-	if (slot == FILCHI_RING_EMPTY)
-		return NULL;
-	struct filchi_job *job = &jobs->slot[slot];
-	job->id = filchi_job_id_of(jobs, job, filchi_load_acquire(&job->state));
-	job->cq = NULL;
-	return job;
+	return slot == FILCHI_RING_EMPTY ? NULL : begin(jobs, slot);
+}
+
+uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n)
+{
+	uint32_t slot[FILCHI_JOBS_BATCH], got = filchi_ring_take_many(&jobs->free, slot, n);
+
+	for (uint32_t i = 0; i < got; i++)
+		__builtin_prefetch(&jobs->slot[slot[i]], 1); /* each was a worker's: fetched together, they come faster */
+	for (uint32_t i = 0; i < got; i++)
+		job[i] = begin(jobs, slot[i]);
+	return got;
 }
 
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
@@ -128,6 +143,17 @@ bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
 		return false;
 	job->cq = cq;
 	return true;
+}
+
+uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_cq *cq)
+{
+	uint32_t cell[FILCHI_JOBS_BATCH], got = filchi_cq_take_credits(cq, cell, n);
+
+	for (uint32_t i = 0; i < got; i++) {
+		job[i]->cell = cell[i];
+		job[i]->cq = cq;
+	}
+	return got;
 }
 
 /* The job is not to be: its credit goes back. */
@@ -167,6 +193,17 @@ void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
 {
 	send_nowhere(job);
 	filchi_ring_put(&jobs->free, (uint32_t)(job - jobs->slot));
+}
+
+void filchi_job_discard_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n)
+{
+	uint32_t slot[FILCHI_JOBS_BATCH];
+
+	for (uint32_t i = 0; i < n; i++) {
+		send_nowhere(job[i]);
+		slot[i] = (uint32_t)(job[i] - jobs->slot);
+	}
+	filchi_ring_put_many(&jobs->free, slot, n);
 }
 
 /*

@@ -110,11 +110,28 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs);
 /* Any thread. A free slot, the caller's from now on, or NULL. Its id for this use is in job->id. */
 struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
 
+/*
+ * Up to @n free slots, together; returns how many. None, or fewer than @n, does not mean that there are no more. @n is at most
+ * filchi_jobs_batch().
+ */
+uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n);
+
+#define FILCHI_JOBS_BATCH 64u
+static inline uint32_t filchi_jobs_batch(const struct filchi_jobs *jobs)
+{
+	uint32_t most = filchi_ring_batch(&jobs->free);
+
+	return most < FILCHI_JOBS_BATCH ? most : FILCHI_JOBS_BATCH;
+}
+
 /* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY, _GUARDED, _IN_LANE. */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 
 /* The owner of a new slot: its completion goes to @cq. False: no credit there. */
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq);
+
+/* The same for @n of them: how many, from the first on, there was a credit for. */
+uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_cq *cq);
 
 /*
  * The caller's slot: one thread alone uses it, for one job at a time that nobody waits for, so that it goes from FREE to RUNNING and
@@ -124,8 +141,9 @@ bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq);
 struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs);
 void filchi_job_caller_end(struct filchi_job *job);
 
-/* The owner of a new slot that is not to be used after all. */
+/* The owner of a new slot, or of @n, that is not to be used after all. */
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job);
+void filchi_job_discard_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n);
 
 /*
  * A number taken from a lane's ring: the job, now RUNNING and the caller's to run; NULL for a tombstone, which is cleared (and

@@ -400,7 +400,7 @@ int filch_pool_drain(struct filch_pool *pool, const struct timespec *deadline)
 void filchi_pool_close(struct filch_pool *pool)
 {
 	/*
-	 * FENCE S2   set closing -> scan the slots          pairs with: S1 in submit_one()
+	 * FENCE S2   set closing -> scan the slots          pairs with: S1 in filchi_submit_one()
 	 * Ensures, without, weaker: see S1. Blocked submitters see the flag when the word they sleep on changes.
 	 * Checked:   tests/stress/shutdown.c
 	 */

@@ -38,7 +38,7 @@ static bool runs_here(const struct filchi_job *job)
 	return f;
 }
 
-static struct filchi_worker *worker_here(const struct filch_pool *pool)
+struct filchi_worker *filchi_worker_here(const struct filch_pool *pool)
 {
 	struct filchi_worker *w = filchi_worker_self();
 
@@ -93,8 +93,7 @@ void filchi_guest_left(void *pool)
 #define TOMBSTONE_LOOKS 8u /* numbers of each lane that a submit without a slot looks at */
 #define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
-/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
-static int import_how(const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
+int filchi_submit_import(const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
 {
 	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
 	if (!how)
@@ -116,14 +115,6 @@ static int import_how(const struct filch_pool *pool, struct filch_submit *to, co
 	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
 }
 
-/* What is to be run: a function, or (fn NULL) a task. */
-struct work {
-	filch_job_fn *fn;
-	void *arg, *user;
-	struct filch_task *task;
-	filch_thunk *thunk;
-};
-
 /* A time as nanoseconds; 0 is for none, so the beginning of time is a nanosecond later, and what is too far ahead the last there is. */
 static uint64_t nanoseconds(const struct timespec *t)
 {
@@ -137,7 +128,7 @@ static uint64_t nanoseconds(const struct timespec *t)
 	return ns ? ns : 1;
 }
 
-static void fill(struct filchi_job *job, const struct work *work, const struct filch_submit *how, uint64_t now)
+void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
 {
 	if (work->fn) {
 		job->fn = work->fn;
@@ -158,20 +149,15 @@ static void fill(struct filchi_job *job, const struct work *work, const struct f
 	job->lane = (uint8_t)how->lane;
 }
 
-static uint64_t nobody(const struct filch_submit *how)
+uint64_t filchi_submit_flags(const struct filch_submit *how)
 {
-	return how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0;
+	return (how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY : 0) |
+	       (how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0) | FILCHI_JOB_IN_LANE(how->lane);
 }
 
-/* When a job is queued: exactly if its completion or its deadline asks for it. */
-static uint64_t time_of(const struct filch_submit *how)
+uint64_t filchi_submit_time(const struct filch_submit *how)
 {
 	return how->flags & FILCH_JOB_DETACHED && !how->start_by ? filchi_now_coarse() : filchi_now();
-}
-
-static uint64_t guarded(const struct filch_submit *how)
-{
-	return how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0;
 }
 
 static void complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -259,13 +245,13 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 }
 
 /* Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or -ESHUTDOWN. */
-static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct work *work, const struct filch_submit *how,
+static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work, const struct filch_submit *how,
 		    uint64_t now, bool here)
 {
 	int64_t id = job->id;
 
-	fill(job, work, how, now);
-	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, nobody(how) | guarded(how) | FILCHI_JOB_IN_LANE(how->lane));
+	filchi_submit_fill(job, work, how, now);
+	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED, filchi_submit_flags(how));
 	FILCH_HOOK(submit_published);
 	if (here) {
 		/* S1 below, here too: the closer waits for a job that runs, or we see that the pool is closing, and do not start it */
@@ -342,8 +328,8 @@ static void full_left(void *arg)
 }
 
 /* The program's code may run in here, and leave the thread: a job that is not posted by then is not to be. */
-static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, const struct work *work, const struct filch_submit *how,
-			      uint64_t now)
+static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work,
+			      const struct filch_submit *how, uint64_t now)
 {
 	struct full f = { .pool = pool, .job = job };
 	int64_t id;
@@ -361,8 +347,7 @@ static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job, c
 	return id;
 }
 
-/* One submit; @now is when it was asked for. As filch_submit(). */
-static int64_t submit_one(struct filch_pool *pool, const struct work *work, const struct filch_submit *how, uint64_t now)
+int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
 {
 	struct filchi_job *job;
 
@@ -377,7 +362,7 @@ static int64_t submit_one(struct filch_pool *pool, const struct work *work, cons
 		filchi_job_discard(&pool->jobs, job);
 		return refuse(pool, how, -ENOBUFS);
 	}
-	if (filchi_injector_admit(&pool->injector, worker_here(pool) != NULL))
+	if (filchi_injector_admit(&pool->injector, filchi_worker_here(pool) != NULL))
 		return post(pool, job, work, how, now, false);
 	FILCH_HOOK(submit_full);
 	return submit_to_full(pool, job, work, how, now);
@@ -392,44 +377,11 @@ int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
-	error = import_how(pool, &to, how);
+	error = filchi_submit_import(pool, &to, how);
 	if (error)
 		return error;
 	filchi_guard_touch(NULL, 0);
-	return submit_one(pool, &(struct work){ .fn = fn, .arg = arg, .user = to.user }, &to, time_of(&to));
-}
-
-int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n, const struct filch_submit *how,
-			   int64_t *ids)
-{
-	struct filch_submit to;
-	uint64_t now;
-	int error;
-
-	if (!pool || (n && !jobs) || n > INT64_MAX)
-		return -EINVAL;
-	if (filchi_forked(pool))
-		return -ECHILD;
-	error = import_how(pool, &to, how);
-	if (error)
-		return error;
-	if (n && !ids && !nobody(&to))
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++)
-		if (!jobs[i].fn)
-			return -EINVAL;
-	filchi_guard_touch(ids, ids ? n * sizeof ids[0] : 0);
-	now = time_of(&to);
-	for (size_t i = 0; i < n; i++) {
-		const struct work work = { .fn = jobs[i].fn, .arg = jobs[i].arg, .user = jobs[i].user };
-		int64_t id = submit_one(pool, &work, &to, now);
-
-		if (id < 0)
-			return i ? (int64_t)i : id;
-		if (ids)
-			ids[i] = id;
-	}
-	return (int64_t)n;
+	return filchi_submit_one(pool, &(struct filchi_work){ .fn = fn, .arg = arg, .user = to.user }, &to, filchi_submit_time(&to));
 }
 
 /* --- wait and cancel --------------------------------------------------------------------------------------------------------- */
@@ -536,7 +488,7 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
 	filchi_guard_touch(out, out ? sizeof *out : 0);
-	w = worker_here(pool);
+	w = filchi_worker_here(pool);
 	if (w)
 		return filchi_wait_job(w, job, id, deadline, out);
 	w = enter(pool);
@@ -616,7 +568,7 @@ int64_t filch_job_id(void)
  * bodies can bear: a slot of its own, no ring, no clock. What a pool's end relies on holds: the job can be seen, waited for and
  * cancelled, and S1 is kept.
  */
-static int run_as_caller(struct filchi_worker *w, const struct work *work)
+static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work)
 {
 	struct filch_pool *pool = w->pool;
 	struct filchi_job *job = filchi_job_caller_begin(&pool->jobs); /* S1, the publishing half */
@@ -636,7 +588,7 @@ static int run_as_caller(struct filchi_worker *w, const struct work *work)
 	return 0;
 }
 
-static int run_outside(struct filch_pool *pool, const struct work *work)
+static int run_outside(struct filch_pool *pool, const struct filchi_work *work)
 {
 	static const struct filch_submit how = FILCH_SUBMIT_INIT;
 	struct filch_completion completion;
@@ -645,7 +597,7 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 
 	filchi_guest_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
 	filchi_guest_here()->runs = true;
-	id = submit_one(pool, work, &how, filchi_now_coarse());
+	id = filchi_submit_one(pool, work, &how, filchi_now_coarse());
 	filchi_guest_here()->runs = false;
 	if (id < 0) {
 		error = (int)id;
@@ -660,7 +612,7 @@ static int run_outside(struct filch_pool *pool, const struct work *work)
 
 int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
 {
-	const struct work work = { .task = task, .thunk = thunk };
+	const struct filchi_work work = { .task = task, .thunk = thunk };
 	struct filchi_worker *w = filchi_worker_self();
 	int error;
 

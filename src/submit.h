@@ -5,6 +5,32 @@
 
 #include "wait.h"
 
+/* What is to be run: a function, or (fn NULL) a task. */
+struct filchi_work {
+	filch_job_fn *fn;
+	void *arg, *user;
+	struct filch_task *task;
+	filch_thunk *thunk;
+};
+
+/* Brings @how into the form of this library; 0, -EINVAL, -E2BIG, -ECHILD. */
+int filchi_submit_import(const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how);
+
+/* When a job is queued: exactly if its completion or its deadline asks for it. */
+uint64_t filchi_submit_time(const struct filch_submit *how);
+
+/* What a job's state word says of how it was submitted. */
+uint64_t filchi_submit_flags(const struct filch_submit *how);
+
+/* The owner of a new slot: writes what is to be run. */
+void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work, const struct filch_submit *how, uint64_t now);
+
+/* One submit; @now is when it was asked for. As filch_submit(). */
+int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work, const struct filch_submit *how, uint64_t now);
+
+/* The calling thread's worker, if it is one of @pool. */
+struct filchi_worker *filchi_worker_here(const struct filch_pool *pool);
+
 /* Whether the process has forked since the pool was created: pool.c. */
 bool filchi_forked(const struct filch_pool *pool);
 

@@ -91,6 +91,14 @@ struct base_completion {
  */
 int64_t base_submit(struct base_pool *pool, base_job_fn *fn, void *arg, const struct base_submit *how);
 
+struct base_job {
+	base_job_fn *fn;
+	void *arg;
+};
+
+/* Queues @n jobs, as many under one hold of the lock as there is room for. Returns how many, or the error of the first. */
+int64_t base_submit_batch(struct base_pool *pool, const struct base_job *jobs, size_t n, const struct base_submit *how);
+
 /*
  * Waits for job @id and reaps it. Returns 0, -ESRCH (unknown or already reaped), -EINVAL (detached, or it has a completion
  * queue).

@@ -53,15 +53,72 @@ void base_run_job(struct base_worker *w, struct slot *s)
 	}
 }
 
+/* One job into the queue, lock held and room seen to; its id, or -ENOBUFS. */
+static int64_t queue_job(struct base_pool *p, base_job_fn *fn, void *arg, const struct base_submit *how)
+{
+	struct slot *s = p->free;
+
+	if (!s || (how->cq && !how->cq->credits))
+		return -ENOBUFS;
+	p->free = s->next_free;
+	if (how->cq)
+		how->cq->credits--;
+	s->job = fn;
+	s->arg = arg;
+	s->cq = how->cq;
+	s->flags = how->flags;
+	s->waited = false;
+	s->state = SLOT_QUEUED;
+	link_append(&p->queue, &s->link);
+	p->queued++;
+	p->active++;
+	return ((int64_t)s->generation << 32) | ((s - p->slots) + 1);
+}
+
+int64_t base_submit_batch(struct base_pool *p, const struct base_job *jobs, size_t n, const struct base_submit *how)
+{
+	struct signals signals = { .n = 0 };
+	bool inside = base_self && base_self->pool == p;
+	int64_t id = 0;
+	size_t i = 0;
+
+	if (!p)
+		return -EINVAL;
+	lock(p);
+	while (i < n && id >= 0) {
+		if (inside || p->queued < p->capacity) {
+			if (!jobs[i].fn)
+				id = -EINVAL;
+			else
+				id = queue_job(p, jobs[i].fn, jobs[i].arg, how);
+			i += id >= 0;
+		} else if (how->when_full == BASE_TRY) {
+			id = -EAGAIN;
+		} else {
+			base_pick_sleeper(p, &signals); /* before we sleep: for what is queued by now */
+			while (signals.n)
+				pthread_cond_broadcast(signals.cond[--signals.n]);
+			p->blocked++;
+			p->blocked_total++;
+			pthread_cond_wait(&p->room, &p->lock);
+			p->blocked--;
+		}
+	}
+	base_pick_sleeper(p, &signals);
+	unlock(p, &signals);
+	return i || id >= 0 ? (int64_t)i : id;
+}
+
 int64_t base_submit(struct base_pool *p, base_job_fn *fn, void *arg, const struct base_submit *how)
 {
 	static const struct base_submit plain;
+
+	if (!p || !fn)
+		return -EINVAL;
 	struct signals signals = { .n = 0 };
 	bool inside = base_self && base_self->pool == p;
 	int64_t id;
 
-	if (!p || !fn)
-		return -EINVAL;
 	if (!how)
 		how = &plain;
 	lock(p);
@@ -75,26 +132,9 @@ int64_t base_submit(struct base_pool *p, base_job_fn *fn, void *arg, const struc
 		pthread_cond_wait(&p->room, &p->lock);
 		p->blocked--;
 	}
-	struct slot *s = p->free;
-
-	if (!s || (how->cq && !how->cq->credits)) {
-		unlock(p, &signals);
-		return -ENOBUFS;
-	}
-	p->free = s->next_free;
-	if (how->cq)
-		how->cq->credits--;
-	s->job = fn;
-	s->arg = arg;
-	s->cq = how->cq;
-	s->flags = how->flags;
-	s->waited = false;
-	s->state = SLOT_QUEUED;
-	id = ((int64_t)s->generation << 32) | ((s - p->slots) + 1);
-	link_append(&p->queue, &s->link);
-	p->queued++;
-	p->active++;
-	base_pick_sleeper(p, &signals);
+	id = queue_job(p, fn, arg, how);
+	if (id > 0)
+		base_pick_sleeper(p, &signals);
 	unlock(p, &signals);
 	return id;
 }

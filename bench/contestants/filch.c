@@ -79,6 +79,21 @@ static int bare(void *engine, struct bench_job *job)
 	return id < 0 ? (int)id : 0;
 }
 
+static int batch(void *engine, struct bench_job *job, size_t n)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_job_spec spec[BENCH_BATCH];
+
+	how.flags = FILCH_JOB_DETACHED;
+	if (!n)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		spec[i] = (struct filch_job_spec){ .fn = job[i].fn, .arg = &job[i] };
+	int64_t accepted = filch_submit_batch(engine, spec, n, &how, NULL);
+
+	return accepted < 0 ? (int)accepted : accepted < (int64_t)n ? -EAGAIN : 0;
+}
+
 static int call(void *engine, struct bench_job *job)
 {
 	int64_t id = filch_submit(engine, job->fn, job, NULL);
@@ -96,7 +111,7 @@ static int reap(void *engine, int64_t id)
 	return filch_wait(engine, id, NULL, NULL);
 }
 
-static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap };
+static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap, .batch = batch };
 
 const struct bench_contestant bench_filch = {
 	.abi = BENCH_ABI,

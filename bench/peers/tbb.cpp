@@ -147,7 +147,7 @@ int call(void *engine_, bench_entry_fn *fn, const struct bench_size *size, struc
 	return err;
 }
 
-const struct bench_job_ops job_ops = { bare, nullptr, call_job, nullptr, nullptr };
+const struct bench_job_ops job_ops = { bare, nullptr, call_job, nullptr, nullptr, nullptr };
 
 int open_engine(void **to, int workers, const int *cpus)
 {

@@ -118,6 +118,8 @@ FILCH_API int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *
  *
  * Callers, progress, ordering: as filch_submit(), job by job: the first may be complete before the last is accepted.
  * Lifetime: @jobs and @how may go after the call.
+ *           What all need is taken together, so a batch costs each job less; nothing else differs, but that a pool which closes meanwhile
+ *           may complete jobs of the accepted prefix with -ECANCELED.
  * Returns:  the number accepted, their ids in @ids[0..) (@ids may be NULL with FILCH_JOB_DETACHED, a cq or a callback); the error of the
  *           first when none was. Else as filch_submit().
  */

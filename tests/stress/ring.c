@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ring: every value put is taken exactly once; what one producer puts, any one consumer takes in that order; a producer that is
- * stopped between drawing its position and writing it stops nobody else, and the ring does not seem empty meanwhile.
+ * ring: every value put, singly or together with others, is taken exactly once; what one producer puts, any one consumer takes in that
+ * order; a producer that is stopped between drawing its position and writing it stops nobody else, and the ring does not seem empty
+ * meanwhile.
  *
  * The values of the library's rings are slot numbers, each in a ring at most once, so a producer here first takes a free slot from a
  * second ring, writes its message into it and puts the slot's number: the free ring is under the same load. src/ring.h is compiled
@@ -23,12 +24,13 @@
 
 #define PRODUCERS 4u
 #define CONSUMERS 4u
+#define MANY 4u /* slots taken and put together, at most */
 
 static struct filchi_ring ready, spare;
 static struct ledger ledger;
 static uint64_t message[64]; /* slot -> producer << 32 | number, plain: the ring's order is what makes it visible */
 static uint64_t per_producer;
-static _Atomic uint64_t taken, empty_looks, full_looks;
+static _Atomic uint64_t taken, empty_looks, full_looks, batches;
 
 /* --- hooks: yields, and one producer that is held -------------------------------------------------------------------------------- */
 
@@ -74,13 +76,23 @@ static uint32_t spare_slot(void)
 
 static void *produce(void *arg)
 {
-	uint64_t me = (uintptr_t)arg;
+	uint64_t me = (uintptr_t)arg, rng = test_seed() + me;
 
-	for (uint64_t i = 0; i < per_producer; i++) {
-		uint32_t slot = spare_slot();
+	for (uint64_t i = 0; i < per_producer;) {
+		uint32_t slot[MANY], n = 0;
 
-		message[slot] = me << 32 | i;
-		filchi_ring_put(&ready, slot);
+		if (test_random(&rng) % 2) { /* as many as there are, singly or together */
+			uint64_t most = 1 + test_random(&rng) % MANY, left = per_producer - i;
+
+			n = filchi_ring_take_many(&spare, slot, (uint32_t)(most < left ? most : left));
+		}
+		if (!n)
+			slot[n++] = spare_slot();
+		for (uint32_t k = 0; k < n; k++)
+			message[slot[k]] = me << 32 | i++;
+		if (n > 1)
+			atomic_fetch_add_explicit(&batches, 1, memory_order_relaxed);
+		filchi_ring_put_many(&ready, slot, n);
 	}
 	return NULL;
 }
@@ -118,7 +130,7 @@ static void open_rings(uint32_t capacity)
 	CHECK(filchi_ring_seems_empty(&ready), "a fresh ring holds something");
 	for (uint32_t i = 0; i < capacity; i++)
 		filchi_ring_put(&spare, i);
-	taken = empty_looks = full_looks = 0;
+	taken = empty_looks = full_looks = batches = 0;
 }
 
 static void close_rings(void)
@@ -148,9 +160,9 @@ static void through(uint32_t capacity, uint64_t messages, unsigned rate)
 	for (unsigned i = 0; i < PRODUCERS + CONSUMERS; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	hook_rate = 0;
-	printf("    capacity %u: %llu messages, found empty %llu times, full %llu times, %llu yields in the windows\n", capacity,
-	       (unsigned long long)taken, (unsigned long long)empty_looks, (unsigned long long)full_looks,
-	       (unsigned long long)hook_yields);
+	printf("    capacity %u: %llu messages, %llu puts of several, found empty %llu times, full %llu times, %llu yields in the windows\n",
+	       capacity, (unsigned long long)taken, (unsigned long long)batches, (unsigned long long)empty_looks,
+	       (unsigned long long)full_looks, (unsigned long long)hook_yields);
 	ledger_close(&ledger);
 	CHECK_EQ(filchi_ring_take(&ready), FILCHI_RING_EMPTY);
 	for (uint32_t i = 0; i < capacity; i++)
@@ -158,6 +170,8 @@ static void through(uint32_t capacity, uint64_t messages, unsigned rate)
 	CHECK_EQ(filchi_ring_take(&spare), FILCHI_RING_EMPTY);
 	close_rings();
 	CHECK(empty_looks + full_looks > 0, "the ring was never empty or full");
+	if (capacity >= 2 * PRODUCERS * MANY) /* small rings seldom have two spare slots at once */
+		CHECK(batches > 0, "nothing was put together");
 	if (rate)
 		CHECK(hook_yields > 0, "no window was visited");
 }

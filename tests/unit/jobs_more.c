@@ -207,6 +207,33 @@ Test(jobs_more, a_batch_stops_at_the_first_job_that_is_not_accepted)
 	end();
 }
 
+/* Past what one call takes at once, and to a completion queue with fewer credits than jobs. */
+Test(jobs_more, a_large_batch_is_accepted_whole_and_starts_in_its_order)
+{
+	enum { N = 1000 };
+	static struct filch_job_spec spec[N];
+	static struct filch_completion done[N];
+	static int64_t id[N];
+	struct filch_submit how = policy(FILCH_BLOCK);
+	struct filch_cq *cq;
+	int n[1] = { 0 };
+
+	begin(1, 64, 0);
+	EQ(filch_cq_create(&cq, N - 50), 0);
+	how.cq = cq;
+	for (int i = 0; i < N; i++)
+		spec[i] = (struct filch_job_spec){ .fn = answer, .arg = &n[0], .user = &spec[i] };
+	EQ(filch_submit_batch(pool, spec, N, &how, id), N - 50);
+	EQ(filch_submit_batch(pool, spec, N, &how, id), -ENOBUFS);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(n[0], N - 50);
+	EQ(filch_cq_reap(cq, done, N), N - 50);
+	for (int i = 0; i < N - 50; i++)
+		cr_assert(done[i].user == &spec[i] && done[i].id == id[i], "completion %d is of another job", i);
+	end();
+	EQ(filch_cq_destroy(cq), 0);
+}
+
 /* --- waits inside jobs ----------------------------------------------------------------------------------------------------- */
 
 static int64_t chain[101];

@@ -10,11 +10,12 @@
  * Threads, explored. One ring of capacity 2.
  *   producer       puts its own value, PUTS times (default 1); PRODUCERS of them (default 1), at most two values in all
  *   consumer       tries TAKES times (default 1); CONSUMERS of them (default 1)
+ *                  with -DMANY: all PUTS values with one draw, and up to TAKES at a time
  *   main           after all have ended: takes the rest
  *
  * Asserts: a value is taken once; nothing is left over and nothing is invented; what was written before a put is seen after the
  * take; the items of one producer reach each consumer in the order of their puts; a ring from which nobody takes any more hands out
- * all that is in it and then says empty. The ordinary run also: takes in vain have happened.
+ * all that is in it and then says empty. The ordinary run also: takes in vain, and puts of two together, have happened.
  *
  * Mutants: found by an ordinary run
  *   draw_by_store          head and tail move by load and store instead of fetch-and-add
@@ -84,24 +85,35 @@ static atomic_int taken[VALUES];
 static void *producer(void *number)
 {
 	uint32_t first = (uint32_t)(uintptr_t)number * PUTS;
+	uint32_t value[PUTS];
 
-	for (uint32_t i = first; i < first + PUTS; i++) {
-		message[i] = (int)i + 1;
-		filchi_ring_put(&ring, i);
+	for (uint32_t i = 0; i < PUTS; i++) {
+		value[i] = first + i;
+		message[value[i]] = (int)value[i] + 1;
+#if !defined(MANY)
+		filchi_ring_put(&ring, value[i]);
+#endif
 	}
+#if defined(MANY)
+	filchi_ring_put_many(&ring, value, PUTS);
+#endif
 	return NULL;
 }
 
-/* Takes once; the value is a new one. */
+/* The value taken is a new one. */
+static void check(uint32_t value)
+{
+	assert(value < VALUES);
+	assert(atomic_fetch_add_explicit(&taken[value], 1, memory_order_relaxed) == 0);
+	assert(message[value] == (int)value + 1);
+}
+
 static uint32_t take_one(void)
 {
 	uint32_t value = filchi_ring_take(&ring);
 
-	if (value == FILCHI_RING_EMPTY)
-		return value;
-	assert(value < VALUES);
-	assert(atomic_fetch_add_explicit(&taken[value], 1, memory_order_relaxed) == 0);
-	assert(message[value] == (int)value + 1);
+	if (value != FILCHI_RING_EMPTY)
+		check(value);
 	return value;
 }
 
@@ -110,8 +122,19 @@ static void *consumer(void *unused)
 	uint32_t before = FILCHI_RING_EMPTY;
 
 	(void)unused;
+#if defined(MANY)
+	uint32_t got[TAKES], n = filchi_ring_take_many(&ring, got, TAKES);
+#endif
 	for (int i = 0; i < TAKES; i++) {
+#if defined(MANY)
+		if ((uint32_t)i == n)
+			break;
+		uint32_t value = got[i];
+
+		check(value);
+#else
 		uint32_t value = take_one();
+#endif
 
 		if (value == FILCHI_RING_EMPTY)
 			continue;
@@ -157,6 +180,7 @@ static struct meeting start, end;
 static uint32_t items;           /* of each producer */
 static atomic_uchar *arrived[SIDE];
 static atomic_uint arrivals;
+static atomic_ulong pairs;       /* puts of both slots together */
 static atomic_ulong moves, vain[2 * SIDE]; /* takes that got something, of all; takes in vain, of each thread */
 
 /*
@@ -217,6 +241,19 @@ static uint32_t take_one(struct filchi_ring *ring, uint32_t me, uint32_t enough)
 	}
 }
 
+/* One slot more, with the draw of many, or none; how many. */
+static uint32_t take_more(struct filchi_ring *ring, uint32_t *s)
+{
+	uint32_t n = filchi_ring_take_many(ring, s, 1);
+
+	if (n) {
+		assert(*s < SLOTS);
+		assert(atomic_fetch_add_explicit(&holder[*s], 1, memory_order_relaxed) == 0);
+		atomic_fetch_add(&moves, 1);
+	}
+	return n;
+}
+
 static void put_one(struct filchi_ring *ring, uint32_t s)
 {
 	atomic_fetch_sub_explicit(&holder[s], 1, memory_order_relaxed);
@@ -229,13 +266,20 @@ static void *producer(void *number)
 
 	seed_with(me);
 	meet(&start, 2 * SIDE);
-	for (uint32_t i = 0; i < items; i++) {
-		uint32_t s = take_one(&vacant, me, 0);
+	for (uint32_t i = 0; i < items;) {
+		uint32_t s[SLOTS], n = 1;
 
-		slot[s].producer = me;
-		slot[s].number = i;
-		PAUSE_AT_RANDOM();
-		put_one(&ready, s);
+		s[0] = take_one(&vacant, me, 0);
+		if (i + 1 < items && random_below(2))
+			n += take_more(&vacant, s + 1);
+		for (uint32_t k = 0; k < n; k++) {
+			slot[s[k]].producer = me;
+			slot[s[k]].number = i++;
+			PAUSE_AT_RANDOM();
+			atomic_fetch_sub_explicit(&holder[s[k]], 1, memory_order_relaxed);
+		}
+		filchi_ring_put_many(&ready, s, n);
+		atomic_fetch_add(&pairs, n == 2);
 	}
 	meet(&end, 2 * SIDE);
 	return NULL;
@@ -294,6 +338,7 @@ int main(void)
 	for (uint32_t s = 0; s < SLOTS; s++)
 		assert(take_one(&vacant, 0, 0) < SLOTS);
 	assert(filchi_ring_take(&vacant) == FILCHI_RING_EMPTY);
+	COVERED(atomic_load(&pairs));
 	COVERED(atomic_load(&vain[0]) + atomic_load(&vain[1]) && atomic_load(&vain[2]) + atomic_load(&vain[3]));
 	filchi_ring_destroy(&vacant);
 	filchi_ring_destroy(&ready);
