@@ -435,7 +435,9 @@ int filch_pool_destroy(struct filch_pool *pool)
 	filchi_pool_close(pool);
 	filchi_pool_cancel_all(pool);
 	(void)await_all(pool, NULL);
-	while ((guests = filchi_load_acquire(&pool->guests)))
+	if (!(filchi_load_acquire(&pool->guests) & FILCHI_GUESTS_AWAITED)) /* else a destroy before this one was left in a hook */
+		(void)filchi_fetch_add_seq_cst(&pool->guests, FILCHI_GUESTS_AWAITED);
+	while ((guests = filchi_load_acquire(&pool->guests)) != FILCHI_GUESTS_AWAITED)
 		(void)filchi_futex_wait(&pool->guests, guests, NULL);
 	join_workers(pool);
 	filchi_injector_destroy(&pool->injector);

@@ -15,7 +15,6 @@
 #include "guard.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <string.h>
 
@@ -68,24 +67,6 @@ bool filchi_caller_is_away(const struct filch_pool *pool)
 static void leave(void)
 {
 	filchi_worker_set_self(NULL);
-}
-
-void filchi_guest_in(struct filch_pool *pool)
-{
-	(void)filchi_fetch_add_seq_cst(&pool->guests, 1);
-}
-
-void filchi_guest_out(struct filch_pool *pool)
-{
-	filch_atomic_u32 *guests = &pool->guests;
-
-	if (filchi_fetch_sub_seq_cst(guests, 1) == 1)
-		filchi_futex_wake(guests, INT_MAX); /* an address only: the pool may be gone */
-}
-
-void filchi_guest_left(void *pool)
-{
-	filchi_guest_out(pool);
 }
 
 /* --- submit ------------------------------------------------------------------------------------------------------------------ */

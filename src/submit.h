@@ -3,6 +3,8 @@
 #ifndef FILCHI_SUBMIT_H
 #define FILCHI_SUBMIT_H
 
+#include <limits.h>
+
 #include "wait.h"
 
 /* What is to be run: a function, or (fn NULL) a task. */
@@ -44,10 +46,28 @@ bool filchi_runs_job_of(const struct filch_pool *pool);
 /* Whether the calling thread is the only worker @pool has, and busy in another pool: it may not wait for @pool's work. */
 bool filchi_caller_is_away(const struct filch_pool *pool);
 
-/* An outside thread is about to sleep inside a call, and has left. */
-void filchi_guest_in(struct filch_pool *pool);
-void filchi_guest_out(struct filch_pool *pool);
-void filchi_guest_left(void *pool); /* the same, as a cleanup handler: the program's code may leave the thread in the midst of the call */
+#define FILCHI_GUESTS_AWAITED (UINT32_C(1) << 31) /* in guests: destroy sleeps, or will, until the others have left */
+
+/* A thread is about to sleep inside a call. */
+static inline void filchi_guest_in(struct filch_pool *pool)
+{
+	(void)filchi_fetch_add_seq_cst(&pool->guests, 1);
+}
+
+/* It has left. The system call is for the last one that destroy waits for: the creator of a pool alone waits 10^6 times a second. */
+static inline void filchi_guest_out(struct filch_pool *pool)
+{
+	filch_atomic_u32 *guests = &pool->guests;
+
+	if (filchi_fetch_sub_seq_cst(guests, 1) == (FILCHI_GUESTS_AWAITED | 1))
+		filchi_futex_wake(guests, INT_MAX); /* an address only: the pool may be gone */
+}
+
+/* The same, as a cleanup handler: the program's code may leave the thread in the midst of the call. */
+static inline void filchi_guest_left(void *pool)
+{
+	filchi_guest_out(pool);
+}
 
 /* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
