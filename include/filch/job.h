@@ -53,7 +53,7 @@ struct filch_completion {
 #define FILCH_BLOCK       0u /* wait for room */
 #define FILCH_TRY         1u /* -EAGAIN */
 #define FILCH_UNTIL       2u /* wait for room until `deadline`, then -ETIMEDOUT */
-#define FILCH_CALLER_RUNS 3u /* run it here; the id is returned already complete */
+#define FILCH_CALLER_RUNS 3u /* run it here; the id is returned already complete; no watchdog sees it */
 
 /*
  * filch_submit.lane. Jobs of a lane start in their order. While both have jobs a worker that takes from the queue takes urgent ones first,

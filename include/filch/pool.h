@@ -78,7 +78,7 @@ struct filch_config {
 	 * The watchdog. A job that runs longer than this is counted in filch_stats.stuck and told to on_stuck (may be NULL) once, within
 	 * half the limit more, on a thread of the pool's own, which looks twice per limit; it may call filch_cancel(), while to drain, shut
 	 * down or destroy the pool there is -EDEADLK. To learn where the job is the worker gets SIGURG, whose handler a pool with a limit
-	 * installs (other SIGURGs go to the one before).
+	 * installs (other SIGURGs go to the one before). It looks at workers: not at jobs that FILCH_CALLER_RUNS runs on their submitters.
 	 */
 	uint64_t watchdog_ns;    /* 0: none; then nothing looks, and no clock wakes anybody */
 	void (*on_stuck)(void *hook_arg, const struct filch_stuck *stuck);
