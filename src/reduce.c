@@ -30,18 +30,18 @@ struct fold {
 };
 
 /* An accumulator that holds the identity: in @small if it fits. NULL: no memory. */
-static void *accumulator_new(const struct fold *f, unsigned char small[FILCHI_ACCUMULATOR_SMALL])
+static void *accumulator_new(const struct fold *f, unsigned char *small)
 {
-	void *acc = f->size > FILCHI_ACCUMULATOR_SMALL ? filchi_accumulators_new(1, f->size) : small;
+	void *acc = f->size > FILCHI_ACCUMULATOR_SMALL ? filchi_accumulators_new(1, f->size) : filchi_accumulators_in(small, f->size);
 
 	if (acc)
 		memcpy(acc, f->identity, f->size);
 	return acc;
 }
 
-static void accumulator_free(void *acc, const unsigned char *small)
+static void accumulator_free(const struct fold *f, void *acc)
 {
-	if (acc != small)
+	if (f->size > FILCHI_ACCUMULATOR_SMALL)
 		free(acc);
 }
 
@@ -100,7 +100,7 @@ FILCH_TASK(int, fold, (struct fold *, f), (struct filchi_pace *, spawner), (stru
 	if (h.right) {
 		if (!error && !error_right)
 			f->join(acc, h.right, f->arg);
-		accumulator_free(h.right, h.small);
+		accumulator_free(f, h.right);
 	}
 	return error ? error : error_right;
 }
@@ -158,7 +158,7 @@ FILCH_TASK(int, tree, (struct fold *, f), (struct filchi_pace *, spawner), (size
 		error = error ? error : error_right;
 		if (!error)
 			f->join(acc, other, f->arg);
-		accumulator_free(other, small);
+		accumulator_free(f, other);
 	}
 	if (piece)
 		filchi_pace_end(pace, &f->span, begin, end);
@@ -201,6 +201,6 @@ int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain
 		error = inner ? inner : begin == end ? 0 : filchi_span_close(&f.span);
 	if (!error)
 		memcpy(result, acc, size);
-	accumulator_free(acc, small);
+	accumulator_free(&f, acc);
 	return error;
 }

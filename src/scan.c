@@ -228,18 +228,16 @@ int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, 
 		.end = end,
 	};
 	FILCHI_ACCUMULATOR_ROOM(small, 3);
-	unsigned char *room = small;
+	unsigned char *room;
 	int error = 0;
 
 	if (!body || !join || !identity || !size || begin > end || (!pool && !filch_pool_current()))
 		return -EINVAL;
 	if (pool && filchi_forked(pool))
 		return -ECHILD;
-	if (size > FILCHI_ACCUMULATOR_SMALL) {
-		room = filchi_accumulators_new(3, size);
-		if (!room)
-			return -ENOMEM;
-	}
+	room = size > FILCHI_ACCUMULATOR_SMALL ? filchi_accumulators_new(3, size) : filchi_accumulators_in(small, size);
+	if (!room)
+		return -ENOMEM;
 	s.prefix = room;
 	s.spare = room + size;
 	s.copy = room + 2 * size;
@@ -251,7 +249,7 @@ int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, 
 	}
 	if (!error && result)
 		memcpy(result, s.prefix, size);
-	if (room != small)
+	if (size > FILCHI_ACCUMULATOR_SMALL)
 		free(room);
 	return error;
 }
