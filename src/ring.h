@@ -20,7 +20,9 @@
  * when one is lost; and a taker that leaves after a vain draw, instead of drawing again, is one that was held there for ever.
  *
  * Rejected: ck_ring, whose producers spin until earlier ones have published: 8 producers on 2 cores fell to 0.01-1.8 M/s;
- * Vyukov's ring with a sequence number per slot, where a preempted producer stops the consumers at its slot.
+ * Vyukov's ring with a sequence number per slot, where a preempted producer stops the consumers at its slot. Neighbouring positions in
+ * different cache lines, as the paper has them: eight in one, they are fetched together, and with two cores the ring alone was 2 to 4
+ * times as fast, bare jobs from 1, 4 and 8 producers 10 to 25 % and batches 10 to 40 %. Not known: many cores.
  */
 #ifndef FILCHI_RING_H
 #define FILCHI_RING_H
@@ -65,12 +67,9 @@ static inline void filchi_ring_destroy(struct filchi_ring *r)
 	free(r->entry);
 }
 
-/* Neighbouring positions go to different cache lines, unless the ring is tiny. */
 static inline filch_atomic_u64 *filchi_ring_entry(struct filchi_ring *r, uint64_t position)
 {
-	uint64_t mask = (UINT64_C(1) << r->bits) - 1, i = position & mask;
-
-	return &r->entry[r->bits < 6 ? i : ((i << 4) | (i >> (r->bits - 4))) & mask];
+	return &r->entry[position & ((UINT64_C(1) << r->bits) - 1)];
 }
 
 /*

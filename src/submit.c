@@ -6,9 +6,6 @@
  * and then looks twice: whether somebody must be woken (idle.h), and whether the pool has begun to close. The second look and the
  * closer's scan of the slots are a Dekker pair: either the closer sees the job, and completes it, or the submitter sees the closing
  * flag, and takes the job back.
- *
- * guests counts the threads that sleep inside a call and for whom no job that runs stands, FILCH_RUN from outside as a whole, and the
- * waits of a FILCH_POOL_CALLER pool's creator: filch_pool_destroy() lets them leave first.
  */
 #include "submit.h"
 
@@ -17,57 +14,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-
-bool filchi_runs_job_of(const struct filch_pool *pool)
-{
-	const struct filchi_foreign *f = filchi_foreign_here();
-
-	while (f && !(f->job >= pool->jobs.slot && f->job < pool->jobs.slot + pool->jobs.count))
-		f = f->outer;
-	return f;
-}
-
-/* Whether this slot's job runs somewhere on the calling thread's stack without a worker of its pool: FILCH_CALLER_RUNS. */
-static bool runs_here(const struct filchi_job *job)
-{
-	const struct filchi_foreign *f = filchi_foreign_here();
-
-	while (f && f->job != job)
-		f = f->outer;
-	return f;
-}
-
-struct filchi_worker *filchi_worker_here(const struct filch_pool *pool)
-{
-	struct filchi_worker *w = filchi_worker_self();
-
-	return w && w->pool == pool ? w : NULL;
-}
-
-/* Worker 0 for the thread that created the pool with FILCH_POOL_CALLER, or NULL. Ends with leave(). */
-static struct filchi_worker *enter(struct filch_pool *pool)
-{
-	if (!pool->has_caller || !pthread_equal(pool->caller, pthread_self()) || filchi_worker_self())
-		return NULL;
-	filchi_worker_set_self(pool->first);
-	pool->first->clock = 0;
-	return pool->first;
-}
-
-/*
- * The creator of a FILCH_POOL_CALLER pool without another worker, who is busy as a worker of another pool: nobody can do the work that
- * it would wait for.
- */
-bool filchi_caller_is_away(const struct filch_pool *pool)
-{
-	return pool->has_caller && pool->running == 1 && pthread_equal(pool->caller, pthread_self()) && filchi_worker_self() &&
-	       filchi_worker_self()->pool != pool;
-}
-
-static void leave(void)
-{
-	filchi_worker_set_self(NULL);
-}
 
 /* --- submit ------------------------------------------------------------------------------------------------------------------ */
 
@@ -186,7 +132,7 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
  */
 static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 {
-	struct filchi_worker *w = pool->running == 1 ? enter(pool) : NULL;
+	struct filchi_worker *w = pool->running == 1 ? filchi_caller_enter(pool) : NULL;
 	int error = 0;
 
 	if (!w)
@@ -199,7 +145,7 @@ static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 		else if (!filchi_worker_run_one(w))
 			sched_yield(); /* a submitter has been admitted and is about to put its job */
 	}
-	leave();
+	filchi_caller_leave();
 	return error;
 }
 
@@ -367,55 +313,6 @@ int64_t filch_submit(struct filch_pool *pool, filch_job_fn *fn, void *arg, const
 
 /* --- wait and cancel --------------------------------------------------------------------------------------------------------- */
 
-#define GUEST_AWAY  5000u /* ns: a look that took longer had its core taken by somebody else, most likely by a worker */
-#define GUEST_TURNS 8u    /* a guest looks so many times search_ns at most, as the wall clock goes */
-#define GUEST_APART 16u   /* the same where a core is left for it */
-
-/*
- * filchi_linger() for a guest, who holds back nobody's wake-up: only time that it used counts. With as many workers as cores it shares
- * one with a worker that is at the job; its yield then lasts until that worker yields, and it is at hand when the job is done.
- * Counted by the wall clock, it was put to sleep during each loop of 80 us that it called, and its wake-up took 10 to 30 us. Where
- * there are fewer workers than cores it takes none's time, and looks longer: asleep on a core of its own, which then idles, it took 20 to
- * 60 us to come back, and the worker had parked meanwhile. Not for waits by id: many producers that wait would take turns with the workers.
- */
-static bool linger_as_guest(const struct filch_pool *pool, uint64_t *since, uint64_t *first)
-{
-	bool apart = pool->plan->usable > pool->running;
-	uint64_t before = filchi_now(), most = (uint64_t)(apart ? GUEST_APART : GUEST_TURNS) * pool->search_ns, took;
-
-	if (!*first)
-		*first = before;
-	if (!filchi_linger(pool, NULL, since))
-		return false;
-	took = filchi_now() - before;
-	if (before - *first < most) {
-		if (apart)
-			*since = before + took - pool->search_ns / 2; /* goes on, and yields at each look */
-		else if (took > GUEST_AWAY)
-			*since += took;
-	}
-	return true;
-}
-
-/*
- * A guest waits for a job and reaps it: looks for a while, as a worker does, then sleeps. As filch_wait(). @ours: it has posted the job
- * itself just now, and does nothing else.
- */
-static int wait_as_guest(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
-			 struct filch_completion *out, bool ours)
-{
-	uint64_t since = 0, first = 0;
-	int error, late = 0;
-
-	while ((error = filchi_job_reap(&pool->jobs, id, out)) == -EAGAIN && !late) {
-		if (filchi_deadline_passed(deadline))
-			late = -ETIMEDOUT;
-		else if (!(ours ? linger_as_guest(pool, &since, &first) : filchi_linger(pool, NULL, &since)))
-			late = filchi_job_await(&pool->jobs, job, id, deadline);
-	}
-	return error == -EAGAIN ? late : error;
-}
-
 static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 			struct filch_completion *out)
 {
@@ -428,14 +325,14 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 	if (filchi_caller_is_away(pool))
 		return -EDEADLK;
 	filchi_guest_in(pool);
-	error = wait_as_guest(pool, job, id, deadline, out, false);
+	error = filchi_wait_as_guest(pool, job, id, deadline, out, false);
 	filchi_guest_out(pool);
 	return error;
 }
 
 /*
- * The creating thread as worker 0, between enter() and leave(). No job that runs stands for it while it sleeps here, so it is a guest as
- * well, whom destroy lets out first. Callbacks run in here, and may leave the thread.
+ * The creating thread as worker 0, between filchi_caller_enter() and _leave(). No job that runs stands for it while it sleeps here, so
+ * it is a guest as well, whom destroy lets out first. Callbacks run in here, and may leave the thread.
  */
 static int wait_as_caller(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 			  struct filch_completion *out)
@@ -466,17 +363,17 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
-	if (runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+	if (filchi_runs_here(job) && filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
 		return -EDEADLK;
 	filchi_guard_touch(out, out ? sizeof *out : 0);
 	w = filchi_worker_here(pool);
 	if (w)
 		return filchi_wait_job(w, job, id, deadline, out);
-	w = enter(pool);
+	w = filchi_caller_enter(pool);
 	if (!w)
 		return wait_outside(pool, job, id, deadline, out);
 	error = wait_as_caller(w, job, id, deadline, out);
-	leave();
+	filchi_caller_leave();
 	return error;
 }
 
@@ -583,7 +480,7 @@ static int run_outside(struct filch_pool *pool, const struct filchi_work *work)
 	if (id < 0) {
 		error = (int)id;
 	} else {
-		error = wait_as_guest(pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
+		error = filchi_wait_as_guest(pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
 		if (!error)
 			error = completion.status;
 	}
@@ -605,28 +502,28 @@ int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk
 		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
-	w = enter(pool);
+	w = filchi_caller_enter(pool);
 	if (!w)
 		return filchi_caller_is_away(pool) ? -EDEADLK : run_outside(pool, &work);
 	error = run_as_caller(w, &work);
-	leave();
+	filchi_caller_leave();
 	return error;
 }
 
 void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)
 {
-	struct filchi_worker *w = enter(pool);
+	struct filchi_worker *w = filchi_caller_enter(pool);
 
 	if (!w)
 		return;
 	while (!filchi_deadline_passed(deadline) && filchi_worker_run_one(w))
 		;
-	leave();
+	filchi_caller_leave();
 }
 
 void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline)
 {
-	struct filchi_worker *w = enter(pool);
+	struct filchi_worker *w = filchi_caller_enter(pool);
 
 	if (!w)
 		return;
@@ -634,5 +531,5 @@ void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64
 		filchi_injector_release(&pool->injector); /* its number stays in the ring, a tombstone */
 		filchi_worker_run_job(w, job, false);
 	}
-	leave();
+	filchi_caller_leave();
 }

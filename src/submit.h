@@ -3,9 +3,7 @@
 #ifndef FILCHI_SUBMIT_H
 #define FILCHI_SUBMIT_H
 
-#include <limits.h>
-
-#include "wait.h"
+#include "outside.h"
 
 /* What is to be run: a function, or (fn NULL) a task. */
 struct filchi_work {
@@ -30,44 +28,12 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work, 
 /* One submit; @now is when it was asked for. As filch_submit(). */
 int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work, const struct filch_submit *how, uint64_t now);
 
-/* The calling thread's worker, if it is one of @pool. */
-struct filchi_worker *filchi_worker_here(const struct filch_pool *pool);
-
 /* Whether the process has forked since the pool was created: pool.c. */
 bool filchi_forked(const struct filch_pool *pool);
 
 /* Any thread: submits get -ESHUTDOWN from now on. Completes what has not started with -ECANCELED, flags what runs: pool.c. */
 void filchi_pool_close(struct filch_pool *pool);
 void filchi_pool_cancel_all(struct filch_pool *pool);
-
-/* Whether the calling thread runs a job of this pool though it is no worker (FILCH_CALLER_RUNS). */
-bool filchi_runs_job_of(const struct filch_pool *pool);
-
-/* Whether the calling thread is the only worker @pool has, and busy in another pool: it may not wait for @pool's work. */
-bool filchi_caller_is_away(const struct filch_pool *pool);
-
-#define FILCHI_GUESTS_AWAITED (UINT32_C(1) << 31) /* in guests: destroy sleeps, or will, until the others have left */
-
-/* A thread is about to sleep inside a call. */
-static inline void filchi_guest_in(struct filch_pool *pool)
-{
-	(void)filchi_fetch_add_seq_cst(&pool->guests, 1);
-}
-
-/* It has left. The system call is for the last one that destroy waits for: the creator of a pool alone waits 10^6 times a second. */
-static inline void filchi_guest_out(struct filch_pool *pool)
-{
-	filch_atomic_u32 *guests = &pool->guests;
-
-	if (filchi_fetch_sub_seq_cst(guests, 1) == (FILCHI_GUESTS_AWAITED | 1))
-		filchi_futex_wake(guests, INT_MAX); /* an address only: the pool may be gone */
-}
-
-/* The same, as a cleanup handler: the program's code may leave the thread in the midst of the call. */
-static inline void filchi_guest_left(void *pool)
-{
-	filchi_guest_out(pool);
-}
 
 /* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
