@@ -108,7 +108,7 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 	filchi_guard_touch(ids, ids ? n * sizeof ids[0] : 0);
 	now = filchi_submit_time(&to);
 	for (size_t i = 0; i < n;) {
-		size_t most = filchi_jobs_batch(&pool->jobs), left = n - i;
+		size_t most = pool->jobs.batch, left = n - i;
 		uint32_t got = submit_some(pool, jobs + i, (uint32_t)(left < most ? left : most), &to, now, id);
 
 		if (!got) {

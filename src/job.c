@@ -75,6 +75,7 @@ int filchi_jobs_init(struct filchi_jobs *jobs, uint32_t count, uint32_t threads,
 	memset(jobs, 0, sizeof *jobs);
 	jobs->count = count;
 	jobs->slots = count + 1;
+	jobs->batch = slots / threads < FILCHI_JOBS_BATCH ? slots / threads : FILCHI_JOBS_BATCH;
 	jobs->slot_bits = 1;
 	while (UINT32_C(1) << jobs->slot_bits < jobs->slots)
 		jobs->slot_bits++;

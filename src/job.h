@@ -99,6 +99,7 @@ struct filchi_jobs {
 	uint32_t count;          /* a limit for clients: jobs_max */
 	uint32_t slots;          /* count, and one that never enters a ring: for what a FILCH_POOL_CALLER pool's creator runs itself */
 	uint32_t slot_bits;
+	uint32_t batch;          /* how many slots one call may take together, at most FILCHI_JOBS_BATCH: see ring.h on positions drawn */
 	uint32_t tag;            /* this pool's, no other living pool has it; > 0 */
 	struct filchi_ring free;
 };
@@ -112,17 +113,11 @@ struct filchi_job *filchi_job_new(struct filchi_jobs *jobs);
 
 /*
  * Up to @n free slots, together; returns how many. None, or fewer than @n, does not mean that there are no more. @n is at most
- * filchi_jobs_batch().
+ * jobs->batch.
  */
 uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n);
 
 #define FILCHI_JOBS_BATCH 64u
-static inline uint32_t filchi_jobs_batch(const struct filchi_jobs *jobs)
-{
-	uint32_t most = filchi_ring_batch(&jobs->free);
-
-	return most < FILCHI_JOBS_BATCH ? most : FILCHI_JOBS_BATCH;
-}
 
 /* The owner of a new slot: publishes it as QUEUED|IN_RING or RUNNING. @flags: FILCHI_JOB_NOBODY, _GUARDED, _IN_LANE. */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);

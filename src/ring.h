@@ -103,12 +103,6 @@ static inline void filchi_ring_put(struct filchi_ring *r, uint32_t value)
 		;
 }
 
-/* How many values one call of filchi_ring_put_many() or _take_many() may have: at least 1, and sixteen threads may be inside. */
-static inline uint32_t filchi_ring_batch(const struct filchi_ring *r)
-{
-	return r->bits > 5 ? UINT32_C(1) << (r->bits - 5) : 1;
-}
-
 /*
  * As @n puts, in this order. Positions are drawn together, then visited one after the other; a value that does not get the one position
  * goes to the next, so that their order is kept.
