@@ -143,7 +143,7 @@ Test(exits, a_job_in_whose_cancel_a_callback_leaves_is_cancelled_with_its_thread
 {
 	struct filch_submit how = telling(tell_and_leave), urgent = FILCH_SUBMIT_INIT;
 	struct filch_completion c;
-	int64_t id;
+	int64_t id = 0;
 
 	pool = held_pool(false);
 	queued_id = filch_submit(pool, answer, NULL, &how);
