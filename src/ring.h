@@ -21,8 +21,9 @@
  *
  * Rejected: ck_ring, whose producers spin until earlier ones have published: 8 producers on 2 cores fell to 0.01-1.8 M/s;
  * Vyukov's ring with a sequence number per slot, where a preempted producer stops the consumers at its slot. Neighbouring positions in
- * different cache lines, as the paper has them: eight in one, they are fetched together, and with two cores the ring alone was 2 to 4
- * times as fast, bare jobs from 1, 4 and 8 producers 10 to 25 % and batches 10 to 40 %. Not known: many cores.
+ * different cache lines, as the paper has them: eight in one, they are fetched together, and with two cores the ring alone was twice as
+ * fast (bench/run --rings, five pairs of runs), bare jobs from 1, 4 and 8 producers 10 to 25 % and batches 12 to 40 % (one comparison).
+ * Not known: many cores.
  */
 #ifndef FILCHI_RING_H
 #define FILCHI_RING_H

@@ -332,7 +332,7 @@ static int wait_outside(struct filch_pool *pool, struct filchi_job *job, int64_t
 
 /*
  * The creating thread as worker 0, between filchi_caller_enter() and _leave(). No job that runs stands for it while it sleeps here, so
- * it is a guest as well, whom destroy lets out first. Callbacks run in here, and may leave the thread.
+ * it is a guest as well, whom destroy lets out first. A job that it runs here must not leave the thread: docs/jobs.md.
  */
 static int wait_as_caller(struct filchi_worker *w, struct filchi_job *job, int64_t id, const struct timespec *deadline,
 			  struct filch_completion *out)
