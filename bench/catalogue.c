@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is measured, with the results that every contestant must arrive at. The figures for UTS, n-queens, cheap UTS and skynet
- * are published or defined; the others follow from formulas, or were counted once by the serial form.
+ * What is measured, with the results that every contestant must arrive at. The figures for UTS,
+ * n-queens, cheap UTS and skynet are published or defined; the others follow from formulas, or were
+ * counted once by the serial form.
  *
  * quick: 1 = in --quick as well, 2 = only there, 3 = only in --check, 0 = only in a full run.
  */
 #include "catalogue.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
-#define EXPECT(v0, v1, v2, t) { .value = { UINT64_C(v0), UINT64_C(v1), UINT64_C(v2) }, .tasks = UINT64_C(t) }
+#define EXPECT(v0, v1, v2, t)                                                               \
+	{                                                                                   \
+		.value = { UINT64_C(v0), UINT64_C(v1), UINT64_C(v2) }, .tasks = UINT64_C(t) \
+	}
 
 static const struct bench_size fib[] = {
 	{ "20", { 20 }, EXPECT(6765, 0, 0, 21891), 3 },
@@ -99,7 +103,8 @@ static const struct bench_size knapsack[] = {
 
 static const struct bench_size integrate[] = {
 	{ "100", { 100, 1e-3 }, EXPECT(25005000, 4717477438923587343, 0, 7191), 3 },
-	{ "10^4 coarse", { 10000, 1e-3 }, EXPECT(2500000050000186, 4837362400268542579, 0, 3506543), 2 },
+	{ "10^4 coarse", { 10000, 1e-3 }, EXPECT(2500000050000186, 4837362400268542579, 0, 3506543),
+		2 },
 	{ "10^4", { 10000, 1e-4 }, EXPECT(2500000050000042, 4837362400268542292, 0, 7288263), 0 },
 };
 
@@ -124,12 +129,17 @@ static const struct bench_size triangle[] = {
 	{ "4000", { 4000 }, EXPECT(14356548920437592164, 0, 0, 4000), 1 },
 };
 
-/* Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third of a microsecond. */
-#define JOBS(n, rounds, quick)                                            \
-	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },    \
-	{ "2 producers", { 2, n, rounds }, EXPECT(n, 0, 0, n), quick },   \
-	{ "4 producers", { 4, n, rounds }, EXPECT(n, 0, 0, n), quick },   \
-	{ "8 producers", { 8, n, rounds }, EXPECT(n, 0, 0, n), quick }
+/*
+ * Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third
+ * of a microsecond.
+ */
+#define JOBS(n, rounds, quick)                                                  \
+	{ "1 producer", { 1, n, rounds }, EXPECT(n, 0, 0, n), quick },          \
+		{ "2 producers", { 2, n, rounds }, EXPECT(n, 0, 0, n), quick }, \
+		{ "4 producers", { 4, n, rounds }, EXPECT(n, 0, 0, n), quick }, \
+	{                                                                       \
+		"8 producers", { 8, n, rounds }, EXPECT(n, 0, 0, n), quick      \
+	}
 static const struct bench_size jobs_bare[] = { JOBS(200000, 0, 1) };
 static const struct bench_size jobs_batch[] = { JOBS(200000, 0, 1) };
 static const struct bench_size jobs_ids[] = { JOBS(200000, 100, 1) };
@@ -141,33 +151,64 @@ static const struct bench_size trips[] = {
 };
 
 const struct bench bench_catalogue[] = {
-	{ "fib", "fib", NULL, 1, { NULL }, fib, N(fib), "price of a spawn and its sync, no cut-off" },
-	{ "queens", "queens", NULL, 1, { NULL }, queens, N(queens), "n-queens by bit masks, a task per placed queen" },
-	{ "uts", "uts", NULL, 1, { NULL }, uts, N(uts), "Unbalanced Tree Search with SHA-1, as published" },
-	{ "cheap_uts", "cheap_uts", NULL, 1, { NULL }, cheap_uts, N(cheap_uts), "an unbalanced tree, tiny nodes" },
-	{ "skynet", "skynet", NULL, 1, { NULL }, skynet, N(skynet), "a balanced tree of ten children per node" },
-	{ "sort", "sort", NULL, 1, { NULL }, sort, N(sort), "stable merge sort of 16-byte records, merges parallel too" },
-	{ "sort_typed", "sort_typed", NULL, 1, { NULL }, whole_sort, N(whole_sort), "stable sort of 16-byte records, comparison compiled in" },
-	{ "sort_void", "sort_void", NULL, 1, { NULL }, whole_sort, N(whole_sort), "the same with a comparison function; serial is qsort_r" },
-	{ "sort_int64", "sort_int64", NULL, 1, { NULL }, whole_sort, N(whole_sort), "typed sort of 64-bit integers" },
-	{ "sort_int32", "sort_int32", NULL, 1, { NULL }, whole_sort, N(whole_sort), "typed sort of 32-bit integers" },
-	{ "matmul", "matmul", NULL, 1, { NULL }, matmul, N(matmul), "recursive matrix product, leaves of 12 x 12" },
-	{ "strassen", "strassen", NULL, 1, { NULL }, strassen, N(strassen), "Strassen's matrix product, seven large tasks a level" },
-	{ "sparse_lu", "sparse_lu", NULL, 1, { NULL }, sparse_lu, N(sparse_lu), "LU of a sparse matrix of 16 x 16 blocks" },
+	{ "fib", "fib", NULL, 1, { NULL }, fib, N(fib),
+		"price of a spawn and its sync, no cut-off" },
+	{ "queens", "queens", NULL, 1, { NULL }, queens, N(queens),
+		"n-queens by bit masks, a task per placed queen" },
+	{ "uts", "uts", NULL, 1, { NULL }, uts, N(uts),
+		"Unbalanced Tree Search with SHA-1, as published" },
+	{ "cheap_uts", "cheap_uts", NULL, 1, { NULL }, cheap_uts, N(cheap_uts),
+		"an unbalanced tree, tiny nodes" },
+	{ "queens_children", "queens_children", NULL, 1, { NULL }, queens, N(queens),
+		"queens with a set of children in place of an array" },
+	{ "cheap_uts_children", "cheap_uts_children", NULL, 1, { NULL }, cheap_uts, N(cheap_uts),
+		"cheap_uts with a set of children in place of an array" },
+	{ "skynet", "skynet", NULL, 1, { NULL }, skynet, N(skynet),
+		"a balanced tree of ten children per node" },
+	{ "sort", "sort", NULL, 1, { NULL }, sort, N(sort),
+		"stable merge sort of 16-byte records, merges parallel too" },
+	{ "sort_typed", "sort_typed", NULL, 1, { NULL }, whole_sort, N(whole_sort),
+		"stable sort of 16-byte records, comparison compiled in" },
+	{ "sort_void", "sort_void", NULL, 1, { NULL }, whole_sort, N(whole_sort),
+		"the same with a comparison function; serial is qsort_r" },
+	{ "sort_int64", "sort_int64", NULL, 1, { NULL }, whole_sort, N(whole_sort),
+		"typed sort of 64-bit integers" },
+	{ "sort_int32", "sort_int32", NULL, 1, { NULL }, whole_sort, N(whole_sort),
+		"typed sort of 32-bit integers" },
+	{ "matmul", "matmul", NULL, 1, { NULL }, matmul, N(matmul),
+		"recursive matrix product, leaves of 12 x 12" },
+	{ "strassen", "strassen", NULL, 1, { NULL }, strassen, N(strassen),
+		"Strassen's matrix product, seven large tasks a level" },
+	{ "sparse_lu", "sparse_lu", NULL, 1, { NULL }, sparse_lu, N(sparse_lu),
+		"LU of a sparse matrix of 16 x 16 blocks" },
 	{ "fft", "fft", NULL, 1, { NULL }, fft, N(fft), "complex FFT, recursive, in place" },
-	{ "heat", "heat", NULL, 1, { NULL }, heat, N(heat), "time steps on a grid, each a loop called from outside" },
-	{ "cholesky", "cholesky", NULL, 1, { NULL }, cholesky, N(cholesky), "Cholesky by tiles of 64 x 64 on OpenBLAS" },
-	{ "knapsack", "knapsack", NULL, 1, { NULL }, knapsack, N(knapsack), "branch and bound; tasks differ from run to run" },
-	{ "integrate", "integrate", NULL, 1, { NULL }, integrate, N(integrate), "adaptive quadrature, tiny tasks" },
-	{ "tiny", "tiny", NULL, 1, { NULL }, tiny, N(tiny), "loops of 1,000 tiny bodies inside one run; an item is a loop" },
-	{ "tiny_caller", "tiny_caller", NULL, 1, { NULL }, tiny, N(tiny), "the same, each called from outside by the thread that owns the pool" },
-	{ "saxpy", "saxpy", NULL, 1, { NULL }, saxpy, N(saxpy), "20 loops y = a x + y over 10^6 floats" },
-	{ "grains", "grains", NULL, 1, { NULL }, grains, N(grains), "one loop, bodies of about 75 ns, a grain of one" },
-	{ "grains_ptr", "grains_ptr", NULL, 1, { NULL }, grains, N(grains), "the same, each body called through a pointer" },
-	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle), "one loop whose body i costs i" },
-	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare), "empty jobs, nobody waits for one" },
-	{ "jobs_batch", NULL, bench_jobs_batch, 0, { NULL }, jobs_batch, N(jobs_batch), "the same, 64 to a call" },
-	{ "jobs", NULL, bench_jobs_ids, 1, { NULL, "submit p99.9" }, jobs_ids, N(jobs_ids), "small jobs, each reaped by its id" },
-	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips), "one job there and back" },
+	{ "heat", "heat", NULL, 1, { NULL }, heat, N(heat),
+		"time steps on a grid, each a loop called from outside" },
+	{ "cholesky", "cholesky", NULL, 1, { NULL }, cholesky, N(cholesky),
+		"Cholesky by tiles of 64 x 64 on OpenBLAS" },
+	{ "knapsack", "knapsack", NULL, 1, { NULL }, knapsack, N(knapsack),
+		"branch and bound; tasks differ from run to run" },
+	{ "integrate", "integrate", NULL, 1, { NULL }, integrate, N(integrate),
+		"adaptive quadrature, tiny tasks" },
+	{ "tiny", "tiny", NULL, 1, { NULL }, tiny, N(tiny),
+		"loops of 1,000 tiny bodies inside one run; an item is a loop" },
+	{ "tiny_caller", "tiny_caller", NULL, 1, { NULL }, tiny, N(tiny),
+		"the same, each called from outside by the thread that owns the pool" },
+	{ "saxpy", "saxpy", NULL, 1, { NULL }, saxpy, N(saxpy),
+		"20 loops y = a x + y over 10^6 floats" },
+	{ "grains", "grains", NULL, 1, { NULL }, grains, N(grains),
+		"one loop, bodies of about 75 ns, a grain of one" },
+	{ "grains_ptr", "grains_ptr", NULL, 1, { NULL }, grains, N(grains),
+		"the same, each body called through a pointer" },
+	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle),
+		"one loop whose body i costs i" },
+	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare),
+		"empty jobs, nobody waits for one" },
+	{ "jobs_batch", NULL, bench_jobs_batch, 0, { NULL }, jobs_batch, N(jobs_batch),
+		"the same, 64 to a call" },
+	{ "jobs", NULL, bench_jobs_ids, 1, { NULL, "submit p99.9" }, jobs_ids, N(jobs_ids),
+		"small jobs, each reaped by its id" },
+	{ "trip", NULL, bench_jobs_trips, 0, { "p50", "p99" }, trips, N(trips),
+		"one job there and back" },
 };
 const size_t bench_catalogue_n = N(bench_catalogue);

@@ -9,10 +9,10 @@
 
 struct bench {
 	const char *name;
-	const char *program;     /* a task program; NULL: jobs below */
+	const char *program; /* a task program; NULL: jobs below */
 	bench_jobs_fn *jobs;
-	int serial;              /* whether serial takes part */
-	const char *metric[2];   /* names added to the size's label; NULL = none */
+	int serial;            /* whether serial takes part */
+	const char *metric[2]; /* names added to the size's label; NULL = none */
 	const struct bench_size *sizes;
 	size_t n;
 	const char *about;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counting the instructions of one measured call, by callgrind: to the instruction, and there where the processor's own counters
- * are not to be had. Only under `valgrind --tool=callgrind --instr-atstart=no`, which bench/instructions starts; anywhere else both calls
- * do nothing. Every thread of the process counts between the two.
+ * Counting the instructions of one measured call, by callgrind: to the instruction, and there where
+ * the processor's own counters are not to be had. Only under `valgrind --tool=callgrind
+ * --instr-atstart=no`, which bench/instructions starts; anywhere else both calls do nothing. Every
+ * thread of the process counts between the two.
  *
- * Rejected: callgrind's --toggle-collect, which counts only the thread that calls the named function; the difference of two sizes, for
+ * Rejected: callgrind's --toggle-collect, which counts only the thread that calls the named
+ *           function; the difference of two sizes, for
  * which two trees would have to differ in nothing but their size.
  */
 #ifndef BENCH_COUNT_H
@@ -22,8 +24,12 @@ static inline void bench_count_begin(void)
 #endif
 }
 
-/* Writes what was counted into callgrind's file, under a name of five fields, which bench/instructions reads: none has a '|' in it. */
-static inline void bench_count_end(const char *bench, const char *size, const char *contestant, int workers, unsigned long long tasks)
+/*
+ * Writes what was counted into callgrind's file, under a name of five fields, which
+ * bench/instructions reads: none has a '|' in it.
+ */
+static inline void bench_count_end(const char *bench, const char *size, const char *contestant,
+	int workers, unsigned long long tasks)
 {
 #ifdef BENCH_CALLGRIND
 	char name[160];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filch-bench: serial, baseline, filch and the peers on the same programs, in one process and one run.
+ * filch-bench: serial, baseline, filch and the peers on the same programs, in one process and one
+ * run.
  *
- * All pools of all contestants live through the whole run: a parked pool costs nothing, and if one did, all would pay. For each
- * benchmark the rounds go over all entrants (a contestant with a number of workers), each round beginning with the next of them,
- * so that drift of the machine hits all. Before each measurement comes a short pause in which the last one's workers park.
+ * All pools of all contestants live through the whole run: a parked pool costs nothing, and if one
+ * did, all would pay. For each benchmark the rounds go over all entrants (a contestant with a
+ * number of workers), each round beginning with the next of them, so that drift of the machine hits
+ * all. Before each measurement comes a short pause in which the last one's workers park.
  *
- * Not good for: machines on which something else runs (the table says so when it was so at the start), and absolute times of
- * any other machine. The ratios are what is meant to be quoted, with their spread.
+ * Not good for: machines on which something else runs (the table says so when it was so at the
+ * start), and absolute times of any other machine. The ratios are what is meant to be quoted, with
+ * their spread.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -59,6 +62,16 @@ void bench_pin(int cpu)
 	sched_setaffinity(0, sizeof set, &set);
 }
 
+void bench_cpuset(const int *cpus, int n, char *text, size_t room)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < n && used < room; i++)
+		used += (size_t)snprintf(
+			text + used, room - used, i ? ",%d" : "%d", cpus[i] < 0 ? 0 : cpus[i]);
+}
+
 /* The module of peer @name beside the program, or NULL: it was not built. */
 static const struct bench_contestant *load_peer(const char *name)
 {
@@ -85,7 +98,8 @@ static const struct bench_contestant *load_peer(const char *name)
 				c = NULL;
 		}
 		if (!c)
-			fprintf(stderr, "filch-bench: %s: %s\n", path, symbol ? "not for this filch-bench" : dlerror());
+			fprintf(stderr, "filch-bench: %s: %s\n", path,
+				symbol ? "not for this filch-bench" : dlerror());
 	}
 	free(path);
 	return c;
@@ -102,7 +116,8 @@ static void enter(const struct bench_contestant *c, int workers)
 	e->workers = workers;
 	err = c->open(&e->engine, workers, plan_cpus);
 	if (err)
-		fprintf(stderr, "filch-bench: %s with %d workers: %s\n", c->name, workers, strerror(-err));
+		fprintf(stderr, "filch-bench: %s with %d workers: %s\n", c->name, workers,
+			strerror(-err));
 	else
 		entrants++;
 }
@@ -119,7 +134,8 @@ static void open_entrants(const struct bench_options *o)
 			if (bench_listed(o->contestants, own[i]->name))
 				enter(own[i], o->workers[w]);
 		for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
-			const struct bench_contestant *c = bench_listed(o->contestants, peers[i]) ? load_peer(peers[i]) : NULL;
+			const struct bench_contestant *c =
+				bench_listed(o->contestants, peers[i]) ? load_peer(peers[i]) : NULL;
 
 			if (c)
 				enter(c, o->workers[w]);
@@ -128,9 +144,9 @@ static void open_entrants(const struct bench_options *o)
 }
 
 /*
- * Deep trees on the peers' tasks overflow the usual stacks. The OpenMP runtimes read their size from the environment when they are
- * loaded; this thread, on which oneTBB's programs begin, may use what the kernel leaves free below it, 128 MiB at least. Pages
- * that are not touched cost nothing.
+ * Deep trees on the peers' tasks overflow the usual stacks. The OpenMP runtimes read their size
+ * from the environment when they are loaded; this thread, on which oneTBB's programs begin, may use
+ * what the kernel leaves free below it, 128 MiB at least. Pages that are not touched cost nothing.
  */
 static void give_room(void)
 {
@@ -158,7 +174,8 @@ static void name_peers(char *to, size_t size)
 
 			snprintf(text, sizeof text, "%s %s", c->name, c->version());
 			if (!strstr(to, text))
-				used += (size_t)snprintf(to + used, size - used, "%s%s", used ? "; " : "", text);
+				used += (size_t)snprintf(
+					to + used, size - used, "%s%s", used ? "; " : "", text);
 		}
 	}
 }
@@ -172,8 +189,8 @@ static double used_seconds(void)
 }
 
 /*
- * Until no thread of this process works: runtimes look for work for a while after the last (libomp for 200 ms), and whoever is measured
- * next would pay for it.
+ * Until no thread of this process works: runtimes look for work for a while after the last (libomp
+ * for 200 ms), and whoever is measured next would pay for it.
  */
 static void settle(void)
 {
@@ -186,9 +203,12 @@ static void settle(void)
 	}
 }
 
-/* One measurement of one entrant, its instructions @counted or not. Returns 1 if it has no such form, else 0 or a negative errno. */
-static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e, bool counted, double value[2],
-	struct bench_outcome *out)
+/*
+ * One measurement of one entrant, its instructions @counted or not. Returns 1 if it has no such
+ * form, else 0 or a negative errno.
+ */
+static int measure(const struct bench *b, const struct bench_size *size, const struct entrant *e,
+	bool counted, double value[2], struct bench_outcome *out)
 {
 	bench_entry_fn *entry = b->program && e->c->entry ? e->c->entry(b->program) : NULL;
 	const struct bench_data_ops *data = b->program ? bench_data_of(b->program) : NULL;
@@ -210,7 +230,8 @@ static int measure(const struct bench *b, const struct bench_size *size, const s
 			bench_count_begin();
 		double begun = bench_now();
 
-		err = e->c->call ? e->c->call(e->engine, entry, size, out) : entry(e->engine, size, out);
+		err = e->c->call ? e->c->call(e->engine, entry, size, out)
+				 : entry(e->engine, size, out);
 		value[0] = bench_now() - begun;
 		if (counted)
 			bench_count_end(b->name, size->label, e->c->name, e->workers, out->tasks);
@@ -226,22 +247,28 @@ static int measure(const struct bench *b, const struct bench_size *size, const s
 	return err;
 }
 
-/* Whether outcome @a is the expected @b. No number of tasks is expected where it differs from run to run. */
+/*
+ * Whether outcome @a is the expected @b. No number of tasks is expected where it differs from run
+ * to run.
+ */
 static bool right(const struct bench_outcome *a, const struct bench_outcome *b)
 {
-	return a->value[0] == b->value[0] && a->value[1] == b->value[1] && a->value[2] == b->value[2] &&
-	       (!b->tasks || a->tasks == b->tasks);
+	return a->value[0] == b->value[0] && a->value[1] == b->value[1] &&
+	       a->value[2] == b->value[2] && (!b->tasks || a->tasks == b->tasks);
 }
 
 static void say_outcome(const struct bench_outcome *o)
 {
-	fprintf(stderr, " %llu %llu %llu, %llu tasks", (unsigned long long)o->value[0], (unsigned long long)o->value[1],
-		(unsigned long long)o->value[2], (unsigned long long)o->tasks);
+	fprintf(stderr, " %llu %llu %llu, %llu tasks", (unsigned long long)o->value[0],
+		(unsigned long long)o->value[1], (unsigned long long)o->value[2],
+		(unsigned long long)o->tasks);
 }
 
-static void say_wrong(const struct bench *b, const struct bench_size *size, const struct entrant *e, const struct bench_outcome *out)
+static void say_wrong(const struct bench *b, const struct bench_size *size, const struct entrant *e,
+	const struct bench_outcome *out)
 {
-	fprintf(stderr, "filch-bench: %s %s, %s with %d workers: wrong result, expected", b->name, size->label, e->c->name, e->workers);
+	fprintf(stderr, "filch-bench: %s %s, %s with %d workers: wrong result, expected", b->name,
+		size->label, e->c->name, e->workers);
 	say_outcome(&size->expect);
 	fputs(", got", stderr);
 	say_outcome(out);
@@ -258,17 +285,19 @@ struct samples {
 static const double *samples_of(const struct samples *s, const char *name, int workers, int metric)
 {
 	for (int i = 0; i < entrants; i++)
-		if (s->ran[i] && !strcmp(entrant[i].c->name, name) && (!workers || entrant[i].workers == workers))
+		if (s->ran[i] && !strcmp(entrant[i].c->name, name) &&
+			(!workers || entrant[i].workers == workers))
 			return s->at[i][metric];
 	return NULL;
 }
 
 /* Makes the row of entrant @i for one metric. */
-static struct bench_result row_of(
-	const struct bench *b, const struct bench_size *size, const struct samples *s, int i, int metric, int rounds)
+static struct bench_result row_of(const struct bench *b, const struct bench_size *size,
+	const struct samples *s, int i, int metric, int rounds)
 {
 	const double *mine = s->at[i][metric];
-	const double *serial = b->serial && !b->metric[metric] ? samples_of(s, "serial", 0, metric) : NULL;
+	const double *serial =
+		b->serial && !b->metric[metric] ? samples_of(s, "serial", 0, metric) : NULL;
 	const double *baseline = samples_of(s, "baseline", entrant[i].workers, metric);
 	struct bench_spread serial_time = { 0 };
 	struct bench_result r = {
@@ -300,10 +329,11 @@ static struct bench_result row_of(
 }
 
 /*
- * One measurement of entrant @i, written to place @round of its samples; round -1 warms up and is only verified. Returns the seconds it
- * took with all that belongs to it.
+ * One measurement of entrant @i, written to place @round of its samples; round -1 warms up and is
+ * only verified. Returns the seconds it took with all that belongs to it.
  */
-static double run_round(const struct bench *b, const struct bench_size *size, struct samples *s, int i, int round)
+static double run_round(
+	const struct bench *b, const struct bench_size *size, struct samples *s, int i, int round)
 {
 	const struct entrant *e = &entrant[i];
 	struct bench_outcome out = { 0 };
@@ -315,8 +345,8 @@ static double run_round(const struct bench *b, const struct bench_size *size, st
 		return 0;
 	}
 	if (err)
-		fprintf(stderr, "filch-bench: %s %s, %s with %d workers: %s\n", b->name, size->label, e->c->name, e->workers,
-			strerror(-err));
+		fprintf(stderr, "filch-bench: %s %s, %s with %d workers: %s\n", b->name,
+			size->label, e->c->name, e->workers, strerror(-err));
 	if (!err && s->verified[i] && !right(&out, &size->expect))
 		say_wrong(b, size, e, &out);
 	s->tasks[i] = out.tasks;
@@ -327,8 +357,8 @@ static double run_round(const struct bench *b, const struct bench_size *size, st
 }
 
 /* All rounds of one benchmark and size, interleaved, in about @seconds if that is above 0. */
-static void run_rounds(
-	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds, struct samples *s)
+static void run_rounds(const struct bench *b, const struct bench_size *size, const char *progress,
+	int rounds, double seconds, struct samples *s)
 {
 	double cost[BENCH_ENTRANTS_MAX] = { 0 };
 	int share[BENCH_ENTRANTS_MAX], rank[BENCH_ROUNDS_MAX];
@@ -347,8 +377,9 @@ static void run_rounds(
 				continue;
 			}
 			if (progress)
-				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d", progress, b->name, size->label,
-					round + 1, rounds, entrant[i].c->name, entrant[i].workers);
+				fprintf(stderr, "\r\033[K%s %s %s: round %d of %d, %s with %d",
+					progress, b->name, size->label, round + 1, rounds,
+					entrant[i].c->name, entrant[i].workers);
 			double took = run_round(b, size, s, i, round);
 
 			if (round < 0) {
@@ -362,16 +393,20 @@ static void run_rounds(
 		fputs("\r\033[K", stderr);
 }
 
-/* Adds the rows of one metric and prints them. Returns false when a result was wrong or a contestant failed. */
-static bool add_rows(
-	const struct bench *b, const struct bench_size *size, const struct samples *s, int metric, int rounds, struct bench_results *results)
+/*
+ * Adds the rows of one metric and prints them. Returns false when a result was wrong or a
+ * contestant failed.
+ */
+static bool add_rows(const struct bench *b, const struct bench_size *size, const struct samples *s,
+	int metric, int rounds, struct bench_results *results)
 {
 	bool good = true;
 
 	for (int i = 0, head = 1; i < entrants; i++) {
 		if (!s->ran[i])
 			continue;
-		if (metric && s->verified[i] && !bench_spread_of(s->at[i][metric], (size_t)rounds).n)
+		if (metric && s->verified[i] &&
+			!bench_spread_of(s->at[i][metric], (size_t)rounds).n)
 			continue; /* it has no such figure: serial submits nothing */
 		struct bench_result *row = realloc(results->row, (results->n + 1) * sizeof *row);
 
@@ -389,10 +424,12 @@ static bool add_rows(
 	return good;
 }
 
-/* One benchmark and size: its rounds, in about @seconds if that is above 0, then its rows. False as add_rows(). */
-static bool run_bench(
-	const struct bench *b, const struct bench_size *size, const char *progress, int rounds, double seconds,
-	struct bench_results *results)
+/*
+ * One benchmark and size: its rounds, in about @seconds if that is above 0, then its rows. False as
+ * add_rows().
+ */
+static bool run_bench(const struct bench *b, const struct bench_size *size, const char *progress,
+	int rounds, double seconds, struct bench_results *results)
 {
 	struct samples s = { 0 };
 	bool good = true;
@@ -413,12 +450,15 @@ static bool run_bench(
 }
 
 /* Whether this size takes part. */
-static bool chosen(const struct bench_options *o, const regex_t *only, const struct bench *b, const struct bench_size *size)
+static bool chosen(const struct bench_options *o, const regex_t *only, const struct bench *b,
+	const struct bench_size *size)
 {
 	char name[96];
 
 	snprintf(name, sizeof name, "%s %s", b->name, size->label);
-	bool here = o->check ? size->quick == 3 : o->quick ? size->quick == 1 || size->quick == 2 : size->quick < 2;
+	bool here = o->check   ? size->quick == 3
+		    : o->quick ? size->quick == 1 || size->quick == 2
+			       : size->quick < 2;
 
 	return (here || o->list) && (!o->only || !regexec(only, name, 0, NULL, 0));
 }
@@ -428,10 +468,12 @@ static void list(const struct bench_options *o, const regex_t *only)
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
 			const struct bench *b = &bench_catalogue[i];
-			static const char *const when[] = { "full", "full and quick", "quick", "check" };
+			static const char *const when[] = { "full", "full and quick", "quick",
+				"check" };
 
 			if (chosen(o, only, b, &b->sizes[k]))
-				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label, when[b->sizes[k].quick], b->about);
+				printf("%-10s %-12s %-15s %s\n", b->name, b->sizes[k].label,
+					when[b->sizes[k].quick], b->about);
 		}
 	fputs("contestants: serial baseline filch caller", stdout);
 	for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
@@ -449,7 +491,8 @@ static int write_reports(const struct bench_options *o, const struct bench_resul
 	exe[n > 0 ? n : 0] = '\0';
 	if (o->json)
 		err = bench_report_json(results, o->json);
-	if (!err && (o->report ? asprintf(&dir, "%s", o->report) : asprintf(&dir, "%s/report", dirname(exe))) < 0)
+	if (!err && (o->report ? asprintf(&dir, "%s", o->report)
+			       : asprintf(&dir, "%s/report", dirname(exe))) < 0)
 		err = -ENOMEM;
 	if (!err)
 		err = bench_report_dir(results, dir);
@@ -475,7 +518,8 @@ int main(int argc, char **argv)
 #ifndef BENCH_RELEASE
 	if (!o.list && !o.check) {
 		fprintf(stderr,
-			"filch-bench: not a Release build, or with sanitizer or assertions: its figures would mean nothing\n");
+			"filch-bench: not a Release build, or with sanitizer or assertions: its "
+			"figures would mean nothing\n");
 		return 1;
 	}
 #endif
@@ -497,7 +541,8 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < bench_catalogue_n; i++)
 		for (size_t k = 0; k < bench_catalogue[i].n; k++)
-			todo += chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
+			todo += chosen(
+				&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
 	double until = bench_now() + o.seconds;
 
 	results.rounds = o.rounds;
@@ -517,8 +562,12 @@ int main(int argc, char **argv)
 			if (!chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]))
 				continue;
 			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
-			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k], isatty(2) ? progress : NULL,
-				o.rounds, o.seconds > 0 ? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1) : 0, &results);
+			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k],
+				isatty(2) ? progress : NULL, o.rounds,
+				o.seconds > 0
+					? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1)
+					: 0,
+				&results);
 		}
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);
@@ -529,6 +578,7 @@ int main(int argc, char **argv)
 	if (o.only)
 		regfree(&only);
 	if (!good)
-		fprintf(stderr, "filch-bench: a contestant failed or returned a wrong result, see above\n");
+		fprintf(stderr,
+			"filch-bench: a contestant failed or returned a wrong result, see above\n");
 	return good ? 0 : 1;
 }

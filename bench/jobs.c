@@ -2,12 +2,13 @@
 /*
  * Jobs from 1, 2, 4 and 8 producers, and round trips.
  *
- * Not good for: servers under a given load (the producers push as fast as they can, so this is capacity, not latency under
- * load), nor for jobs that take long (then every queue is good enough). With more producers and workers than cores the
- * kernel's scheduler is measured as well. Producers are not pinned, for any contestant: the workers are, and a producer takes
- * what they leave.
+ * Not good for: servers under a given load (the producers push as fast as they can, so this is
+ * capacity, not latency under load), nor for jobs that take long (then every queue is good enough).
+ * With more producers and workers than cores the kernel's scheduler is measured as well. Producers
+ * are not pinned, for any contestant: the workers are, and a producer takes what they leave.
  *
- * A trip "idle" starts after a pause in which the workers have parked: it measures the wake-up, the kernel's part included.
+ * A trip "idle" starts after a pause in which the workers have parked: it measures the wake-up, the
+ * kernel's part included.
  */
 #define _GNU_SOURCE
 #include "jobs.h"
@@ -22,8 +23,9 @@
 #include "latch.h"
 #include "stats.h"
 
-#define WINDOW        256
-#define SAMPLE        13 /* every 13th submit is timed: the clock costs as much as a good submit, so not all are */
+#define WINDOW 256
+/* every 13th submit is timed: the clock costs as much as a good submit, so not all are */
+#define SAMPLE        13
 #define PRODUCERS_MAX 64
 
 enum form { BARE, BATCH, IDS };
@@ -34,7 +36,7 @@ struct producer {
 	struct bench_job *jobs;
 	size_t n;
 	uint64_t reaped;
-	double *submit;          /* times of sampled submits */
+	double *submit; /* times of sampled submits */
 	size_t timed;
 	int err;
 	enum form form;
@@ -52,7 +54,8 @@ double bench_now(void)
 
 void bench_pause(uint64_t ns)
 {
-	struct timespec t = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+	struct timespec t = { .tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000) };
 
 	while (nanosleep(&t, &t) && errno == EINTR)
 		;
@@ -82,7 +85,9 @@ static struct bench_job *make_jobs(size_t n, uint32_t rounds, struct bench_latch
 	struct bench_job *jobs = aligned_alloc(sizeof *jobs, n * sizeof *jobs);
 
 	for (size_t i = 0; jobs && i < n; i++)
-		jobs[i] = (struct bench_job){ .fn = run_job, .latch = latch, .seed = i, .rounds = rounds };
+		jobs[i] = (struct bench_job){
+			.fn = run_job, .latch = latch, .seed = i, .rounds = rounds
+		};
 	return jobs;
 }
 
@@ -150,9 +155,8 @@ static void *produce(void *arg)
 	return NULL;
 }
 
-static int run_producers(const struct bench_contestant *c, void *engine, const struct bench_size *size, enum form form,
-	double value[2],
-	struct bench_outcome *out)
+static int run_producers(const struct bench_contestant *c, void *engine,
+	const struct bench_size *size, enum form form, double value[2], struct bench_outcome *out)
 {
 	size_t producers = (size_t)size->arg[0], n = (size_t)size->arg[1];
 	struct producer p[PRODUCERS_MAX];
@@ -176,10 +180,13 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 	for (size_t i = 0; i < producers; i++) {
 		size_t begin = n * i / producers, end = n * (i + 1) / producers;
 
-		p[i] = (struct producer){
-			.ops = c->jobs, .engine = engine, .jobs = jobs + begin, .n = end - begin, .form = form, .start = &start,
-			.submit = submits + begin / SAMPLE + i
-		};
+		p[i] = (struct producer){ .ops = c->jobs,
+			.engine = engine,
+			.jobs = jobs + begin,
+			.n = end - begin,
+			.form = form,
+			.start = &start,
+			.submit = submits + begin / SAMPLE + i };
 		if (pthread_create(&p[i].thread, NULL, produce, &p[i]))
 			abort(); /* a benchmark program may */
 	}
@@ -208,8 +215,8 @@ static int run_producers(const struct bench_contestant *c, void *engine, const s
 }
 
 /* The serial form: one thread, plain calls; the latch is left out, it counts for others. */
-static int run_serial(
-	const struct bench_contestant *c, void *engine, const struct bench_size *size, double *seconds, struct bench_outcome *out)
+static int run_serial(const struct bench_contestant *c, void *engine, const struct bench_size *size,
+	double *seconds, struct bench_outcome *out)
 {
 	size_t n = (size_t)size->arg[1];
 	struct bench_job *jobs = make_jobs(n, (uint32_t)size->arg[2], NULL);
@@ -226,8 +233,8 @@ static int run_serial(
 	return 0;
 }
 
-int bench_jobs_bare(
-	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
+int bench_jobs_bare(const struct bench_contestant *c, void *engine, const struct bench_size *size,
+	double value[2], struct bench_outcome *out)
 {
 	if (!c->jobs || !c->jobs->bare)
 		return 1;
@@ -236,14 +243,14 @@ int bench_jobs_bare(
 	return run_producers(c, engine, size, BARE, value, out);
 }
 
-int bench_jobs_batch(
-	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
+int bench_jobs_batch(const struct bench_contestant *c, void *engine, const struct bench_size *size,
+	double value[2], struct bench_outcome *out)
 {
 	return c->jobs && c->jobs->batch ? run_producers(c, engine, size, BATCH, value, out) : 1;
 }
 
-int bench_jobs_ids(
-	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
+int bench_jobs_ids(const struct bench_contestant *c, void *engine, const struct bench_size *size,
+	double value[2], struct bench_outcome *out)
 {
 	if (c == &bench_serial)
 		return run_serial(c, engine, size, value, out);
@@ -252,8 +259,8 @@ int bench_jobs_ids(
 	return run_producers(c, engine, size, IDS, value, out);
 }
 
-int bench_jobs_trips(
-	const struct bench_contestant *c, void *engine, const struct bench_size *size, double value[2], struct bench_outcome *out)
+int bench_jobs_trips(const struct bench_contestant *c, void *engine, const struct bench_size *size,
+	double value[2], struct bench_outcome *out)
 {
 	size_t n = (size_t)size->arg[0];
 	int err = 0;

@@ -2,8 +2,9 @@
 /*
  * A count-down latch for bare jobs: the last of them wakes the driver.
  *
- * The one atomic counter of the benchmarks. It is shared by every worker and costs every contestant the same, as the reference
- * count of a real program would. C11 atomics, because this is user code; the library's own are in two files of its own.
+ * The one atomic counter of the benchmarks. It is shared by every worker and costs every contestant
+ * the same, as the reference count of a real program would. C11 atomics, because this is user code;
+ * the library's own are in two files of its own.
  */
 #ifndef BENCH_LATCH_H
 #define BENCH_LATCH_H
@@ -27,7 +28,10 @@ static inline void bench_latch_init(struct bench_latch *l, uint64_t count)
 	l->open = 0;
 }
 
-/* Release for what the job wrote; acquire so that the last one has seen all of it and passes it on through the mutex. */
+/*
+ * Release for what the job wrote; acquire so that the last one has seen all of it and passes it on
+ * through the mutex.
+ */
 static inline void bench_latch_count(struct bench_latch *l)
 {
 	if (atomic_fetch_sub_explicit(&l->left, 1, memory_order_acq_rel) != 1)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processor, kernel, governor, compiler, flags, commit. Text of the build comes from CMake as definitions. */
+/*
+ * Processor, kernel, governor, compiler, flags, commit. Text of the build comes from CMake as
+ * definitions.
+ */
 #define _GNU_SOURCE
 #include "machine.h"
 
@@ -12,10 +15,10 @@
 #include <unistd.h>
 
 #ifndef BENCH_FLAGS
-# define BENCH_FLAGS "unknown"
+#define BENCH_FLAGS "unknown"
 #endif
 #ifndef BENCH_SOURCE_DIR
-# define BENCH_SOURCE_DIR "."
+#define BENCH_SOURCE_DIR "."
 #endif
 
 /* The first line of @f, without its end; "unknown" when there is none. */
@@ -54,7 +57,10 @@ static void read_file(const char *path, char *to, size_t size)
 		fclose(f);
 }
 
-/* Processor time spent since the start of the machine, idle and all, in ticks; false when it cannot be read. */
+/*
+ * Processor time spent since the start of the machine, idle and all, in ticks; false when it cannot
+ * be read.
+ */
 static bool read_ticks(double *idle, double *all)
 {
 	FILE *f = fopen("/proc/stat", "r");
@@ -100,23 +106,27 @@ void bench_machine_read(struct bench_machine *m, const int *cpus, int n)
 
 	*m = (struct bench_machine){ .plan = n, .online = (int)sysconf(_SC_NPROCESSORS_ONLN) };
 	read_cpu(m->cpu, sizeof m->cpu);
-	read_file("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", m->governor, sizeof m->governor);
+	read_file("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", m->governor,
+		sizeof m->governor);
 	if (uname(&u))
 		snprintf(m->kernel, sizeof m->kernel, "unknown");
 	else
-		snprintf(m->kernel, sizeof m->kernel, "%.30s %.60s %.30s", u.sysname, u.release, u.machine);
+		snprintf(m->kernel, sizeof m->kernel, "%.30s %.60s %.30s", u.sysname, u.release,
+			u.machine);
 #ifdef __clang__
 	snprintf(m->compiler, sizeof m->compiler, "clang %s", __clang_version__);
 #else
 	snprintf(m->compiler, sizeof m->compiler, "gcc %s", __VERSION__);
 #endif
 	snprintf(m->flags, sizeof m->flags, "%s", BENCH_FLAGS);
-	f = popen("git -C '" BENCH_SOURCE_DIR "' describe --always --dirty --abbrev=12 2>/dev/null", "r");
+	f = popen("git -C '" BENCH_SOURCE_DIR "' describe --always --dirty --abbrev=12 2>/dev/null",
+		"r");
 	first_line(f, m->commit, sizeof m->commit);
 	if (f)
 		pclose(f);
 	strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &tm));
 	for (int i = 0; i < n && used < sizeof m->cpus - 8; i++)
-		used += (size_t)snprintf(m->cpus + used, sizeof m->cpus - used, i ? ",%d" : "%d", cpus[i]);
+		used += (size_t)snprintf(
+			m->cpus + used, sizeof m->cpus - used, i ? ",%d" : "%d", cpus[i]);
 	m->busy = watch_others();
 }

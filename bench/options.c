@@ -2,13 +2,16 @@
 /* filch-bench's command line: what it offers, and its defaults. */
 #include "options.h"
 
+#include "number.h"
+
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define SECONDS_FULL  400.0 /* that the rounds of a whole run take, about; what one gets at least comes on top */
+/* that the rounds of a whole run take, about; what one gets at least comes on top */
+#define SECONDS_FULL  400.0
 #define SECONDS_QUICK 70.0
+#define SECONDS_MAX   1e6
 
 bool bench_listed(const char *list, const char *name)
 {
@@ -27,14 +30,37 @@ static void usage(FILE *out)
 	      "  --only REGEX         only those whose \"name size\" matches\n"
 	      "  --workers 1,2        numbers of workers (default: 1 and all usable cores)\n"
 	      "  --rounds N           rounds (default 11; 5 with --quick)\n"
-	      "  --seconds S          time for all rounds: who is slow gets fewer, 3 at least (default 400; 70 with --quick;\n"
-	      "                       no limit when --rounds is given)\n"
-	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib, uv (default: all that were built)\n"
+	      "  --seconds S          time for all rounds: slow ones get fewer, 3 at least\n"
+	      "                       (default 400; 70 with --quick; no limit with --rounds)\n"
+	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib,\n"
+	      "                       uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
-	      "  --report DIR         where JSON, plots and page go (default: report/ beside this program)\n"
+	      "  --report DIR         where JSON, plots and page go (default: report/ beside\n"
+	      "                       this program)\n"
 	      "  --quick              smaller sizes, within two minutes\n"
-	      "  --check              tiny sizes, once, in seconds: results are verified, times mean nothing, no report\n",
+	      "  --check              tiny sizes, once, in seconds: results are verified, times\n"
+	      "                       mean nothing, no report\n"
+	      "  --help               this text\n",
 		out);
+}
+
+/* The numbers between commas. */
+static bool workers(const char *text, struct bench_options *o)
+{
+	for (o->workers_n = 0; o->workers_n < BENCH_WORKERS_N_MAX; text++) {
+		size_t length = strcspn(text, ",");
+		double n;
+
+		if (!bench_number(
+			    "filch-bench: --workers", text, length, true, 1, BENCH_WORKERS_MAX, &n))
+			return false;
+		o->workers[o->workers_n++] = (int)n;
+		text += length;
+		if (!*text)
+			return true;
+	}
+	fprintf(stderr, "filch-bench: --workers takes at most %d numbers\n", BENCH_WORKERS_N_MAX);
+	return false;
 }
 
 int bench_options_parse(int argc, char **argv, struct bench_options *o)
@@ -54,6 +80,8 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 		{ NULL, 0, NULL, 0 },
 	};
 
+	double n;
+
 	for (int opt; (opt = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		switch (opt) {
 		case 'l':
@@ -63,10 +91,15 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 			o->only = optarg;
 			break;
 		case 'r':
-			o->rounds = atoi(optarg);
+			if (!bench_number("filch-bench: --rounds", optarg, strlen(optarg), true, 1,
+				    BENCH_ROUNDS_MAX, &n))
+				return 2;
+			o->rounds = (int)n;
 			break;
 		case 's':
-			o->seconds = atof(optarg);
+			if (!bench_number("filch-bench: --seconds", optarg, strlen(optarg), false,
+				    0.001, SECONDS_MAX, &o->seconds))
+				return 2;
 			break;
 		case 'c':
 			o->contestants = optarg;
@@ -84,17 +117,8 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 			o->check = true;
 			break;
 		case 'w':
-			o->workers_n = 0;
-			for (char *p = optarg; *p && o->workers_n < 16; p += *p == ',') {
-				long n = strtol(p, &p, 10);
-
-				if (n < 1 || n > BENCH_WORKERS_MAX || (*p && *p != ',')) {
-					fprintf(stderr, "filch-bench: --workers takes numbers from 1 to %d, as in 1,2\n",
-						BENCH_WORKERS_MAX);
-					return 2;
-				}
-				o->workers[o->workers_n++] = (int)n;
-			}
+			if (!workers(optarg, o))
+				return 2;
 			break;
 		case 'h':
 			usage(stdout);
@@ -104,7 +128,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 			return 2;
 		}
 	}
-	if (optind < argc || o->rounds < 0 || o->rounds > BENCH_ROUNDS_MAX || o->seconds < 0) {
+	if (optind < argc) {
 		usage(stderr);
 		return 2;
 	}

@@ -5,18 +5,22 @@
 
 #include <stdbool.h>
 
-#define BENCH_WORKERS_MAX 256
-#define BENCH_ROUNDS_MAX  10000
+#define BENCH_WORKERS_MAX   256
+#define BENCH_WORKERS_N_MAX 16
+#define BENCH_ROUNDS_MAX    10000
 
 struct bench_options {
 	const char *only, *contestants, *json, *report;
-	int workers[16], workers_n;
+	int workers[BENCH_WORKERS_N_MAX], workers_n;
 	int rounds;
-	double seconds;          /* for all rounds together; 0: no limit */
+	double seconds; /* for all rounds together; 0: no limit */
 	bool quick, check, list;
 };
 
-/* Fills @o, which is all zero. Returns -1 to go on, else the exit status; what is wrong, or the help, is printed. */
+/*
+ * Fills @o, which is all zero. Returns -1 to go on, else the exit status; what is wrong, or the
+ * help, is printed.
+ */
 int bench_options_parse(int argc, char **argv, struct bench_options *o);
 
 /* Whether @name is in the comma-separated @list; a NULL list holds everything. */

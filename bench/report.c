@@ -10,12 +10,17 @@
 #include <sys/stat.h>
 
 static const char method[] =
-	"Rounds interleave all contestants and rotate their order; one round before them is not counted; who is slow takes part in "
+	"Rounds interleave all contestants and rotate their order; one round before them is not "
+	"counted; who is slow takes part in "
 	"fewer of them, so that the run ends in time. Ratios say how many "
-	"times as fast as the reference a contestant was, paired by round: median [min..max]. Serial is the same source with the "
-	"task macros as plain calls; no ratio to it stands where it took less than a nanosecond per task, because then the "
-	"compiler has folded calls away. Every worker is pinned to the CPU named above, the same for all contestants; producers "
-	"and the waiting thread are not pinned. Results and task counts are checked in every round.";
+	"times as fast as the reference a contestant was, paired by round: median [min..max]. "
+	"Serial is the same source with the "
+	"task macros as plain calls; no ratio to it stands where it took less than a nanosecond "
+	"per task, because then the "
+	"compiler has folded calls away. Every worker is pinned to the CPU named above, the same "
+	"for all contestants; producers "
+	"and the waiting thread are not pinned. Results and task counts are checked in every "
+	"round.";
 
 /* A time with its unit, in a static buffer of four turns. */
 static const char *duration(double s)
@@ -42,7 +47,8 @@ static const char *ratio(const struct bench_spread *s)
 	int digits = s->median < 0.1 ? 3 : 2;
 
 	if (s->n)
-		snprintf(to, sizeof text[0], "%.*f [%.*f..%.*f]", digits, s->median, digits, s->min, digits, s->max);
+		snprintf(to, sizeof text[0], "%.*f [%.*f..%.*f]", digits, s->median, digits, s->min,
+			digits, s->max);
 	else
 		snprintf(to, sizeof text[0], "-");
 	return to;
@@ -66,26 +72,30 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 {
 	const struct bench_machine *m = &r->machine;
 
-	fprintf(out, "# %s, %d CPUs, %d workers at most, pinned to %s, governor %s, %s\n", m->cpu, m->online, m->plan, m->cpus,
-		m->governor, m->kernel);
+	fprintf(out, "# %s, %d CPUs, %d workers at most, pinned to %s, governor %s, %s\n", m->cpu,
+		m->online, m->plan, m->cpus, m->governor, m->kernel);
 	fprintf(out, "# %s, flags %s, commit %s, %s\n", m->compiler, m->flags, m->commit, m->date);
 	fprintf(out,
-		"# %d interleaved rounds, fewer for who is slow (column rounds), medians; x serial and x baseline: times as fast as, paired by "
+		"# %d interleaved rounds, fewer for who is slow (column rounds), medians; x "
+		"serial and x baseline: times as fast as, paired by "
 		"round [min..max]%s\n",
 		r->rounds, r->quick ? "; --quick: smaller sizes, fewer rounds" : "");
 	if (r->peers[0])
 		fprintf(out, "# peers: %s\n", r->peers);
 	if (m->busy > 0.05)
 		fprintf(out,
-			"# NOT IDLE: others used %.0f %% of the processors before the start; doubt what several workers show\n",
+			"# NOT IDLE: others used %.0f %% of the processors before the start; "
+			"doubt what several workers show\n",
 			100 * m->busy);
 }
 
-void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items)
+void bench_table_bench(
+	FILE *out, const char *bench, const char *size, const char *about, uint64_t items)
 {
 	fprintf(out, "\n%s %s: %s; %llu items\n", bench, size, about, (unsigned long long)items);
-	fprintf(out, "  %-10s %7s %6s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant", "workers", "rounds", "median", "min",
-		"max", "ns/item", "over serial", "x serial", "x baseline");
+	fprintf(out, "  %-10s %7s %6s %11s %11s %11s %9s %12s  %-22s %-22s\n", "contestant",
+		"workers", "rounds", "median", "min", "max", "ns/item", "over serial", "x serial",
+		"x baseline");
 }
 
 void bench_table_row(FILE *out, const struct bench_result *r)
@@ -94,11 +104,11 @@ void bench_table_row(FILE *out, const struct bench_result *r)
 		fprintf(out, "  %-10s %7d failed in every round\n", r->contestant, r->workers);
 		return;
 	}
-	fprintf(out, "  %-10s %7d %6zu %11s %11s %11s %9s %12s  %-22s %-22s%s\n", r->contestant, r->workers, r->time.n,
-		duration(r->time.median),
-		duration(r->time.min), duration(r->time.max), nanoseconds(r->per_item_ns, r->trip),
-		nanoseconds(r->over_serial_ns, r->trip), ratio(&r->to_serial), ratio(&r->to_baseline),
-		r->verified ? "" : "  WRONG RESULT");
+	fprintf(out, "  %-10s %7d %6zu %11s %11s %11s %9s %12s  %-22s %-22s%s\n", r->contestant,
+		r->workers, r->time.n, duration(r->time.median), duration(r->time.min),
+		duration(r->time.max), nanoseconds(r->per_item_ns, r->trip),
+		nanoseconds(r->over_serial_ns, r->trip), ratio(&r->to_serial),
+		ratio(&r->to_baseline), r->verified ? "" : "  WRONG RESULT");
 }
 
 static void json_string(FILE *f, const char *s)
@@ -133,7 +143,8 @@ static void json_number(FILE *f, const char *name, double value, const char *aft
 static void json_ratio(FILE *f, const char *name, const struct bench_spread *s)
 {
 	if (s->n)
-		fprintf(f, "\"%s\":%.6g,\"%s_min\":%.6g,\"%s_max\":%.6g,", name, s->median, name, s->min, name, s->max);
+		fprintf(f, "\"%s\":%.6g,\"%s_min\":%.6g,\"%s_max\":%.6g,", name, s->median, name,
+			s->min, name, s->max);
 	else
 		fprintf(f, "\"%s\":null,", name);
 }
@@ -155,8 +166,10 @@ int bench_report_json(const struct bench_results *r, const char *path)
 	json_field(f, "date", m->date, ",");
 	json_field(f, "pinned", m->cpus, ",");
 	json_field(f, "peers", r->peers, ",");
-	fprintf(f, "\"online\":%d,\"workers\":%d,\"busy_before\":%.3f},\n\"rounds\":%d,\"quick\":%s,\n\"results\":[", m->online,
-		m->plan, m->busy, r->rounds, r->quick ? "true" : "false");
+	fprintf(f,
+		"\"online\":%d,\"workers\":%d,\"busy_before\":%.3f},\n"
+		"\"rounds\":%d,\"quick\":%s,\n\"results\":[",
+		m->online, m->plan, m->busy, r->rounds, r->quick ? "true" : "false");
 	for (size_t i = 0; i < r->n; i++) {
 		const struct bench_result *row = &r->row[i];
 		double scale = row->trip ? 1e9 : 1;
@@ -201,12 +214,17 @@ static double of_baseline(const struct bench_result *r)
 
 static double of_task(const struct bench_result *r)
 {
-	return r->time.n && r->workers == 1 && !r->trip && strncmp(r->bench, "jobs", 4) ? r->per_item_ns : NAN;
+	return r->time.n && r->workers == 1 && !r->trip && strncmp(r->bench, "jobs", 4)
+		       ? r->per_item_ns
+		       : NAN;
 }
 
 static double of_jobs(const struct bench_result *r)
 {
-	return r->time.n && !r->trip && !strncmp(r->bench, "jobs", 4) && strcmp(r->contestant, "serial") ? 1e3 / r->per_item_ns : NAN;
+	return r->time.n && !r->trip && !strncmp(r->bench, "jobs", 4) &&
+			       strcmp(r->contestant, "serial")
+		       ? 1e3 / r->per_item_ns
+		       : NAN;
 }
 
 static double of_trip(const struct bench_result *r)
@@ -221,7 +239,8 @@ static double of_submit(const struct bench_result *r)
 
 static const struct plot plots[] = {
 	{ "serial", "Programs: times as fast as serial", "x serial", false, of_serial },
-	{ "baseline", "Times as fast as the mutex-queue baseline with as many workers", "x baseline", true, of_baseline },
+	{ "baseline", "Times as fast as the mutex-queue baseline with as many workers",
+		"x baseline", true, of_baseline },
 	{ "task", "Programs on one worker: time per task", "ns per task", true, of_task },
 	{ "jobs", "Jobs from outside: throughput", "million jobs per second", true, of_jobs },
 	{ "submit", "A submit, 99.9th percentile", "microseconds", true, of_submit },
@@ -239,8 +258,12 @@ static bool same_bar(const struct bench_result *a, const struct bench_result *b)
 	return !strcmp(a->contestant, b->contestant) && a->workers == b->workers;
 }
 
-/* The rows of @p that open a new group (@bars false) or bar (@bars true). Returns how many; @first has room for all rows. */
-static size_t pick(const struct bench_results *r, const struct plot *p, bool bars, const struct bench_result **first)
+/*
+ * The rows of @p that open a new group (@bars false) or bar (@bars true). Returns how many; @first
+ * has room for all rows.
+ */
+static size_t pick(const struct bench_results *r, const struct plot *p, bool bars,
+	const struct bench_result **first)
 {
 	size_t n = 0;
 
@@ -280,10 +303,14 @@ static const char *colour(const struct bench_result *r)
 	return "#000000";
 }
 
-/* Writes data and script of one plot and runs gnuplot. Returns 0, 1 if there is nothing to plot, or a negative errno. */
+/*
+ * Writes data and script of one plot and runs gnuplot. Returns 0, 1 if there is nothing to plot, or
+ * a negative errno.
+ */
 static int draw(const struct bench_results *r, const struct plot *p, const char *dir)
 {
-	const struct bench_result **group = calloc(2 * r->n + 1, sizeof(struct bench_result *)), **bar = group + r->n;
+	const struct bench_result **group = calloc(2 * r->n + 1, sizeof(struct bench_result *)),
+				  **bar = group + r->n;
 	size_t groups, bars;
 	char *data = NULL, *script = NULL, *command = NULL;
 	FILE *f = NULL;
@@ -297,7 +324,8 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 		free(group);
 		return 1;
 	}
-	if (asprintf(&data, "%s/%s.dat", dir, p->name) < 0 || asprintf(&script, "%s/%s.gp", dir, p->name) < 0 ||
+	if (asprintf(&data, "%s/%s.dat", dir, p->name) < 0 ||
+		asprintf(&script, "%s/%s.gp", dir, p->name) < 0 ||
 		asprintf(&command, "cd '%s' && gnuplot '%s.gp'", dir, p->name) < 0)
 		goto out;
 	f = fopen(data, "w");
@@ -313,7 +341,8 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 			double value = NAN;
 
 			for (size_t i = 0; i < r->n; i++)
-				if (same_group(&r->row[i], group[g]) && same_bar(&r->row[i], bar[b]))
+				if (same_group(&r->row[i], group[g]) &&
+					same_bar(&r->row[i], bar[b]))
 					value = p->value(&r->row[i]);
 			if (isnan(value))
 				fputs("\t?", f);
@@ -328,15 +357,18 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 	if (!f)
 		goto failed;
 	fprintf(f,
-		"set terminal svg size 960,420 dynamic font 'sans-serif,12' background rgb 'white'\n"
+		"set terminal svg size 960,420 dynamic font 'sans-serif,12' background rgb "
+		"'white'\n"
 		"set output '%s.svg'\nset datafile separator '\\t'\nset datafile missing '?'\n"
-		"set title \"%s\" noenhanced\nset ylabel \"%s\"\nset style data histograms\nset style histogram clustered gap 1\n"
-		"set style fill solid 0.85 border -1\nset boxwidth 0.9\nset grid ytics\nset key outside right top noenhanced\n"
+		"set title \"%s\" noenhanced\nset ylabel \"%s\"\nset style data histograms\n"
+		"set style histogram clustered gap 1\n"
+		"set style fill solid 0.85 border -1\nset boxwidth 0.9\nset grid ytics\n"
+		"set key outside right top noenhanced\n"
 		"set xtics rotate by -30 noenhanced nomirror\n%splot",
 		p->name, p->title, p->ylabel, p->log ? "set logscale y\n" : "set yrange [0:*]\n");
 	for (size_t b = 0; b < bars; b++)
-		fprintf(f, "%s '%s.dat' using %zu:xtic(1) title columnheader(%zu) lc rgb '%s'", b ? "," : "", p->name, b + 2,
-			b + 2, colour(bar[b]));
+		fprintf(f, "%s '%s.dat' using %zu:xtic(1) title columnheader(%zu) lc rgb '%s'",
+			b ? "," : "", p->name, b + 2, b + 2, colour(bar[b]));
 	fputc('\n', f);
 	if (fclose(f))
 		goto failed;
@@ -384,7 +416,8 @@ static void embed(FILE *page, const char *path)
 
 static void page_table(FILE *f, const struct bench_results *r)
 {
-	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>rounds<th>median<th>min<th>max<th>items<th>ns/item"
+	fputs("<table><thead><tr><th>benchmark<th>contestant<th>workers<th>rounds<th>median<th>min"
+	      "<th>max<th>items<th>ns/item"
 	      "<th>ns over serial<th>&times; serial<th>&times; baseline</tr></thead><tbody>\n",
 		f);
 	for (size_t i = 0; i < r->n; i++) {
@@ -397,22 +430,28 @@ static void page_table(FILE *f, const struct bench_results *r)
 		fputs("<td>", f);
 		html_text(f, row->contestant);
 		if (!row->time.n) {
-			fprintf(f, "<td>%d<td colspan=9>failed in every round</tr>\n", row->workers);
+			fprintf(f, "<td>%d<td colspan=9>failed in every round</tr>\n",
+				row->workers);
 			continue;
 		}
-		fprintf(f, "<td>%d<td>%zu<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n", row->workers, row->time.n,
-			duration(row->time.median), duration(row->time.min), duration(row->time.max),
+		fprintf(f,
+			"<td>%d<td>%zu<td>%s<td>%s<td>%s<td>%llu<td>%s<td>%s<td>%s<td>%s%s</tr>\n",
+			row->workers, row->time.n, duration(row->time.median),
+			duration(row->time.min), duration(row->time.max),
 			(unsigned long long)row->items, nanoseconds(row->per_item_ns, row->trip),
-			nanoseconds(row->over_serial_ns, row->trip), ratio(&row->to_serial), ratio(&row->to_baseline),
+			nanoseconds(row->over_serial_ns, row->trip), ratio(&row->to_serial),
+			ratio(&row->to_baseline),
 			row->verified ? "" : " <strong>wrong result</strong>");
 	}
 	fputs("</tbody></table>\n", f);
 }
 
 static const char page_head[] =
-	"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
+	"<!DOCTYPE html>\n"
+	"<html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
 	"<title>filch benchmarks</title>\n<style>\n"
-	"body{font:15px/1.45 sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}\n"
+	"body{font:15px/1.45 sans-serif;max-width:75rem;margin:2rem auto;padding:0 "
+	"1rem;color:#222}\n"
 	"table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}\n"
 	"th,td{padding:.15rem .6rem;text-align:right}\n"
 	"th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}\n"
@@ -439,12 +478,13 @@ static int page(const struct bench_results *r, const char *dir, const bool *draw
 	html_text(f, m->cpu);
 	fprintf(f, ", %d CPUs; workers pinned to %s; governor ", m->online, m->cpus);
 	html_text(f, m->governor);
-	fprintf(f, "; %s; others used %.0f %% of the processors before the start<br>", m->kernel, 100 * m->busy);
+	fprintf(f, "; %s; others used %.0f %% of the processors before the start<br>", m->kernel,
+		100 * m->busy);
 	html_text(f, m->compiler);
 	fputs(", flags <code>", f);
 	html_text(f, m->flags);
-	fprintf(f, "</code>, commit <code>%s</code>, %s; %d rounds%s</p>\n<p>", m->commit, m->date, r->rounds,
-		r->quick ? ", quick: smaller sizes" : "");
+	fprintf(f, "</code>, commit <code>%s</code>, %s; %d rounds%s</p>\n<p>", m->commit, m->date,
+		r->rounds, r->quick ? ", quick: smaller sizes" : "");
 	html_text(f, method);
 	fputs("</p>\n<p>Peers: ", f);
 	html_text(f, r->peers);
@@ -484,7 +524,8 @@ int bench_report_dir(const struct bench_results *r, const char *dir)
 
 		drawn[i] = !drew;
 		if (drew < 0)
-			fprintf(stderr, "filch-bench: plot %s: %s\n", plots[i].name, strerror(-drew));
+			fprintf(stderr, "filch-bench: plot %s: %s\n", plots[i].name,
+				strerror(-drew));
 	}
 	return err ? err : page(r, dir, drawn);
 }

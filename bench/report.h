@@ -10,21 +10,24 @@
 #include "machine.h"
 #include "stats.h"
 
-/* One row. Times in seconds; a ratio is "times as fast as", so above 1 is faster than the reference. */
+/*
+ * One row. Times in seconds; a ratio is "times as fast as", so above 1 is faster than the
+ * reference.
+ */
 struct bench_result {
 	char bench[24], size[40], contestant[24];
 	int workers;
-	struct bench_spread time, to_serial, to_baseline;   /* n == 0: no such figure */
-	uint64_t items;          /* tasks, jobs or trips in one measurement */
+	struct bench_spread time, to_serial, to_baseline; /* n == 0: no such figure */
+	uint64_t items; /* tasks, jobs or trips in one measurement */
 	double per_item_ns;
-	double over_serial_ns;   /* per item, one worker only; NaN otherwise */
-	bool trip;               /* a latency: its time is that of one item */
-	bool verified;           /* value and count were right in every round */
+	double over_serial_ns; /* per item, one worker only; NaN otherwise */
+	bool trip;             /* a latency: its time is that of one item */
+	bool verified;         /* value and count were right in every round */
 };
 
 struct bench_results {
 	struct bench_machine machine;
-	char peers[640];         /* the libraries of the peers and their versions */
+	char peers[640]; /* the libraries of the peers and their versions */
 	struct bench_result *row;
 	size_t n;
 	int rounds;
@@ -33,15 +36,17 @@ struct bench_results {
 
 /* The table: its head (machine and how to read it), the head of one benchmark, one row. */
 void bench_table_head(FILE *out, const struct bench_results *r);
-void bench_table_bench(FILE *out, const char *bench, const char *size, const char *about, uint64_t items);
+void bench_table_bench(
+	FILE *out, const char *bench, const char *size, const char *about, uint64_t items);
 void bench_table_row(FILE *out, const struct bench_result *row);
 
 /* Writes JSON. Returns 0 or a negative errno. */
 int bench_report_json(const struct bench_results *r, const char *path);
 
 /*
- * Writes results.json, one SVG per plot with its data and gnuplot script, and index.html, which contains the plots, into @dir
- * (made if need be). Without gnuplot there are no plots, and that is said. Returns 0 or a negative errno.
+ * Writes results.json, one SVG per plot with its data and gnuplot script, and index.html, which
+ * contains the plots, into @dir (made if need be). Without gnuplot there are no plots, and that is
+ * said. Returns 0 or a negative errno.
  */
 int bench_report_dir(const struct bench_results *r, const char *dir);
 

@@ -2,8 +2,9 @@
 /*
  * Medians and paired ratios.
  *
- * The ratio's median is taken over the rounds' ratios, not from the medians: two contestants that both slow down in a bad round
- * keep their ratio. The spread is the range of the rounds, not a deviation: nothing here is distributed normally.
+ * The ratio's median is taken over the rounds' ratios, not from the medians: two contestants that
+ * both slow down in a bad round keep their ratio. The spread is the range of the rounds, not a
+ * deviation: nothing here is distributed normally.
  */
 #include "stats.h"
 
@@ -45,7 +46,8 @@ struct bench_spread bench_ratio(const double *ref, const double *mine, size_t n)
 	if (!ratio)
 		return s;
 	for (size_t i = 0; i < n; i++)
-		ratio[i] = ref[i] > 0 && mine[i] > 0 ? ref[i] / mine[i] : NAN; /* false for NaN as well */
+		/* false for NaN as well */
+		ratio[i] = ref[i] > 0 && mine[i] > 0 ? ref[i] / mine[i] : NAN;
 	s = bench_spread_of(ratio, n);
 	free(ratio);
 	return s;

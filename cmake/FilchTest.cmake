@@ -2,7 +2,8 @@
 #
 # Criterion ends with status 0 where a sanitizer has complained: after a leak, after UBSan's messages, after an empty suite. So
 # every entry carries the expressions below, and tests/harness proves that each of them bites. Pools are pinned: two tests at
-# once would share cores, so every entry is serial, and Criterion runs its cases one at a time.
+# once would share cores, so an entry is serial, and Criterion runs its cases one at a time. Scripts that compile, or compare
+# what was compiled, use one processor and prove what a neighbour cannot change: those SHARE, and tests/run runs two at once.
 #
 #   filch_test(NAME [SOURCES] file... [PLAIN] [BARE] [LABELS l...] [TIMEOUT s] [LINK lib...] [ARGS a...] [DEFINITIONS d...])
 #
@@ -16,7 +17,7 @@
 #         Criterion test, one with a main() a plain driver; one with neither (it includes another test, to compile it in another
 #         way) is what the directory is. A line "labels: a b" in a file's opening comment adds labels, "timeout: 300" sets one.
 #
-#   filch_check(NAME [LABELS l...] [TIMEOUT s] COMMAND c...)   a script as a test.
+#   filch_check(NAME [SHARES] [LABELS l...] [TIMEOUT s] COMMAND c...)   a script as a test; SHARES: another may run beside it.
 #   filch_valgrind(NAME)   the same program once more under valgrind, at a thousandth of its counts, labelled valgrind.
 
 include_guard(GLOBAL)
@@ -26,8 +27,7 @@ set(FILCH_TEST_FAIL_EXPRESSIONS
 set(FILCH_TEST_ENVIRONMENT
 	"ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=0"
 	"UBSAN_OPTIONS=print_stacktrace=1"
-	"TSAN_OPTIONS=second_deadlock_stack=1:atexit_sleep_ms=50"
-	"HWLOC_PLUGINS_PATH=/nonexistent")
+	"TSAN_OPTIONS=second_deadlock_stack=1:atexit_sleep_ms=50")
 
 if(FILCH_SANITIZE_THREAD)
 	message(STATUS "Criterion tests are left out: Criterion and ThreadSanitizer do not work together; the plain drivers run")
@@ -52,7 +52,14 @@ if(FILCH_SANITIZE_THREAD)
 		endif()
 	endif()
 endif()
-find_program(FILCH_VALGRIND valgrind)
+
+# Built for another machine, programs run under the emulator that the toolchain file names. Not set for
+# each target alone: CMake heeds that only where the command is the bare target. Scripts that start
+# a program of ours inside, and valgrind, run where there is none.
+list(APPEND FILCH_TEST_LAUNCHER ${CMAKE_CROSSCOMPILING_EMULATOR})
+if(NOT CMAKE_CROSSCOMPILING_EMULATOR)
+	find_program(FILCH_VALGRIND valgrind)
+endif()
 
 # What does not depend on how the library was compiled is tested once, in the release configuration.
 set(FILCH_TEST_ONCE FALSE)
@@ -77,6 +84,9 @@ function(filch_test name)
 	endif()
 	if(NOT arg_TIMEOUT)
 		set(arg_TIMEOUT 180)
+	endif()
+	if(CMAKE_CROSSCOMPILING_EMULATOR)
+		math(EXPR arg_TIMEOUT "5 * ${arg_TIMEOUT}") # an emulator is slow
 	endif()
 	if(NOT DEFINED arg_LINK)
 		set(arg_LINK)
@@ -105,7 +115,8 @@ function(filch_test name)
 		if(case_timeout LESS 1)
 			set(case_timeout ${arg_TIMEOUT})
 		endif()
-		add_test(NAME ${name} COMMAND $<TARGET_FILE:${target}> --jobs 1 --timeout ${case_timeout} ${arg_ARGS})
+		add_test(NAME ${name} COMMAND ${FILCH_TEST_LAUNCHER} $<TARGET_FILE:${target}> --jobs 1 --timeout ${case_timeout}
+			${arg_ARGS})
 	endif()
 	string(REGEX REPLACE "\\..*" "" kind ${name})
 	filch_test_properties(${name} ${arg_TIMEOUT} "${kind};${arg_LABELS}" "")
@@ -140,13 +151,16 @@ function(filch_test_directory prefix)
 endfunction()
 
 function(filch_check name)
-	cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;COMMAND")
+	cmake_parse_arguments(PARSE_ARGV 1 arg "SHARES" "TIMEOUT" "LABELS;COMMAND")
 	if(NOT arg_TIMEOUT)
 		set(arg_TIMEOUT 300)
 	endif()
 	add_test(NAME ${name} COMMAND ${arg_COMMAND})
 	string(REGEX REPLACE "\\..*" "" kind ${name})
 	filch_test_properties(${name} ${arg_TIMEOUT} "${kind};${arg_LABELS}" "")
+	if(arg_SHARES)
+		set_tests_properties(${name} PROPERTIES RUN_SERIAL OFF)
+	endif()
 endfunction()
 
 function(filch_valgrind name)

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the pages show is what the tests compile, and what they name exists:
-#   - a C snippet (between ```c and ```) under a line <!-- from docs/examples/x.c --> occurs verbatim in that file
-#   - no other C snippet is longer than three lines
+#   - a C or C++ snippet (between ```c or ```cpp and ```) under a line <!-- from docs/examples/x.c -->
+#     occurs verbatim in that file; no other is longer than three lines
 #   - every filch_, FILCH_, filchi_ and FILCHI_ name on a page occurs in the sources or the build files
 #   - every relative link leads to a file
+#   - every page under docs/ is linked from README.md or docs/README.md, ADRs from their list
+#   - README.md has at most 800 words outside code
 #
 # usage: check_docs.sh [root]
 set -euo pipefail
@@ -25,7 +27,7 @@ check_snippet() {
 	local page=$1 line=$2 source=$3 text=$4 lines content
 	if [[ -z $source ]]; then
 		lines=$(grep -c '' <<<"${text%$'\n'}")
-		((lines <= 3)) || complain "$page:$line: a C snippet of $lines lines that is taken from no example"
+		((lines <= 3)) || complain "$page:$line: a snippet of $lines lines that is taken from no example"
 		return
 	fi
 	snippets=$((snippets + 1))
@@ -38,6 +40,9 @@ check_snippet() {
 	[[ $content == *$'\n'"$text"* ]] || complain "$page:$line: the snippet is not in $source as it stands"
 }
 
+# page: its text without snippets and indented code
+prose() { awk '/^```/ { code = !code; next } !code && !/^\t/' "$1"; }
+
 mapfile -t pages < <(find . -maxdepth 2 -name '*.md' -not -path './build/*' -not -path './.*/*' | sort
 	find docs -mindepth 2 -name '*.md' | sort)
 pages=("${pages[@]#./}")
@@ -47,11 +52,12 @@ for page in "${pages[@]}"; do
 	number=0
 	inside=
 	source=
+	# shellcheck disable=SC2094 # complaints name the page, they do not write it
 	while IFS= read -r line || [[ -n $line ]]; do
 		number=$((number + 1))
 		if [[ -n $inside ]]; then
 			if [[ $line == '```'* ]]; then
-				[[ $inside != c ]] || check_snippet "$page" "$start" "$source" "$text"
+				[[ $inside != c && $inside != cpp ]] || check_snippet "$page" "$start" "$source" "$text"
 				inside=
 				source=
 			else
@@ -72,7 +78,28 @@ for page in "${pages[@]}"; do
 
 	while IFS= read -r target; do
 		[[ -e $(dirname "$page")/${target%%#*} ]] || complain "$page: the link to $target leads nowhere"
-	done < <(grep -oE '\]\([^)]+\)' "$page" | sed -E 's/^\]\((.*)\)$/\1/' | grep -vE '^(https?:|mailto:|#)' || true)
+	done < <(prose "$page" | grep -oE '\]\([^)]+\)' | sed -E 's/^\]\((.*)\)$/\1/' | grep -vE '^(https?:|mailto:|#)' || true)
+done
+
+words=$(prose README.md | wc -w)
+((words <= 800)) || complain "README.md: $words words outside code, more than 800"
+
+for page in "${pages[@]}"; do
+	case $page in
+	docs/README.md) from=(README.md) ;;
+	docs/adr/README.md) from=(docs/README.md) ;;
+	docs/adr/*) from=(docs/adr/README.md) ;;
+	docs/*) from=(README.md docs/README.md) ;;
+	*) continue ;;
+	esac
+	linked=
+	for index in "${from[@]}"; do
+		target=$(realpath -m --relative-to="$(dirname "$index")" "$page")
+		if grep -qF "]($target)" "$index"; then
+			linked=1
+		fi
+	done
+	[[ -n $linked ]] || complain "$page: no link leads there from ${from[*]}"
 done
 
 mapfile -t sources < <(find src include cmake tests bench docs/examples CMakeLists.txt CMakePresets.json -type f -not -name '*.md' \

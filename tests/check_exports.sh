@@ -23,7 +23,9 @@ nm -D --defined-only --with-symbol-versions "$library" | awk '$2 != "A" { print 
 [[ -s $work/listed ]] || { echo "check_exports: src/filch.map lists nothing"; exit 1; }
 missing=$(comm -23 "$work/listed" "$work/exported")
 extra=$(comm -13 "$work/listed" "$work/exported")
+# shellcheck disable=SC2086 # one line for each name
 [[ -z $missing ]] || printf 'check_exports: listed but not exported: %s\n' $missing
+# shellcheck disable=SC2086
 [[ -z $extra ]] || printf 'check_exports: exported but not listed: %s\n' $extra
 [[ -z $missing && -z $extra ]] || exit 1
 echo "check_exports: $(wc -l <"$work/listed") names, exported and listed alike"

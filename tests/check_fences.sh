@@ -21,6 +21,7 @@ complain() {
 }
 
 # file:line label partners: the tokens after "pairs with:", on the label's line or one of the two that follow it
+# shellcheck disable=SC2016 # the variables are awk's
 fences=$(find "$root/src" "$root/include" -name '*.[ch]' -print0 | sort -z | xargs -0 awk '
 	function flush() {
 		if (label != "")

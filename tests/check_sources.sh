@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Rules of the sources that a compiler does not check:
-#   - memory operations are named in two places only: src/atomic.h and include/filch/detail/
-#   - no file of the library is longer than 700 lines, and none wider than 140 columns (130 is the aim, comments may overshoot)
+#   - memory operations are named in two places only: src/base/atomic.h and include/filch/detail/
+#   - no file of the library is longer than 700 lines
 #   - every source opens with its licence, and every one of the library is in CMakeLists.txt
 #   - no public name begins with an underscore, none contains two
 #   - hwloc, futexes and CK are not seen in a public header
-#   - src/README.md lists every file of src/, and a file includes only files of its own row or of rows above it
+#   - src/README.md lists every file of src/ in its room
+#   - a room uses only rooms listed before it, by include and, where compiled objects are given, by call
+#   - no two headers have one name in src/ and include/
 #
-# usage: check_sources.sh [root]
+# usage: check_sources.sh [root [objects]]      objects: the directory that holds ROOM/FILE.c.o
 set -euo pipefail
 
 root=${1:-$(cd "$(dirname "$0")/.." && pwd)}
+objects=${2:+$(cd "$2" && pwd)}
+root=$(cd "$root" && pwd)
 cd "$root"
 failed=0
 
@@ -56,7 +60,7 @@ code_of() {
 operations='__atomic_|__sync_|atomic_(load|store|exchange|compare|fetch|thread_fence|signal_fence|flag)|ck_pr_'
 for file in "${library[@]}"; do
 	case $file in
-	src/atomic.h | include/filch/detail/*) ;;
+	src/base/atomic.h | include/filch/detail/*) ;;
 	*) complain_lines "a memory operation outside the two files that name them" < <(code_of "$file" | grep -E "$operations" || true) ;;
 	esac
 	lines=$(wc -l <"$file")
@@ -64,7 +68,8 @@ for file in "${library[@]}"; do
 	complain_lines "wider than 140 columns" < <(expand "$file" | awk -v f="$file" 'length($0) > 140 { print f ":" NR }')
 done
 
-for file in src/*.c; do
+for file in src/*/*.c; do
+	[[ $file != src/tools/* ]] || continue
 	grep -qw "$file" CMakeLists.txt || complain "$file: not among the sources in CMakeLists.txt"
 done
 
@@ -80,34 +85,64 @@ for file in "${public[@]}"; do
 		<(code_of "$file" | grep -E '#[ 	]*define' | grep -vE 'define[ 	]+(FILCH|filch)_' || true)
 done
 
-# The rows of the map below layer 0, which is include/filch/detail/.
-declare -A row_of
-row=0
-while IFS= read -r line; do
-	row=$((row + 1))
-	for file in $(grep -oE '`[^`]+`' <<<"$line" | tr -d '`'); do
-		[[ -f src/$file ]] || complain "src/README.md: src/$file: no such file"
-		row_of[$file]=$row
-	done
-done < <(awk -F '|' '/^## / { on = /^## Layer [1-9]/ } on && /^\| `/ { print $2 }' src/README.md)
-((row > 0)) || complain "src/README.md: no layers found"
-for file in src/*.[ch] src/tools/*.[ch]; do
-	[[ -e $file ]] || continue
-	if [[ -z ${row_of[${file#src/}]-} ]]; then
-		complain "$file: not in the map, src/README.md"
+# The rooms of the map, in their order; a file of room r is listed in the section of r.
+declare -A room_of number_of
+rooms=0
+while read -r room file; do
+	if [[ -z $file ]]; then
+		rooms=$((rooms + 1))
+		number_of[$room]=$rooms
+	else
+		[[ -f src/$room/$file ]] || complain "src/README.md: src/$room/$file: no such file"
+		room_of[$room/$file]=$room
+	fi
+done < <(awk '/^## / { room = $2 == "Room" ? $3 : ""; sub(/:$/, "", room); if (room) print room }
+	room && /^\| `/ { split($0, cell, "|"); n = split(cell[2], name, "`"); for (i = 2; i <= n; i += 2) print room, name[i] }' \
+	src/README.md)
+((rooms > 1)) || complain "src/README.md: no rooms found"
+while read -r file; do
+	file=${file#src/}
+	if [[ -z ${room_of[$file]-} ]]; then
+		complain "src/$file: not in the map, src/README.md"
 		continue
 	fi
-	for included in $(sed -nE 's/^[ 	]*#[ 	]*include[ 	]+"([^"]+)".*/\1/p' "$file"); do
-		if [[ -z ${row_of[$included]-} ]]; then
-			complain "$file: includes $included, which is not in the map"
-		elif ((row_of[$included] > row_of[${file#src/}])); then
-			complain "$file: includes $included, which lies above it"
+	while read -r included; do
+		if [[ -z ${room_of[$included]-} ]]; then
+			complain "src/$file: includes $included, which is not in the map"
+		elif ((number_of[${included%%/*}] > number_of[${file%%/*}])); then
+			complain "src/$file: includes $included, whose room comes later"
 		fi
-	done
-done
+	done < <(sed -nE 's/^[ 	]*#[ 	]*include[ 	]+["<]((base|place|struct|core|calls|pool|algo|\.\.?)\/[^">]+|[^"\/>]+")"?.*/\1/p' "src/$file")
+done < <(find src -name '*.[ch]' | sort)
+while read -r name; do
+	complain "$name: a file of this name is in src/ and in include/"
+done < <(find src include -name '*.h' -printf '%f\n' | sort | uniq -d)
+
+# Calls: what an object of a room needs of ours is defined in its room or in one before it.
+calls=0
+if [[ -n $objects ]]; then
+	while read -r from name to; do
+		calls=$((calls + 1))
+		if [[ -z ${number_of[$from]-} || -z ${number_of[$to]-} ]]; then
+			complain "$objects: an object of no room: $from, $to"
+		elif ((number_of[$to] > number_of[$from])); then
+			complain "a call from room $from goes up: $name is in room $to"
+		fi
+	done < <(cd "$objects" && while read -r object; do
+			# an older tree may have left objects of sources that are gone
+			[[ ! -f $root/src/${object%.o} ]] || nm -A "$object"
+		done < <(find . -name '*.o' -printf '%P\n') | awk '{
+			path = $1; sub(/:.*/, "", path); sub(/^\.\//, "", path); room = path; sub(/\/.*/, "", room)
+			name = $NF; kind = $(NF - 1)
+			if (kind ~ /^[Uvw]$/) need[room " " name] = 1
+			else if (kind ~ /^[TDBRVW]$/) defined[name] = room
+		}
+		END { for (pair in need) { split(pair, p, " "); if (p[2] in defined) print p[1], p[2], defined[p[2]] } }')
+	((calls > 0)) || complain "$objects: no object calls another: nothing was checked"
+fi
 
 if ((failed)); then
 	echo "check_sources: $failed complaints"
 	exit 1
 fi
-echo "check_sources: ${#all[@]} files, nothing to complain about"
+echo "check_sources: ${#all[@]} files, $calls calls between objects, nothing to complain about"

@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One FIFO queue, one mutex: the queue, the tasks, and who sleeps. See baseline.h for what it is for, and jobs.c for jobs.
+ * One FIFO queue, one mutex: the queue, the tasks, and who sleeps. See baseline.h for what it is
+ * for, and jobs.c for jobs.
  *
- * Everything below happens under pool->lock, except the users' functions, and signals, which are sent after the lock is released
- * (who is woken under the lock only runs into it). So there is no memory order to argue about.
+ * Everything below happens under pool->lock, except the users' functions, and signals, which are
+ * sent after the lock is released (who is woken under the lock only runs into it). So there is no
+ * memory order to argue about.
  *
- * Tasks. The queue is a doubly linked list, therefore a joiner unlinks its own task in constant time when nobody has begun it:
- * the usual case, and the one that keeps execution depth first although the queue is first in, first out. When another worker
- * has begun it, the joiner helps: it runs the oldest queued task, on top of its own frame.
- *   Nesting is bounded by stack: a joiner helps only while less than half of its stack is in use, else it sleeps until its
- *   task is done. So the stack must hold twice the deepest chain of tasks, whatever is buried under it.
- *   No deadlock: a frame waits for its child, or for the frame above it on the same stack. Both began later than itself, so no
- *   chain of waits can close.
- *   A joiner never runs a job: that would tie the end of its join to unrelated work.
+ * Tasks. The queue is a doubly linked list, therefore a joiner unlinks its own task in constant
+ * time when nobody has begun it: the usual case, and the one that keeps execution depth first
+ * although the queue is first in, first out. When another worker has begun it, the joiner helps: it
+ * runs the oldest queued task, on top of its own frame.
+ *   Nesting is bounded by stack: a joiner helps only while less than half of its stack is in use,
+ *   else it sleeps until its task is done. So the stack must hold twice the deepest chain of tasks,
+ *   whatever is buried under it. No deadlock: a frame waits for its child, or for the frame above
+ *   it on the same stack. Both began later than itself, so no chain of waits can close. A joiner
+ *   never runs a job: that would tie the end of its join to unrelated work.
  *
- * Sleep. pool->looking counts workers that are awake and about to look at the queue: those that search for a moment before
- * they sleep, and those that were signalled and have not arrived yet. A push wakes nobody while somebody is looking; who takes
- * an entry and leaves others wakes the next. A burst of pushes thus costs one signal, not one each.
- *   Invariant: when the lock is free, a non-empty queue and a sleeper that may serve its head imply looking > 0.
+ * Sleep. pool->looking counts workers that are awake and about to look at the queue: those that
+ * search for a moment before they sleep, and those that were signalled and have not arrived yet. A
+ * push wakes nobody while somebody is looking; who takes an entry and leaves others wakes the next.
+ * A burst of pushes thus costs one signal, not one each.
+ *   Invariant: when the lock is free, a non-empty queue and a sleeper that may serve its head imply
+ *              looking > 0.
  *   Kept by base_pick_sleeper() at the end of every section that pushes, pops or stops looking.
  *
- * Rejected: taking several jobs per lock (hides work from idle workers), a lock-free done flag (then it is not one mutex any
- * more), one condition variable for all (wakes the wrong one), helping from the tail (the newest tasks are small: more
- * hand-overs), a mutex of the normal kind (sleeps at once when contended; slower on every program), sleeping without looking
- * first (jobs).
+ * Rejected: taking several jobs per lock (hides work from idle workers), a lock-free done flag
+ *           (then it is not one mutex any
+ * more), one condition variable for all (wakes the wrong one), helping from the tail (the newest
+ * tasks are small: more hand-overs), a mutex of the normal kind (sleeps at once when contended;
+ * slower on every program), sleeping without looking first (jobs).
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 #include "baseline.h"
 
@@ -79,27 +85,32 @@ static bool may_help(const struct base_worker *w)
 }
 
 /*
- * Waits, lock held, until @t is done (a join) or there may be work (@t NULL: an empty stack). First with the lock taken now and
- * then, afterwards asleep. May return early: callers test again.
+ * Waits, lock held, until @t is done (a join) or there may be work (@t NULL: an empty stack). First
+ * with the lock taken now and then, afterwards asleep. May return early: callers test again.
  */
 static void await(struct base_worker *w, const struct base_task *t, bool helps)
 {
 	struct base_pool *p = w->pool;
 
 	p->looking += helps;
-	for (int i = 0; i < p->looks && link_empty(&p->queue) && !p->stop && (!t || t->state != DONE); i++) {
+	for (int i = 0;
+		i < p->looks && link_empty(&p->queue) && !p->stop && (!t || t->state != DONE);
+		i++) {
 		unlock(p, &w->signals);
 		look_away();
 		lock(p);
 	}
 	p->looking -= helps;
-	if (t ? t->state == DONE || (helps && !link_empty(&p->queue) && head_is_task(p)) : p->stop || !link_empty(&p->queue))
+	if (t ? t->state == DONE || (helps && !link_empty(&p->queue) && head_is_task(p))
+	      : p->stop || !link_empty(&p->queue))
 		return;
 	if (helps)
-		link_between(&w->link, t ? &p->joiners : &p->idle, t ? p->joiners.next : p->idle.next);
+		link_between(
+			&w->link, t ? &p->joiners : &p->idle, t ? p->joiners.next : p->idle.next);
 	w->asleep = true;
 	w->counts.sleeps++;
-	base_pick_sleeper(p, &w->signals); /* a joiner that may not take the job at the head leaves it to an idle worker */
+	/* a joiner that may not take the job at the head leaves it to an idle worker */
+	base_pick_sleeper(p, &w->signals);
 	while (w->signals.n)
 		pthread_cond_broadcast(w->signals.cond[--w->signals.n]);
 	while (w->asleep)
@@ -109,7 +120,10 @@ static void await(struct base_worker *w, const struct base_task *t, bool helps)
 	w->called = false;
 }
 
-/* Runs queued task @t, which is the head, on top of whatever this worker does. Lock held on entry and on return. */
+/*
+ * Runs queued task @t, which is the head, on top of whatever this worker does. Lock held on entry
+ * and on return.
+ */
 static void run_task(struct base_worker *w, struct base_task *t)
 {
 	struct base_pool *p = w->pool;
@@ -271,7 +285,8 @@ int base_pool_create(struct base_pool **out, const struct base_config *config)
 		return -ENOMEM;
 	}
 	pthread_mutexattr_init(&kind);
-	pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP); /* spins a little before it sleeps */
+	/* spins a little before it sleeps */
+	pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&p->lock, &kind);
 	pthread_mutexattr_destroy(&kind);
 	pthread_cond_init(&p->room, NULL);
@@ -296,7 +311,8 @@ int base_pool_create(struct base_pool **out, const struct base_config *config)
 	pthread_attr_init(&attr);
 	err = -pthread_attr_setstacksize(&attr, p->stack_bytes);
 	while (!err && started < p->workers) {
-		err = -pthread_create(&p->worker[started].thread, &attr, worker_main, &p->worker[started]);
+		err = -pthread_create(
+			&p->worker[started].thread, &attr, worker_main, &p->worker[started]);
 		started += !err;
 	}
 	pthread_attr_destroy(&attr);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two halves of the baseline share: the pool's data, all of it under pool->lock, and the list and lock helpers. */
+/*
+ * What the two halves of the baseline share: the pool's data, all of it under pool->lock, and the
+ * list and lock helpers.
+ */
 #ifndef BENCH_BASELINE_INTERNAL_H
 #define BENCH_BASELINE_INTERNAL_H
 
@@ -12,7 +15,10 @@
 enum { QUEUED, BEGUN, DONE };
 enum { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE };
 
-/* A worker, or a waiter from outside, looks so often, with look_away() between, some 5 us in all, before it sleeps. */
+/*
+ * A worker, or a waiter from outside, looks so often, with look_away() between, some 5 us in all,
+ * before it sleeps.
+ */
 #define LOOKS_DEFAULT 12
 #define PAUSES        16
 #define STACK_DEFAULT ((size_t)8 << 20)
@@ -27,7 +33,11 @@ struct slot {
 	uint32_t state, generation, flags;
 	int32_t status, worker;
 	bool waited;
-	pthread_cond_t done; /* the thread in base_wait() sleeps here; lives as long as the pool, so it may be signalled late */
+	/*
+	 * the thread in base_wait() sleeps here; lives as long as the pool, so it may be signalled
+	 * late
+	 */
+	pthread_cond_t done;
 };
 
 /* Any entry of the queue, seen through the two fields that tasks and jobs have in common. */
@@ -35,8 +45,8 @@ struct entry {
 	struct base_link link;
 	base_task_fn *fn;
 };
-_Static_assert(
-	offsetof(struct entry, fn) == offsetof(struct slot, fn) && offsetof(struct entry, fn) == offsetof(struct base_task, fn),
+_Static_assert(offsetof(struct entry, fn) == offsetof(struct slot, fn) &&
+		       offsetof(struct entry, fn) == offsetof(struct base_task, fn),
 	"tasks and jobs must be told apart by one field");
 
 struct base_cq {
@@ -53,11 +63,13 @@ struct signals {
 };
 
 struct base_worker {
-	struct base_link link; /* first: in pool->idle or pool->joiners while asleep, else linked to itself */
+	/* first: in pool->idle or pool->joiners while asleep, else linked to itself */
+	struct base_link link;
 	struct base_pool *pool;
 	struct signals signals;
 	pthread_cond_t wake;
-	bool asleep, called; /* called: woken to look at the queue, counted in pool->looking until it arrives */
+	/* called: woken to look at the queue, counted in pool->looking until it arrives */
+	bool asleep, called;
 	int id, cpu;
 	uintptr_t stack_top;
 	struct base_counts counts;
@@ -142,8 +154,9 @@ static inline void signal_later(struct signals *s, pthread_cond_t *cond)
 }
 
 /*
- * Between two looks, without the lock: PAUSES pause instructions, then the processor is offered to others. Without the offer a
- * waiter that shares its core with the worker it waits for keeps it from running; without the pauses the lock is contended.
+ * Between two looks, without the lock: PAUSES pause instructions, then the processor is offered to
+ * others. Without the offer a waiter that shares its core with the worker it waits for keeps it
+ * from running; without the pauses the lock is contended.
  */
 static inline void look_away(void)
 {
@@ -155,8 +168,8 @@ static inline void look_away(void)
 }
 
 /*
- * Wakes one worker that may serve the head of the queue, unless somebody is looking already. Ends every section that may call
- * for it.
+ * Wakes one worker that may serve the head of the queue, unless somebody is looking already. Ends
+ * every section that may call for it.
  */
 void base_pick_sleeper(struct base_pool *p, struct signals *s);
 

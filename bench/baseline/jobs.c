@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs of the baseline: slots with ids, the same queue as the tasks, policies when it is full, completions.
+ * Jobs of the baseline: slots with ids, the same queue as the tasks, policies when it is full,
+ * completions.
  *
- * Slots are an array that lives as long as the pool, so an id (generation and index) is checked without a table and a slot's
- * condition variable may be signalled late. A completion stays in its slot until it is reaped: nothing is allocated per job.
+ * Slots are an array that lives as long as the pool, so an id (generation and index) is checked
+ * without a table and a slot's condition variable may be signalled late. A completion stays in its
+ * slot until it is reaped: nothing is allocated per job.
  *
- * Room. Producers that wait for room are woken together when the queue has fallen to half its capacity: one signal per half
- * queue.
+ * Room. Producers that wait for room are woken together when the queue has fallen to half its
+ * capacity: one signal per half queue.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <stdlib.h>
@@ -45,7 +47,10 @@ void base_run_job(struct base_worker *w, struct slot *s)
 		base_slot_free(p, s);
 	} else if (s->cq) {
 		link_append(&s->cq->list, &s->link);
-		/* Signalled at once: a completion queue, unlike a slot, may be freed after the unlock. */
+		/*
+		 * Signalled at once: a completion queue, unlike a slot, may be freed after the
+		 * unlock.
+		 */
 		if (s->cq->waiting && s->cq->list.next == &s->link)
 			pthread_cond_broadcast(&s->cq->ready);
 	} else if (s->waited) {
@@ -54,7 +59,8 @@ void base_run_job(struct base_worker *w, struct slot *s)
 }
 
 /* One job into the queue, lock held and room seen to; its id, or -ENOBUFS. */
-static int64_t queue_job(struct base_pool *p, base_job_fn *fn, void *arg, const struct base_submit *how)
+static int64_t queue_job(
+	struct base_pool *p, base_job_fn *fn, void *arg, const struct base_submit *how)
 {
 	struct slot *s = p->free;
 
@@ -75,7 +81,8 @@ static int64_t queue_job(struct base_pool *p, base_job_fn *fn, void *arg, const 
 	return ((int64_t)s->generation << 32) | ((s - p->slots) + 1);
 }
 
-int64_t base_submit_batch(struct base_pool *p, const struct base_job *jobs, size_t n, const struct base_submit *how)
+int64_t base_submit_batch(
+	struct base_pool *p, const struct base_job *jobs, size_t n, const struct base_submit *how)
 {
 	struct signals signals = { .n = 0 };
 	bool inside = base_self && base_self->pool == p;
@@ -95,7 +102,8 @@ int64_t base_submit_batch(struct base_pool *p, const struct base_job *jobs, size
 		} else if (how->when_full == BASE_TRY) {
 			id = -EAGAIN;
 		} else {
-			base_pick_sleeper(p, &signals); /* before we sleep: for what is queued by now */
+			/* before we sleep: for what is queued by now */
+			base_pick_sleeper(p, &signals);
 			while (signals.n)
 				pthread_cond_broadcast(signals.cond[--signals.n]);
 			p->blocked++;
@@ -139,7 +147,8 @@ int64_t base_submit(struct base_pool *p, base_job_fn *fn, void *arg, const struc
 	return id;
 }
 
-static void completion_of(const struct base_pool *p, const struct slot *s, struct base_completion *out)
+static void completion_of(
+	const struct base_pool *p, const struct slot *s, struct base_completion *out)
 {
 	*out = (struct base_completion){
 		.id = ((int64_t)s->generation << 32) | ((s - p->slots) + 1),

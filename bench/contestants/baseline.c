@@ -62,7 +62,9 @@ static int reap(void *engine, int64_t id)
 	return base_wait(engine, id, NULL);
 }
 
-static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap, .batch = batch };
+static const struct bench_job_ops jobs = {
+	.bare = bare, .call = call, .submit = submit, .wait = reap, .batch = batch
+};
 
 const struct bench_contestant bench_baseline = {
 	.abi = BENCH_ABI,

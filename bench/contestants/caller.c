@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * caller: filch with FILCH_POOL_CALLER, the driver's thread being worker 0 while it is inside a call; for the programs that call
- * from outside again and again. It runs filch's own compilation of them. The thread is pinned meanwhile to where worker 0 of the
- * others sits, so that no two workers share a core.
+ * caller: filch with FILCH_POOL_CALLER, the driver's thread being worker 0 while it is inside a
+ * call; for the programs that call from outside again and again. It runs filch's own compilation of
+ * them. The thread is pinned meanwhile to where worker 0 of the others sits, so that no two workers
+ * share a core.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "options.h"
 
 bench_entry_fn bench_heat_filch;
 
@@ -20,9 +22,12 @@ static int caller_open(void **engine, int workers, const int *cpus)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
 	struct filch_pool *pool = NULL;
+	char cpuset[8 * BENCH_WORKERS_MAX];
 
+	bench_cpuset(cpus, workers, cpuset, sizeof cpuset);
+	config.cpuset = cpuset; /* the same cores as all others */
 	config.workers = (uint32_t)workers;
-	config.flags = FILCH_POOL_CALLER;
+	config.flags = FILCH_POOL_CALLER | FILCH_POOL_PIN; /* as every contestant */
 	int err = filch_pool_create(&pool, &config);
 
 	if (err == -EINVAL) { /* more workers than usable cores */
@@ -44,7 +49,8 @@ static bench_entry_fn *entry_of(const char *program)
 	return strcmp(program, "heat") ? NULL : bench_heat_filch;
 }
 
-static int call(void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
+static int call(
+	void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
 {
 	cpu_set_t before;
 	int known = !sched_getaffinity(0, sizeof before, &before);

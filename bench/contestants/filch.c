@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* filch: as a user gets it, the default configuration but for the number of workers. It also says where everybody is pinned. */
+/*
+ * filch: as a user gets it, the default configuration but for the number of workers and for cores
+ * that are always the same. It also says where everybody is pinned.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <filch/filch.h>
@@ -8,15 +11,24 @@
 #include <string.h>
 
 #include "backends/filch.h"
+#include "options.h"
 
 BENCH_ENTRY_TABLE
+
+/* Of the plan: pools that live at once would else avoid each other's cores. */
+static const int *seats;
 
 static int create(struct filch_pool **pool, int workers, uint64_t flags)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
 
+	char cpuset[8 * BENCH_WORKERS_MAX];
+
+	bench_cpuset(seats, workers, cpuset, sizeof cpuset);
+	config.cpuset = cpuset;
+
 	config.workers = (uint32_t)workers;
-	config.flags = flags;
+	config.flags = flags | FILCH_POOL_PIN; /* as every contestant */
 	int err = filch_pool_create(pool, &config);
 
 	if (err == -EINVAL) { /* more workers than usable cores: asked for with --workers */
@@ -30,14 +42,17 @@ static int filch_open(void **engine, int workers, const int *cpus)
 {
 	struct filch_pool *pool = NULL;
 
-	(void)cpus; /* the plan was filch's own, see bench_plan() */
+	seats = cpus;
 	int err = create(&pool, workers, 0);
 
 	*engine = pool;
 	return err;
 }
 
-/* Pools whose worker 0 is the driver's thread: made for tiny_caller alone, so that its threads exist for nothing else. */
+/*
+ * Pools whose worker 0 is the driver's thread: made for tiny_caller alone, so that its threads
+ * exist for nothing else.
+ */
 static struct {
 	const void *engine;
 	struct filch_pool *pool;
@@ -111,7 +126,9 @@ static int reap(void *engine, int64_t id)
 	return filch_wait(engine, id, NULL, NULL);
 }
 
-static const struct bench_job_ops jobs = { .bare = bare, .call = call, .submit = submit, .wait = reap, .batch = batch };
+static const struct bench_job_ops jobs = {
+	.bare = bare, .call = call, .submit = submit, .wait = reap, .batch = batch
+};
 
 const struct bench_contestant bench_filch = {
 	.abi = BENCH_ABI,
@@ -167,6 +184,7 @@ int bench_plan(int *cpus, int max)
 		}
 	for (int i = 1; i < max; i++)
 		if (cpus[i] < 0)
-			cpus[i] = cpus[i % (workers > 0 ? workers : 1)]; /* more workers than CPUs: round and round */
+			/* more workers than CPUs: round and round */
+			cpus[i] = cpus[i % (workers > 0 ? workers : 1)];
 	return workers > 0 && workers < max ? workers : max;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serial: the measure of everything. It runs on the driver's thread, which the driver pins to the first CPU meanwhile. */
+/*
+ * serial: the measure of everything. It runs on the driver's thread, which the driver pins to the
+ * first CPU meanwhile.
+ */
 #include <string.h>
 
 #include "bench.h"

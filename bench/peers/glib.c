@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * glib: GThreadPool, exclusive threads, for bare jobs and round trips. A module: filch-bench opens it when it was built.
+ * glib: GThreadPool, exclusive threads, for bare jobs and round trips. A module: filch-bench opens
+ * it when it was built.
  *
- * Not good for: tasks. GThreadPool has no joins and no ids, its queue has no bound, and each push allocates a queue node; so
- * this is a yardstick for the baseline on jobs, nothing more. For a round trip the job comes back through a GAsyncQueue, as
- * its users do.
+ * Not good for: tasks. GThreadPool has no joins and no ids, its queue has no bound, and each push
+ * allocates a queue node; so this is a yardstick for the baseline on jobs, nothing more. For a
+ * round trip the job comes back through a GAsyncQueue, as its users do.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +26,10 @@ struct engine {
 	pthread_mutex_t lock;
 };
 
-/* The calling thread's engine. A GLib thread serves one engine at a time but may be handed to the next. */
+/*
+ * The calling thread's engine. A GLib thread serves one engine at a time but may be handed to the
+ * next.
+ */
 static __thread const struct engine *pinned_for;
 
 static void pin(struct engine *e)
@@ -110,7 +114,8 @@ static const char *version(void)
 {
 	static char text[32];
 
-	snprintf(text, sizeof text, "%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
+	snprintf(text, sizeof text, "%u.%u.%u", glib_major_version, glib_minor_version,
+		glib_micro_version);
 	return text;
 }
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gomp and omp: this file and the programs, compiled twice, once linked with GCC's libgomp and once with LLVM's libomp.
+ * gomp and omp: this file and the programs, compiled twice, once linked with GCC's libgomp and once
+ * with LLVM's libomp.
  *
- * In one program the runtime that was linked first would serve both. So each is a module with its symbols kept to itself, and
- * says with dladdr() which library its calls really reach; a module that reaches the other one is not used. With gcc both
- * modules are the same object code: libomp implements gcc's entry points (GOMP_task and so on) beside those of clang.
+ * In one program the runtime that was linked first would serve both. So each is a module with its
+ * symbols kept to itself, and says with dladdr() which library its calls really reach; a module
+ * that reaches the other one is not used. With gcc both modules are the same object code: libomp
+ * implements gcc's entry points (GOMP_task and so on) beside those of clang.
  *
- * The programs run on a thread of ours, the team's first, the same for all numbers of workers. A team is made, pinned and counted
- * before each measurement and put to rest after it, outside the timing: both runtimes let idle threads spin (libgomp some
- * milliseconds, libomp 200), which would disturb the next contestant, and both count the threads of all teams and change their way
- * of waiting when these are more than processors. How they spin while they are measured is their default. (A thread and team of
- * each entrant's own was tried: libomp 14 crashes when first threads come and go.)
+ * The programs run on a thread of ours, the team's first, the same for all numbers of workers. A
+ * team is made, pinned and counted before each measurement and put to rest after it, outside the
+ * timing: both runtimes let idle threads spin (libgomp some milliseconds, libomp 200), which would
+ * disturb the next contestant, and both count the threads of all teams and change their way of
+ * waiting when these are more than processors. How they spin while they are measured is their
+ * default. (A thread and team of each entrant's own was tried: libomp 14 crashes when first threads
+ * come and go.)
  *
  * Not good for: jobs from outside. OpenMP has none.
  */
@@ -29,8 +33,8 @@
 #include "bench.h"
 
 #define STACK_BYTES (256u << 20)
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define TEXT_(x)    #x
+#define TEXT(x)     TEXT_(x)
 
 BENCH_ENTRY_TABLE
 
@@ -41,12 +45,15 @@ struct engine {
 
 enum state { IDLE, ASKED_BEGIN, ASKED_CALL, ASKED_END, ASKED_EXIT };
 
-/* The first thread of every team and what it is asked to do, under `lock`. The driver asks one thing at a time. */
+/*
+ * The first thread of every team and what it is asked to do, under `lock`. The driver asks one
+ * thing at a time.
+ */
 static struct {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	int users;               /* open engines */
+	int users; /* open engines */
 	enum state state;
 	int err;
 	void *engine;
@@ -60,7 +67,10 @@ int openmp_workers(const void *engine)
 	return ((const struct engine *)engine)->workers;
 }
 
-/* Makes the team and pins each of its threads. Returns 0, or -EAGAIN if there are fewer or one would not be pinned. */
+/*
+ * Makes the team and pins each of its threads. Returns 0, or -EAGAIN if there are fewer or one
+ * would not be pinned.
+ */
 static int make_team(const struct engine *e)
 {
 	atomic_int pinned = 0;
@@ -81,7 +91,8 @@ static int make_team(const struct engine *e)
 static void *run_lead(void *unused)
 {
 	(void)unused;
-	(void)omp_get_num_procs(); /* libomp counts the processors of its first caller: before that one is pinned */
+	/* libomp counts the processors of its first caller: before that one is pinned */
+	(void)omp_get_num_procs();
 	pthread_mutex_lock(&lead.lock);
 	while (lead.state != ASKED_EXIT) {
 		if (lead.state == ASKED_BEGIN)
@@ -129,7 +140,8 @@ static void end(void *engine)
 	pthread_mutex_unlock(&lead.lock);
 }
 
-static int call(void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
+static int call(
+	void *engine, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
 {
 	pthread_mutex_lock(&lead.lock);
 	lead.fn = fn;
@@ -188,7 +200,10 @@ static void openmp_close(void *engine)
 	free(e);
 }
 
-/* The file of the library in which a function of OpenMP's interface lies, as this module is bound; NULL if unknown. */
+/*
+ * The file of the library in which a function of OpenMP's interface lies, as this module is bound;
+ * NULL if unknown.
+ */
 static const char *runtime_file(void)
 {
 	int (*function)(void) = omp_get_num_procs;
@@ -204,7 +219,8 @@ static const char *version(void)
 	static char text[128];
 	char *path = realpath(runtime_file(), NULL);
 
-	snprintf(text, sizeof text, "%s", path ? path : "unknown"); /* there is no function that says more */
+	/* there is no function that says more */
+	snprintf(text, sizeof text, "%s", path ? path : "unknown");
 	free(path);
 	return text;
 }
@@ -228,7 +244,8 @@ const struct bench_contestant *bench_module(void)
 	const char *file = runtime_file();
 
 	if (!file || !strstr(file, "/lib" TEXT(BENCH_NAME) ".")) {
-		fprintf(stderr, "filch-bench: the runtime of %s would be %s\n", openmp.name, file ? file : "unknown");
+		fprintf(stderr, "filch-bench: the runtime of %s would be %s\n", openmp.name,
+			file ? file : "unknown");
 		return NULL;
 	}
 	return &openmp;

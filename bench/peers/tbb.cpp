@@ -2,12 +2,14 @@
 /*
  * tbb: oneTBB. Tasks in an arena of its own, made as backends/tbb.h says.
  *
- * The arena has as many places as there are workers, one of them for the driver's thread, which enters it for the time of a
- * program; jobs have a second arena, without a place for it. An observer pins each of oneTBB's threads to the CPU of its place as it
- * enters, for they go from arena to arena. How many threads oneTBB may have is set before each measurement: one
- * more than workers, because the caller counts as one and jobs have to run on as many workers as everywhere.
+ * The arena has as many places as there are workers, one of them for the driver's thread, which
+ * enters it for the time of a program; jobs have a second arena, without a place for it. An
+ * observer pins each of oneTBB's threads to the CPU of its place as it enters, for they go from
+ * arena to arena. How many threads oneTBB may have is set before each measurement: one more than
+ * workers, because the caller counts as one and jobs have to run on as many workers as everywhere.
  *
- * Jobs: task_arena::enqueue has no bound and no id. For a round trip the job sets a flag and wakes who waits; the waiter looks at
+ * Jobs: task_arena::enqueue has no bound and no id. For a round trip the job sets a flag and wakes
+ *       who waits; the waiter looks at
  * the flag for some 5 us, then sleeps on a condition variable, as the baseline's does.
  */
 #include <atomic>
@@ -31,21 +33,28 @@
 
 BENCH_ENTRY_TABLE
 
-namespace {
+namespace
+{
 
 /*
- * oneTBB has a waiting thread steal until half of this is used, and believes it of the driver's thread too, whose stack the driver
- * raises to 100 MiB: so half of it must lie well below that. What cheap UTS uses of the driver's stack is 6 MiB.
+ * oneTBB has a waiting thread steal until half of this is used, and believes it of the driver's
+ * thread too, whose stack the driver raises to 100 MiB: so half of it must lie well below that.
+ * What cheap UTS uses of the driver's stack is 6 MiB.
  */
 const size_t STACK_BYTES = size_t{ 128 } << 20;
 
-/* Pins oneTBB's threads to the CPU of their place as they enter the arena; they stay there until they enter another one. */
-class pinner : public tbb::task_scheduler_observer {
+/*
+ * Pins oneTBB's threads to the CPU of their place as they enter the arena; they stay there until
+ * they enter another one.
+ */
+class pinner : public tbb::task_scheduler_observer
+{
 	std::vector<int> cpus;
 	static thread_local int pinned;
 
-public:
-	pinner(tbb::task_arena &arena, const int *cpu, int n) : task_scheduler_observer(arena), cpus(cpu, cpu + n)
+      public:
+	pinner(tbb::task_arena &arena, const int *cpu, int n)
+	    : task_scheduler_observer(arena), cpus(cpu, cpu + n)
 	{
 		observe(true);
 	}
@@ -55,7 +64,8 @@ public:
 	}
 	void on_scheduler_entry(bool worker) override
 	{
-		int cpu = cpus[static_cast<size_t>(tbb::this_task_arena::current_thread_index()) % cpus.size()];
+		int cpu = cpus[static_cast<size_t>(tbb::this_task_arena::current_thread_index()) %
+			       cpus.size()];
 
 		if (worker && pinned != cpu)
 			bench_pin(cpu);
@@ -67,7 +77,11 @@ thread_local int pinner::pinned = -1;
 
 struct engine {
 	int workers, first_cpu;
-	tbb::global_control stack; /* for deep trees; pages that are not touched cost nothing. Read when the first arena is made */
+	/*
+	 * for deep trees; pages that are not touched cost nothing. Read when the first arena is
+	 * made
+	 */
+	tbb::global_control stack;
 	std::unique_ptr<tbb::global_control> threads;
 	tbb::task_arena arena, jobs;
 	pinner pins, pins_of_jobs;
@@ -77,15 +91,16 @@ struct engine {
 	std::atomic<uint64_t> answers{ 0 };
 
 	engine(int n, const int *cpus)
-	    : workers(n), first_cpu(cpus[0]), stack(tbb::global_control::thread_stack_size, STACK_BYTES),
-	      threads(limit(n)), arena(n, 1), jobs(n, 0),
-	      pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
+	    : workers(n), first_cpu(cpus[0]),
+	      stack(tbb::global_control::thread_stack_size, STACK_BYTES), threads(limit(n)),
+	      arena(n, 1), jobs(n, 0), pins(arena, cpus, n), pins_of_jobs(jobs, cpus, n)
 	{
 		threads.reset();
 	}
 	static tbb::global_control *limit(int n)
 	{
-		return new tbb::global_control(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(n) + 1);
+		return new tbb::global_control(
+			tbb::global_control::max_allowed_parallelism, static_cast<size_t>(n) + 1);
 	}
 };
 
@@ -129,12 +144,17 @@ int call_job(void *engine_, struct bench_job *job)
 		sched_yield();
 	}
 	std::unique_lock<std::mutex> guard(e->lock);
-	e->answered.wait(guard, [e, before] { return e->answers.load(std::memory_order_relaxed) != before; });
+	e->answered.wait(guard,
+		[e, before] { return e->answers.load(std::memory_order_relaxed) != before; });
 	return 0;
 }
 
-/* The driver's thread is the arena's first meanwhile, so it is pinned to that place: once, not each time that it enters. */
-int call(void *engine_, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
+/*
+ * The driver's thread is the arena's first meanwhile, so it is pinned to that place: once, not each
+ * time that it enters.
+ */
+int call(
+	void *engine_, bench_entry_fn *fn, const struct bench_size *size, struct bench_outcome *out)
 {
 	cpu_set_t before;
 	bool known = !sched_getaffinity(0, sizeof before, &before);
@@ -186,7 +206,7 @@ bench_contestant make_contestant()
 
 const bench_contestant tbb_contestant = make_contestant();
 
-}
+} // namespace
 
 tbb::task_group_context *tbb_context;
 

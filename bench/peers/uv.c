@@ -2,13 +2,14 @@
 /*
  * uv: libuv's thread pool, uv_queue_work, for bare jobs and round trips.
  *
- * uv_queue_work may be called on its loop's own thread only, so every producer has a loop of its own; it lets the loop run once after
- * every BATCH jobs, as a server's would, and to the end after its last. The loop hears of each finished job: that is part of
- * libuv's price, as a request per job is. The pool's queue has no bound.
+ * uv_queue_work may be called on its loop's own thread only, so every producer has a loop of its
+ * own; it lets the loop run once after every BATCH jobs, as a server's would, and to the end after
+ * its last. The loop hears of each finished job: that is part of libuv's price, as a request per
+ * job is. The pool's queue has no bound.
  *
- * libuv has one pool per process, of a size fixed at its first use. To have another number of workers this module opens the library
- * before each measurement and closes it after, which ends its threads. The threads are pinned by first jobs that wait for each
- * other, so that each gets one.
+ * libuv has one pool per process, of a size fixed at its first use. To have another number of
+ * workers this module opens the library before each measurement and closes it after, which ends its
+ * threads. The threads are pinned by first jobs that wait for each other, so that each gets one.
  *
  * Not good for: tasks, jobs with ids.
  */
@@ -29,7 +30,8 @@
 #define BATCH   64
 
 /* The functions used, as found in the library that is open. */
-#define FUNCTIONS(X) X(uv_loop_init) X(uv_loop_close) X(uv_run) X(uv_queue_work) X(uv_version_string)
+#define FUNCTIONS(X) \
+	X(uv_loop_init) X(uv_loop_close) X(uv_run) X(uv_queue_work) X(uv_version_string)
 #define DECLARE(f) __typeof__(f) *f;
 static struct {
 	void *handle;
@@ -37,7 +39,7 @@ static struct {
 } lib;
 
 struct request {
-	uv_work_t work;          /* first */
+	uv_work_t work; /* first */
 	struct request *next;
 	struct bench_job *job;
 	struct caller *caller;
@@ -47,7 +49,7 @@ struct request {
 struct caller {
 	uv_loop_t loop;
 	struct request *unused;
-	unsigned since;          /* jobs since the loop ran */
+	unsigned since; /* jobs since the loop ran */
 };
 static __thread struct caller *self;
 
@@ -63,7 +65,13 @@ static int open_library(void)
 	lib.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (!lib.handle)
 		return -ELIBACC;
-#define FIND(f) { void *symbol = dlsym(lib.handle, #f); memcpy(&lib.f, &symbol, sizeof symbol); if (!symbol) return -ELIBBAD; }
+#define FIND(f)                                         \
+	{                                               \
+		void *symbol = dlsym(lib.handle, #f);   \
+		memcpy(&lib.f, &symbol, sizeof symbol); \
+		if (!symbol)                            \
+			return -ELIBBAD;                \
+	}
 	FUNCTIONS(FIND)
 	return 0;
 }
@@ -186,7 +194,9 @@ static int begin(void *engine)
 	if (!err)
 		err = flush(e);
 	pthread_barrier_destroy(&e->all);
-	return err ? err : atomic_load(&e->failed) || atomic_load(&e->pinned) != e->workers ? -EAGAIN : 0;
+	return err                                                                ? err
+	       : atomic_load(&e->failed) || atomic_load(&e->pinned) != e->workers ? -EAGAIN
+										  : 0;
 }
 
 static void end(void *engine)

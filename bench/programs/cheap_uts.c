@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cheap UTS: an unbalanced tree as in UTS, with a mixer of a few instructions in place of SHA-1, so that the scheduler is what is
- * measured. The root has 2,000 children, another node has 8 or none; 16,001,889 nodes, depth 3,388.
+ * cheap UTS: an unbalanced tree as in UTS, with a mixer of a few instructions in place of SHA-1, so
+ * that the scheduler is what is measured. The root has 2,000 children, another node has 8 or none;
+ * 16,001,889 nodes, depth 3,388.
  *
- * Not good for: comparison with published UTS figures (that is uts.c), and for memory: a node is one number.
+ * Not good for: comparison with published UTS figures (that is uts.c), and for memory: a node is
+ * one number.
  */
 #include "bench.h"
 #include BENCH_BACKEND
 
-#define KIDS 8
-#define ROOT_STATE 42
+#define KIDS         8
+#define ROOT_STATE   42
 #define BRANCH_BELOW UINT64_C(2303591209400008704)
 
 struct tree {
@@ -39,7 +41,7 @@ BENCH_TASK(struct tree, subtree, (uint64_t, state))
 	for (uint32_t i = 0; i < KIDS - 1; i++)
 		BENCH_SPAWN_INTO(&kid[i], subtree, child_state(state, i));
 	add(&sum, BENCH_CALL(subtree, child_state(state, KIDS - 1)));
-	for (uint32_t i = KIDS - 1; i-- > 0; )
+	for (uint32_t i = KIDS - 1; i-- > 0;)
 		add(&sum, BENCH_SYNC_FROM(subtree, &kid[i]));
 	return sum;
 }
@@ -61,13 +63,17 @@ BENCH_TASK(struct tree, top, (uint32_t, begin), (uint32_t, end))
 	return sum;
 }
 
-/* arg: children of the root. value: nodes, depth. tasks: nodes, and the halving's inner ones (children - 1). */
+/*
+ * arg: children of the root. value: nodes, depth. tasks: nodes, and the halving's inner ones
+ * (children - 1).
+ */
 int BENCH_ENTRY(cheap_uts)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	struct tree sum = { 0, 0 };
 	uint32_t kids = (uint32_t)size->arg[0];
 	int err = BENCH_RUN(engine, &sum, top, 0u, kids);
 
-	*out = (struct bench_outcome){ .value = { sum.nodes + 1, sum.depth + 1 }, .tasks = sum.nodes + kids - 1 };
+	*out = (struct bench_outcome){ .value = { sum.nodes + 1, sum.depth + 1 },
+		.tasks = sum.nodes + kids - 1 };
 	return err;
 }

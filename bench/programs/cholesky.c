@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cholesky factorisation by tiles (Buttari, Langou, Kurzak, Dongarra 2009), a task per tile, each one call of a BLAS: for each
- * diagonal tile its factor, then the tiles below it, then an update of every tile right of those, spawned by halves. A step ends
- * before the next begins.
+ * Cholesky factorisation by tiles (Buttari, Langou, Kurzak, Dongarra 2009), a task per tile, each
+ * one call of a BLAS: for each diagonal tile its factor, then the tiles below it, then an update of
+ * every tile right of those, spawned by halves. A step ends before the next begins.
  *
- * Not good for: how far tiles can scale. With dependences between tasks the steps would overlap; here the tail of each step has
- * fewer tasks than workers. Nor for the BLAS: large tiles would suit it better, small ones show the scheduler.
+ * Not good for: how far tiles can scale. With dependences between tasks the steps would overlap;
+ * here the tail of each step has fewer tasks than workers. Nor for the BLAS: large tiles would suit
+ * it better, small ones show the scheduler.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -16,7 +17,8 @@
 
 static inline double *tile_at(uint32_t i, uint32_t j)
 {
-	return bench_tiled.tile + ((size_t)i * (i + 1) / 2 + j) * bench_tiled.side * bench_tiled.side;
+	return bench_tiled.tile +
+	       ((size_t)i * (i + 1) / 2 + j) * bench_tiled.side * bench_tiled.side;
 }
 
 /* Step @k, tiles @begin to @end of its column. Returns tasks. */
@@ -39,9 +41,11 @@ BENCH_TASK(uint32_t, update_row, (uint32_t, k), (uint32_t, i), (uint32_t, begin)
 {
 	if (end - begin == 1) {
 		if (begin == i)
-			bench_tiled.blas->square((int)bench_tiled.side, tile_at(i, k), tile_at(i, i));
+			bench_tiled.blas->square(
+				(int)bench_tiled.side, tile_at(i, k), tile_at(i, i));
 		else
-			bench_tiled.blas->product((int)bench_tiled.side, tile_at(i, k), tile_at(begin, k), tile_at(i, begin));
+			bench_tiled.blas->product((int)bench_tiled.side, tile_at(i, k),
+				tile_at(begin, k), tile_at(i, begin));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -80,7 +84,10 @@ BENCH_TASK(uint32_t, factorise, (uint32_t, n))
 	return tasks;
 }
 
-/* arg: tiles in a row, numbers in a tile's row. value: tiles in a row, 1 if the factor is right. tasks: counted. */
+/*
+ * arg: tiles in a row, numbers in a tile's row. value: tiles in a row, 1 if the factor is right.
+ * tasks: counted.
+ */
 int BENCH_ENTRY(cholesky)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0, n = (uint32_t)size->arg[0];

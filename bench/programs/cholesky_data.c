@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tiles of a symmetric positive definite matrix, and the BLAS that factorises them: a module beside the program, built where
- * OpenBLAS was found and opened when it is first needed, so that its threads, if it makes any, are there for nobody else.
+ * Tiles of a symmetric positive definite matrix, and the BLAS that factorises them: a module beside
+ * the program, built where OpenBLAS was found and opened when it is first needed, so that its
+ * threads, if it makes any, are there for nobody else.
  *
- * OPENBLAS_NUM_THREADS is set to 1 unless it is set: the tiles are what is parallel. With more, see docs/benchmarks.md.
+ * OPENBLAS_NUM_THREADS is set to 1 unless it is set: the tiles are what is parallel. With more, see
+ * docs/benchmarks.md.
  *
- * A result is checked by l (l' x) = a x for a random x, each time: a BLAS may choose another order of its sums when it uses
- * threads, so bits need not agree.
+ * A result is checked by l (l' x) = a x for a random x, each time: a BLAS may choose another order
+ * of its sums when it uses threads, so bits need not agree.
  */
 #define _GNU_SOURCE
 #include "programs/data.h"
@@ -47,7 +49,8 @@ static const struct blas *load_blas(void)
 	if (asprintf(&path, "%s/peers/bench-openblas.so", dirname(exe)) < 0)
 		return NULL;
 	setenv("OPENBLAS_NUM_THREADS", "1", 0);
-	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol = handle ? dlsym(handle, "bench_blas") : NULL;
+	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL),
+	     *symbol = handle ? dlsym(handle, "bench_blas") : NULL;
 
 	if (symbol) {
 		memcpy(&module, &symbol, sizeof module);
@@ -59,7 +62,8 @@ static const struct blas *load_blas(void)
 		fprintf(stderr, "filch-bench: cholesky is left out: %s\n",
 			access(path, R_OK) ? "built without OpenBLAS" : dlerror());
 	else if (blas->threads() > 1)
-		fprintf(stderr, "filch-bench: OpenBLAS uses %d threads of its own\n", blas->threads());
+		fprintf(stderr, "filch-bench: OpenBLAS uses %d threads of its own\n",
+			blas->threads());
 	free(path);
 	return blas;
 }
@@ -90,7 +94,8 @@ static int prepare(const struct bench_size *size)
 			initial[i] = data_number(i);
 		for (size_t i = 0; i < n; i++)
 			for (size_t k = 0; k < side; k++)
-				initial[((i * (i + 1) / 2 + i) * side + k) * side + k] += 2.0 * n * side;
+				initial[((i * (i + 1) / 2 + i) * side + k) * side + k] +=
+					2.0 * n * side;
 	}
 	memcpy(bench_tiled.tile, initial, numbers * sizeof *initial);
 	return 0;

@@ -5,8 +5,17 @@
 #include <string.h>
 
 static const struct bench_data_ops *const table[] = {
-	&records_data, &records_typed_data, &records_void_data, &integers64_data, &integers32_data,
-	&matmul_data, &strassen_data, &sparse_lu_data, &fft_data, &heat_data, &cholesky_data,
+	&records_data,
+	&records_typed_data,
+	&records_void_data,
+	&integers64_data,
+	&integers32_data,
+	&matmul_data,
+	&strassen_data,
+	&sparse_lu_data,
+	&fft_data,
+	&heat_data,
+	&cholesky_data,
 };
 
 static const struct bench_size *seen;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Matrices for matmul and Strassen. A first result is checked by Freivalds' method: c x = a (b x) for a random x, which costs n^2
- * operations; Strassen's sums lose more digits than the plain product, so the tolerance is that of a few thousand roundings.
+ * Matrices for matmul and Strassen. A first result is checked by Freivalds' method: c x = a (b x)
+ * for a random x, which costs n^2 operations; Strassen's sums lose more digits than the plain
+ * product, so the tolerance is that of a few thousand roundings.
  */
 #include "programs/data.h"
 
@@ -51,7 +52,8 @@ static int prepare(uint32_t n, size_t scratch)
 			dense_release();
 			return -ENOMEM;
 		}
-		memset(bench_dense.scratch, 0, scratch * sizeof(double)); /* touched before the first timing */
+		/* touched before the first timing */
+		memset(bench_dense.scratch, 0, scratch * sizeof(double));
 		scratch_doubles = scratch;
 	}
 	memset(bench_dense.c, 0, doubles * sizeof(double));
@@ -91,7 +93,8 @@ static bool right_product(void)
 static void check(const struct bench_size *size, struct bench_outcome *out)
 {
 	/* The padding at the end of a row is never written after prepare(). */
-	switch (data_bits(size, bench_dense.c, (size_t)bench_dense.n * bench_dense.ld * sizeof(double))) {
+	switch (data_bits(
+		size, bench_dense.c, (size_t)bench_dense.n * bench_dense.ld * sizeof(double))) {
 	case DATA_FIRST:
 		out->value[1] = right_product();
 		if (!out->value[1])

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A complex FFT by decimation in frequency (Gentleman, Sande 1966), recursive and in place: one pass of butterflies over the
- * whole, by halves, then both halves as tasks. The result stays in bit-reversed order, as a convolution would use it.
+ * A complex FFT by decimation in frequency (Gentleman, Sande 1966), recursive and in place: one
+ * pass of butterflies over the whole, by halves, then both halves as tasks. The result stays in
+ * bit-reversed order, as a convolution would use it.
  *
- * Not good for: a comparison with FFT libraries (radix 2, plain loops). Every level passes over all the data, so what exceeds a
- * cache is bound by memory, and two workers then share its bandwidth.
- * Nor for a ratio to serial: a plain call enters the spawned half at the spawn, so serial passes over the upper halves first and
- * through memory backwards, which costs it a fifth of its time. Tried: with the halves exchanged in this source (the lower spawned,
- * the upper called) the times exchange as well, serial and filch with one worker from 84 and 68 ms to 69 and 84 (2^22, medians of 7
- * rounds on a Zen 4 VM).
+ * Not good for: a comparison with FFT libraries (radix 2, plain loops). Every level passes over all
+ * the data, so what exceeds a cache is bound by memory, and two workers then share its bandwidth.
+ * Nor for a ratio to serial: a plain call enters the spawned half at the spawn, so serial passes
+ * over the upper halves first and through memory backwards, which costs it a fifth of its time.
+ * Tried: with the halves exchanged in this source (the lower spawned, the upper called) the times
+ * exchange as well, serial and filch with one worker from 84 and 68 ms to 69 and 84 (2^22, medians
+ * of 7 rounds on a Zen 4 VM).
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -22,8 +24,9 @@
 #define GRAIN 1024 /* butterflies of a long one that are one task */
 
 /* The pass, by halves. Returns tasks. */
-BENCH_TASK(uint32_t, butterflies, (struct complex_number *, x), (const struct complex_number *, roots), (uint32_t, half),
-	(uint32_t, begin), (uint32_t, end))
+BENCH_TASK(uint32_t, butterflies, (struct complex_number *, x),
+	(const struct complex_number *, roots), (uint32_t, half), (uint32_t, begin),
+	(uint32_t, end))
 {
 	if (end - begin <= GRAIN) {
 		kernel_butterflies(x, roots, half, begin, end);
@@ -38,7 +41,8 @@ BENCH_TASK(uint32_t, butterflies, (struct complex_number *, x), (const struct co
 }
 
 /* Transforms @n numbers at @x. Returns tasks. */
-BENCH_TASK(uint32_t, transform, (struct complex_number *, x), (const struct complex_number *, roots), (uint32_t, n))
+BENCH_TASK(uint32_t, transform, (struct complex_number *, x),
+	(const struct complex_number *, roots), (uint32_t, n))
 {
 	uint32_t tasks;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The signal and the roots of unity for the FFT. A first result is checked at a few frequencies by the transform's definition,
- * and as a whole by Parseval's identity; the result lies in bit-reversed order.
+ * The signal and the roots of unity for the FFT. A first result is checked at a few frequencies by
+ * the transform's definition, and as a whole by Parseval's identity; the result lies in
+ * bit-reversed order.
  */
 #include "programs/data.h"
 
@@ -41,11 +42,13 @@ static int prepare(const struct bench_size *size)
 			return -ENOMEM;
 		}
 		for (uint32_t i = 0; i < n; i++)
-			initial[i] = (struct complex_number){ data_number(2 * (uint64_t)i), data_number(2 * (uint64_t)i + 1) };
+			initial[i] = (struct complex_number){ data_number(2 * (uint64_t)i),
+				data_number(2 * (uint64_t)i + 1) };
 		for (uint32_t m = 2; m <= n && m; m *= 2)
 			for (uint32_t k = 0; k < m / 2; k++)
 				bench_signal.roots[m / 2 + k] =
-					(struct complex_number){ cos(2 * PI * k / m), -sin(2 * PI * k / m) };
+					(struct complex_number){ cos(2 * PI * k / m),
+						-sin(2 * PI * k / m) };
 	}
 	memcpy(bench_signal.x, initial, n * sizeof *initial);
 	return 0;
@@ -67,7 +70,8 @@ static bool right_transform(void)
 
 	for (uint32_t i = 0; i < n; i++) {
 		before += initial[i].re * initial[i].re + initial[i].im * initial[i].im;
-		after += bench_signal.x[i].re * bench_signal.x[i].re + bench_signal.x[i].im * bench_signal.x[i].im;
+		after += bench_signal.x[i].re * bench_signal.x[i].re +
+			 bench_signal.x[i].im * bench_signal.x[i].im;
 	}
 	if (!(fabs(after / n / before - 1) < 1e-12))
 		return false;
@@ -76,7 +80,8 @@ static bool right_transform(void)
 		double re = 0, im = 0;
 
 		for (uint32_t i = 0; i < n; i++) {
-			double angle = -2 * PI * (double)((uint64_t)i * some[s] % n) / n, c = cos(angle), d = sin(angle);
+			double angle = -2 * PI * (double)((uint64_t)i * some[s] % n) / n,
+			       c = cos(angle), d = sin(angle);
 
 			re += initial[i].re * c - initial[i].im * d;
 			im += initial[i].re * d + initial[i].im * c;
@@ -89,7 +94,8 @@ static bool right_transform(void)
 
 static void check(const struct bench_size *size, struct bench_outcome *out)
 {
-	enum data_bits bits = data_bits(size, bench_signal.x, bench_signal.n * sizeof *bench_signal.x);
+	enum data_bits bits =
+		data_bits(size, bench_signal.x, bench_signal.n * sizeof *bench_signal.x);
 
 	out->value[1] = bits == DATA_FIRST ? right_transform() : bits == DATA_SAME;
 	if (bits == DATA_FIRST && !out->value[1])

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fib: two additions per task and no cut-off. It measures the price of a spawn and its sync, and nothing else.
+ * fib: two additions per task and no cut-off. It measures the price of a spawn and its sync, and
+ * nothing else.
  *
- * Not good for: anything about real work. No memory is touched, the tree is regular, there is always something to steal, and the
- * serial form is what the compiler makes of plain recursion (it inlines several levels), so the ratio to serial says little.
+ * Not good for: anything about real work. No memory is touched, the tree is regular, there is
+ * always something to steal, and the serial form is what the compiler makes of plain recursion (it
+ * inlines several levels), so the ratio to serial says little.
  */
 #include "bench.h"
 #include BENCH_BACKEND

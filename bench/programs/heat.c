@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heat spreading over a plate, Jacobi's method: time steps, each one parallel loop over the rows, called from outside the pool.
- * A program that was serial and got parallel loops looks like this; what is measured is how dear it is to begin and end a loop.
- * A backend may bring a loop of its own (BENCH_LOOP); without one the rows are tasks by halves.
+ * Heat spreading over a plate, Jacobi's method: time steps, each one parallel loop over the rows,
+ * called from outside the pool. A program that was serial and got parallel loops looks like this;
+ * what is measured is how dear it is to begin and end a loop. A backend may bring a loop of its own
+ * (BENCH_LOOP); without one the rows are tasks by halves.
  *
- * Not good for: the price of a task (there are few), and for bandwidth: both grids fit in a second-level cache together.
+ * Not good for: the price of a task (there are few), and for bandwidth: both grids fit in a
+ * second-level cache together.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -30,8 +32,9 @@ BENCH_TASK(int, halves, (size_t, begin), (size_t, end), (size_t, grain), (struct
 #endif
 
 /*
- * arg: inner points in a row, steps, rows a task has at most, share of a neighbour that flows in one step. value: steps, 1 if
- * the plate is right. tasks: steps times pieces of @grain rows, by formula: a loop may cut as it likes.
+ * arg: inner points in a row, steps, rows a task has at most, share of a neighbour that flows in
+ * one step. value: steps, 1 if the plate is right. tasks: steps times pieces of @grain rows, by
+ * formula: a loop may cut as it likes.
  */
 int BENCH_ENTRY(heat)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
@@ -50,6 +53,7 @@ int BENCH_ENTRY(heat)(void *engine, const struct bench_size *size, struct bench_
 		err = BENCH_RUN(engine, &done, halves, 1, n + 1, grain, &step);
 #endif
 	}
-	*out = (struct bench_outcome){ .value = { steps }, .tasks = steps * ((n + grain - 1) / grain) };
+	*out = (struct bench_outcome){ .value = { steps },
+		.tasks = steps * ((n + grain - 1) / grain) };
 	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plate for heat: at first half a sine wave each way, which the steps only shrink, each by the same factor, so that the
- * result is known in closed form at every point.
+ * The plate for heat: at first half a sine wave each way, which the steps only shrink, each by the
+ * same factor, so that the result is known in closed form at every point.
  */
 #include "programs/data.h"
 
@@ -58,7 +58,8 @@ static int prepare(const struct bench_size *size)
 static bool right_plate(const struct bench_size *size, const double *grid)
 {
 	size_t side = bench_plate.n + 2;
-	double shrinks = 1 + size->arg[3] * (4 * cos(PI / (bench_plate.n + 1)) - 4), factor = pow(shrinks, size->arg[1]);
+	double shrinks = 1 + size->arg[3] * (4 * cos(PI / (bench_plate.n + 1)) - 4),
+	       factor = pow(shrinks, size->arg[1]);
 
 	for (size_t i = 0; i < side * side; i++)
 		if (!(fabs(grid[i] - factor * initial[i]) < 1e-11))
@@ -69,7 +70,8 @@ static bool right_plate(const struct bench_size *size, const double *grid)
 static void check(const struct bench_size *size, struct bench_outcome *out)
 {
 	const double *grid = bench_plate.grid[(unsigned)size->arg[1] % 2];
-	enum data_bits bits = data_bits(size, grid, (size_t)(bench_plate.n + 2) * (bench_plate.n + 2) * sizeof *grid);
+	enum data_bits bits = data_bits(
+		size, grid, (size_t)(bench_plate.n + 2) * (bench_plate.n + 2) * sizeof *grid);
 
 	out->value[1] = bits == DATA_FIRST ? right_plate(size, grid) : bits == DATA_SAME;
 	if (bits == DATA_FIRST && !out->value[1])

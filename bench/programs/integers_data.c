@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The integers that sort_int64 and sort_int32 sort: as drawn, sorted by qsort, and those being sorted. See records.h and data.h. */
+/*
+ * The integers that sort_int64 and sort_int32 sort: as drawn, sorted by qsort, and those being
+ * sorted. See records.h and data.h.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,11 +55,12 @@ static int prepare(size_t n, size_t bytes)
 			int64_t wide = (int64_t)bench_splitmix64(i);
 			int32_t narrow = (int32_t)wide;
 
-			memcpy((char *)drawn + i * bytes, bytes == sizeof wide ? (void *)&wide : (void *)&narrow, bytes);
+			memcpy((char *)drawn + i * bytes,
+				bytes == sizeof wide ? (void *)&wide : (void *)&narrow, bytes);
 		}
 		memcpy(sorted, drawn, n * bytes);
 		qsort(sorted, n, bytes, bytes == sizeof(int64_t) ? compare64 : compare32);
-		memset(integers_scratch, 1, n * bytes);   /* touched before the first timing */
+		memset(integers_scratch, 1, n * bytes); /* touched before the first timing */
 		count = n;
 		width = bytes;
 	}

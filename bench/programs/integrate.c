@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Adaptive quadrature: the integral of (x^2 + 1) x from 0 to n by the trapezoid rule, each interval halved until both halves
- * together differ from the whole by less than a tolerance. From the Cilk distribution's examples.
+ * Adaptive quadrature: the integral of (x^2 + 1) x from 0 to n by the trapezoid rule, each interval
+ * halved until both halves together differ from the whole by less than a tolerance. From the Cilk
+ * distribution's examples.
  *
- * Not good for: numerics (a cubic has better rules). It is fib with a few multiplications: a deep binary tree of tiny tasks,
- * deeper where the function is steeper.
+ * Not good for: numerics (a cubic has better rules). It is fib with a few multiplications: a deep
+ * binary tree of tiny tasks, deeper where the function is steeper.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -22,10 +23,12 @@ static inline double f(double x)
 }
 
 /* The integral from @x1 to @x2, where f is @y1 and @y2, and @whole the trapezoid of both. */
-BENCH_TASK_INLINE(struct area, integral, (double, x1), (double, y1), (double, x2), (double, y2), (double, whole), (double, tolerance))
+BENCH_TASK_INLINE(struct area, integral, (double, x1), (double, y1), (double, x2), (double, y2),
+	(double, whole), (double, tolerance))
 {
 	double half = (x2 - x1) / 2, x0 = x1 + half, y0 = f(x0);
-	double left = (y1 + y0) / 2 * half, right = (y0 + y2) / 2 * half, off = left + right - whole;
+	double left = (y1 + y0) / 2 * half, right = (y0 + y2) / 2 * half,
+	       off = left + right - whole;
 	struct area sum = { left + right, 1 }, other;
 
 	if (off < tolerance && off > -tolerance)
@@ -38,7 +41,10 @@ BENCH_TASK_INLINE(struct area, integral, (double, x1), (double, y1), (double, x2
 	return sum;
 }
 
-/* arg: n, tolerance. value: the integral, rounded, and its bits: the tree fixes the order of the sums. tasks: counted. */
+/*
+ * arg: n, tolerance. value: the integral, rounded, and its bits: the tree fixes the order of the
+ * sums. tasks: counted.
+ */
 int BENCH_ENTRY(integrate)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	struct area sum = { 0, 0 };
@@ -47,6 +53,7 @@ int BENCH_ENTRY(integrate)(void *engine, const struct bench_size *size, struct b
 	int err = BENCH_RUN(engine, &sum, integral, 0.0, 0.0, n, top, top / 2 * n, tolerance);
 
 	memcpy(&bits, &sum.value, sizeof bits);
-	*out = (struct bench_outcome){ .value = { (uint64_t)(sum.value + 0.5), bits }, .tasks = sum.tasks };
+	*out = (struct bench_outcome){ .value = { (uint64_t)(sum.value + 0.5), bits },
+		.tasks = sum.tasks };
 	return err;
 }

@@ -4,7 +4,8 @@
 
 #define B LU_BLOCK
 
-void kernel_product_leaf(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b, size_t ld)
+void kernel_product_leaf(double *__restrict__ c, const double *__restrict__ a,
+	const double *__restrict__ b, size_t ld)
 {
 	for (size_t i = 0; i < MATMUL_LEAF; i++)
 		for (size_t k = 0; k < MATMUL_LEAF; k++)
@@ -42,7 +43,8 @@ void kernel_small_product(struct view c, struct view a, struct view b, uint32_t 
 void kernel_combine(struct view c, const double *const *m, uint32_t h)
 {
 	for (size_t i = 0; i < h; i++) {
-		double *__restrict__ upper = c.at + i * c.ld, *__restrict__ lower = upper + h * c.ld;
+		double *__restrict__ upper = c.at + i * c.ld, *__restrict__ lower =
+								      upper + h * c.ld;
 
 		for (size_t j = 0; j < h; j++) {
 			size_t at = i * h + j;
@@ -83,7 +85,8 @@ void kernel_solve_below(const double *__restrict__ lu, double *__restrict__ b)
 		}
 }
 
-void kernel_update_block(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b)
+void kernel_update_block(
+	double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b)
 {
 	for (size_t i = 0; i < B; i++)
 		for (size_t k = 0; k < B; k++)
@@ -91,7 +94,8 @@ void kernel_update_block(double *__restrict__ c, const double *__restrict__ a, c
 				c[i * B + j] -= a[i * B + k] * b[k * B + j];
 }
 
-void kernel_butterflies(struct complex_number *x, const struct complex_number *roots, size_t half, size_t begin, size_t end)
+void kernel_butterflies(struct complex_number *x, const struct complex_number *roots, size_t half,
+	size_t begin, size_t end)
 {
 	struct complex_number *__restrict__ low = x, *__restrict__ high = x + half;
 
@@ -124,6 +128,7 @@ void kernel_heat_rows(size_t begin, size_t end, void *arg)
 		double *__restrict__ to = step->to + i * side;
 
 		for (size_t j = 1; j < side - 1; j++)
-			to[j] = at[j] + share * (at[j - side] + at[j - 1] + at[j + 1] + at[j + side] - 4 * at[j]);
+			to[j] = at[j] + share * (at[j - side] + at[j - 1] + at[j + 1] +
+							at[j + side] - 4 * at[j]);
 	}
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the leaves of the numerical programs compute: compiled once and called by every contestant, the peers' modules included.
+ * What the leaves of the numerical programs compute: compiled once and called by every contestant,
+ * the peers' modules included.
  *
- * A copy in each contestant was tried: the same source was up to half as slow again in one of them, which is more than schedulers
- * differ. Likely causes: where a loop came to lie in a cache line, and what was inlined around it; neither was tested by itself.
+ * A copy in each contestant was tried: the same source was up to half as slow again in one of them,
+ * which is more than schedulers differ. Likely causes: where a loop came to lie in a cache line,
+ * and what was inlined around it; neither was tested by itself.
  */
 #ifndef BENCH_KERNELS_H
 #define BENCH_KERNELS_H
@@ -28,12 +30,13 @@ struct view {
 struct step {
 	const double *from;
 	double *to;
-	size_t side;             /* of the grids, borders included */
+	size_t side; /* of the grids, borders included */
 	double share;
 };
 
 /* c += a b, of MATMUL_LEAF x MATMUL_LEAF numbers, rows @ld numbers apart. */
-void kernel_product_leaf(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b, size_t ld);
+void kernel_product_leaf(double *__restrict__ c, const double *__restrict__ a,
+	const double *__restrict__ b, size_t ld);
 
 /* to = x + sign y */
 void kernel_sum(struct view to, struct view x, struct view y, double sign, uint32_t n);
@@ -54,10 +57,12 @@ void kernel_solve_right(const double *__restrict__ lu, double *__restrict__ b);
 void kernel_solve_below(const double *__restrict__ lu, double *__restrict__ b);
 
 /* c -= a b */
-void kernel_update_block(double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b);
+void kernel_update_block(
+	double *__restrict__ c, const double *__restrict__ a, const double *__restrict__ b);
 
 /* Butterflies @begin to @end of @x of length 2 @half. */
-void kernel_butterflies(struct complex_number *x, const struct complex_number *roots, size_t half, size_t begin, size_t end);
+void kernel_butterflies(struct complex_number *x, const struct complex_number *roots, size_t half,
+	size_t begin, size_t end);
 
 /* All passes of a transform of @n numbers. */
 void kernel_transform(struct complex_number *x, const struct complex_number *roots, size_t n);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parallel loops: many tiny ones inside one run; the same called from outside; saxpy; a million short bodies with a grain of one, and
- * the same through a pointer; a triangular loop, whose body i costs i.
+ * Parallel loops: many tiny ones inside one run; the same called from outside; saxpy; a million
+ * short bodies with a grain of one, and the same through a pointer; a triangular loop, whose body i
+ * costs i.
  *
- * A backend that has loops defines BENCH_FOR(begin, end, grain, body, arg), used inside a task, and BENCH_FOR_CALLER(engine, begin,
- * end, grain, body, arg), used in the entry: 0 or a negative errno; grain 0 is the contestant's own choice. For the others it is
- * the natural loop on their tasks: halves down to the grain, or to PIECES pieces. Where who writes the loop has to say that its
- * bodies differ, a backend defines BENCH_FOR_UNEVEN as well; where a loop must be made for its body at file scope, BENCH_FOR_BODY(body),
- * and BENCH_FOR_POINTER for a body that is known when it runs; and BENCH_RUN_LOOPS, as BENCH_RUN, where a task with loops begins
- * differently from one with tasks (OpenMP: on all threads).
+ * A backend that has loops defines BENCH_FOR(begin, end, grain, body, arg), used inside a task, and
+ * BENCH_FOR_CALLER(engine, begin, end, grain, body, arg), used in the entry: 0 or a negative errno;
+ * grain 0 is the contestant's own choice. For the others it is the natural loop on their tasks:
+ * halves down to the grain, or to PIECES pieces. Where who writes the loop has to say that its
+ * bodies differ, a backend defines BENCH_FOR_UNEVEN as well; where a loop must be made for its body
+ * at file scope, BENCH_FOR_BODY(body), and BENCH_FOR_POINTER for a body that is known when it runs;
+ * and BENCH_RUN_LOOPS, as BENCH_RUN, where a task with loops begins differently from one with tasks
+ * (OpenMP: on all threads).
  *
- * Not good for: loops whose bodies touch much memory (saxpy alone does), machines with caches of different speed.
+ * Not good for: loops whose bodies touch much memory (saxpy alone does), machines with caches of
+ * different speed.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -40,7 +44,8 @@ BENCH_TASK(int, range, (struct loop, loop), (size_t, begin), (size_t, end))
 	return error | BENCH_SYNC(upper);
 }
 
-static inline struct loop loop_of(void (*body)(size_t b, size_t e, void *arg), void *arg, size_t items, size_t grain)
+static inline struct loop loop_of(
+	void (*body)(size_t b, size_t e, void *arg), void *arg, size_t items, size_t grain)
 {
 	struct loop loop = { body, arg, grain ? grain : items / PIECES + 1 };
 
@@ -63,7 +68,8 @@ static int from_outside(void *engine, struct loop loop, size_t begin, size_t end
 #define BENCH_FOR_UNEVEN(begin, end, grain, body, arg) BENCH_FOR(begin, end, grain, body, arg)
 #endif
 #ifndef BENCH_FOR_POINTER
-#define BENCH_FOR_POINTER(begin, end, grain, body, arg) BENCH_FOR_UNEVEN(begin, end, grain, body, arg)
+#define BENCH_FOR_POINTER(begin, end, grain, body, arg) \
+	BENCH_FOR_UNEVEN(begin, end, grain, body, arg)
 #endif
 #ifdef BENCH_FOR_BODY
 BENCH_FOR_BODY(loops_tiny);
@@ -131,7 +137,8 @@ int BENCH_ENTRY(tiny_caller)(void *engine, const struct bench_size *size, struct
 
 	loops_begin(LOOPS_OF_TINY, repeats);
 	for (unsigned i = 0; i < repeats && !error; i++)
-		error = BENCH_FOR_CALLER(engine, (size_t)0, (size_t)LOOPS_TINY, (size_t)0, loops_tiny, NULL);
+		error = BENCH_FOR_CALLER(
+			engine, (size_t)0, (size_t)LOOPS_TINY, (size_t)0, loops_tiny, NULL);
 	*out = (struct bench_outcome){ .value = { loops_tiny_right() }, .tasks = repeats };
 	return error;
 }
@@ -144,7 +151,8 @@ int BENCH_ENTRY(saxpy)(void *engine, const struct bench_size *size, struct bench
 
 	loops_begin(LOOPS_OF_SAXPY, repeats);
 	error = BENCH_RUN_LOOPS(engine, &inner, saxpy, repeats);
-	*out = (struct bench_outcome){ .value = { loops_saxpy_right() }, .tasks = (uint64_t)repeats * LOOPS_MOST };
+	*out = (struct bench_outcome){ .value = { loops_saxpy_right() },
+		.tasks = (uint64_t)repeats * LOOPS_MOST };
 	return error ? error : inner;
 }
 

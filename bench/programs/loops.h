@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bodies of the loop programs, and how their results are checked: the same for every contestant, in C and in C++. All work on
- * the same arrays, so that luck with physical pages decides nothing.
+ * The bodies of the loop programs, and how their results are checked: the same for every
+ * contestant, in C and in C++. All work on the same arrays, so that luck with physical pages
+ * decides nothing.
  *
  * A program of loops.c in five lines, for a contestant with loops of its own:
  *
- *     tiny, tiny_caller  begin; arg[0] times: loops_tiny over [0, LOOPS_TINY), grain chosen by the contestant; value loops_tiny_right
- *     saxpy              begin; arg[0] times: loops_saxpy over [0, LOOPS_MOST), likewise; value loops_saxpy_right
- *     grains             begin; once: loops_grains over [0, LOOPS_MOST), at most one item to a body; value loops_sum(LOOPS_MOST)
- *     grains_ptr         the same, loops_grains being called through a pointer that the compiler knows nothing of
- *     triangle           begin; once: loops_triangle over [0, arg[0]), grain chosen by the contestant; value loops_sum(arg[0])
+ *     tiny, tiny_caller  begin; arg[0] times: loops_tiny over [0, LOOPS_TINY), grain chosen by the
+ *     contestant; value loops_tiny_right
+ *     saxpy              begin; arg[0] times: loops_saxpy over [0, LOOPS_MOST), likewise; value
+ *                        loops_saxpy_right
+ *     grains             begin; once: loops_grains over [0, LOOPS_MOST), at most one item to a
+ *                        body; value loops_sum(LOOPS_MOST)
+ *     grains_ptr         the same, loops_grains being called through a pointer that the compiler
+ *                        knows nothing of
+ *     triangle           begin; once: loops_triangle over [0, arg[0]), grain chosen by the
+ *                        contestant; value loops_sum(arg[0])
  *
- * "begin" is loops_begin(of, repeats), before the first loop. tiny runs its loops within one parallel region, task or job, however the
- * contestant calls what costs least; tiny_caller calls each loop from a thread that is outside between two loops.
- * tasks: loops for tiny and tiny_caller, items (times repeats) for the others.
+ * "begin" is loops_begin(of, repeats), before the first loop. tiny runs its loops within one
+ * parallel region, task or job, however the contestant calls what costs least; tiny_caller calls
+ * each loop from a thread that is outside between two loops. tasks: loops for tiny and tiny_caller,
+ * items (times repeats) for the others.
  */
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
@@ -29,9 +36,13 @@
 
 #define LOOPS_UNUSED __attribute__((unused))
 #define LOOPS_BODY   __attribute__((unused, aligned(64)))
-#define LOOPS_SHORT  __attribute__((unused, aligned(64), noinline)) /* where a short loop comes to lie can halve its speed */
+/* where a short loop comes to lie can halve its speed */
+#define LOOPS_SHORT __attribute__((unused, aligned(64), noinline))
 
-/* Which array; and how often each was worked on so far: what it must show, so that a body left out is seen. */
+/*
+ * Which array; and how often each was worked on so far: what it must show, so that a body left out
+ * is seen.
+ */
 enum loops_of { LOOPS_OF_TINY, LOOPS_OF_SAXPY, LOOPS_OF_MIXED };
 
 struct bench_loops {
@@ -87,7 +98,8 @@ LOOPS_BODY static void loops_grains(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	for (size_t i = b; i < e; i++)
-		bench_loops.mixed[i] = loops_mix(i, LOOPS_ROUNDS) + bench_loops.done[LOOPS_OF_MIXED];
+		bench_loops.mixed[i] =
+			loops_mix(i, LOOPS_ROUNDS) + bench_loops.done[LOOPS_OF_MIXED];
 }
 
 /* Item i costs i rounds. */
@@ -113,7 +125,8 @@ LOOPS_UNUSED static uint64_t loops_saxpy_right(void)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < LOOPS_MOST; i++)
-		n += bench_loops.y[i] == 0.5f * bench_loops.x[i] * (float)bench_loops.done[LOOPS_OF_SAXPY];
+		n += bench_loops.y[i] ==
+		     0.5f * bench_loops.x[i] * (float)bench_loops.done[LOOPS_OF_SAXPY];
 	return n;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recursive matrix product, c += a b: four products of half the side at once, then the four others, down to blocks of
- * MATMUL_LEAF x MATMUL_LEAF. The recursion of the Cilk papers (Blumofe et al. 1995; cache-oblivious by Frigo, Leiserson, Prokop, Ramachandran 1999).
+ * Recursive matrix product, c += a b: four products of half the side at once, then the four others,
+ * down to blocks of MATMUL_LEAF x MATMUL_LEAF. The recursion of the Cilk papers (Blumofe et al.
+ * 1995; cache-oblivious by Frigo, Leiserson, Prokop, Ramachandran 1999).
  *
- * Not good for: linear algebra. The leaf is three plain loops, several times slower than a BLAS; what is measured is tasks of a
- * third of a microsecond with a working set that fits in a cache, and two joins per level.
+ * Not good for: linear algebra. The leaf is three plain loops, several times slower than a BLAS;
+ * what is measured is tasks of a third of a microsecond with a working set that fits in a cache,
+ * and two joins per level.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -15,7 +17,8 @@
 #include "programs/kernels.h"
 
 /* c += a b, of @n x @n numbers each, rows @ld numbers apart. Returns tasks. */
-BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double *, b), (uint32_t, n), (uint32_t, ld))
+BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double *, b),
+	(uint32_t, n), (uint32_t, ld))
 {
 	size_t right = n / 2, down = (size_t)(n / 2) * ld;
 	uint32_t h = n / 2, tasks = 1;
@@ -42,7 +45,8 @@ BENCH_TASK(uint32_t, product, (double *, c), (const double *, a), (const double 
 int BENCH_ENTRY(matmul)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0, n = (uint32_t)size->arg[0];
-	int err = BENCH_RUN(engine, &tasks, product, bench_dense.c, bench_dense.a, bench_dense.b, n, bench_dense.ld);
+	int err = BENCH_RUN(engine, &tasks, product, bench_dense.c, bench_dense.a, bench_dense.b, n,
+		bench_dense.ld);
 
 	*out = (struct bench_outcome){ .value = { n }, .tasks = tasks };
 	return err;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenBLAS for the tiles of cholesky.c: a module of its own, see cholesky_data.c. Tiles are square, by columns, without gaps. */
+/*
+ * OpenBLAS for the tiles of cholesky.c: a module of its own, see cholesky_data.c. Tiles are square,
+ * by columns, without gaps.
+ */
 #include <cblas.h>
 #include <f77blas.h>
 
@@ -15,7 +18,8 @@ static void factor(int n, double *a)
 
 static void solve(int n, const double *l, double *b)
 {
-	cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, n, n, 1.0, l, n, b, n);
+	cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, n, n, 1.0, l,
+		n, b, n);
 }
 
 static void square(int n, const double *a, double *c)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * n-queens by bit masks, a task per placed queen, no cut-off: all ways to place n queens are counted.
+ * n-queens by bit masks, a task per placed queen, no cut-off: all ways to place n queens are
+ * counted.
  *
- * Not good for: memory effects (a task is a few registers) and starvation (the tree is wide from the first row on).
+ * Not good for: memory effects (a task is a few registers) and starvation (the tree is wide from
+ * the first row on).
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -14,10 +16,11 @@ struct queens {
 };
 
 /*
- * Places the next row. @all: n ones; @columns, @left, @right: squares of this row under attack. Counts itself as one placed
- * queen.
+ * Places the next row. @all: n ones; @columns, @left, @right: squares of this row under attack.
+ * Counts itself as one placed queen.
  */
-BENCH_TASK(struct queens, queens, (uint32_t, all), (uint32_t, columns), (uint32_t, left), (uint32_t, right))
+BENCH_TASK(struct queens, queens, (uint32_t, all), (uint32_t, columns), (uint32_t, left),
+	(uint32_t, right))
 {
 	BENCH_FRAME(queens) kid[QUEENS_MAX];
 	struct queens sum = { .solutions = 0, .placed = 1 }, one;
@@ -33,7 +36,8 @@ BENCH_TASK(struct queens, queens, (uint32_t, all), (uint32_t, columns), (uint32_
 	for (; open & (open - 1); open &= open - 1) {
 		uint32_t q = open & -open;
 
-		BENCH_SPAWN_INTO(&kid[kids], queens, all, columns | q, (left | q) << 1, (right | q) >> 1);
+		BENCH_SPAWN_INTO(
+			&kid[kids], queens, all, columns | q, (left | q) << 1, (right | q) >> 1);
 		kids++;
 	}
 	one = BENCH_CALL(queens, all, columns | open, (left | open) << 1, (right | open) >> 1);

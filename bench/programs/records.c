@@ -48,10 +48,12 @@ static int records_prepare(const struct bench_size *size)
 			return -ENOMEM;
 		}
 		for (size_t i = 0; i < n; i++)
-			drawn[i] = (struct record){ .key = bench_splitmix64(i) % (n / 2 + 1), .place = i };
+			drawn[i] = (struct record){ .key = bench_splitmix64(i) % (n / 2 + 1),
+				.place = i };
 		memcpy(sorted, drawn, n * sizeof *sorted);
 		qsort(sorted, n, sizeof *sorted, compare);
-		memset(records_scratch, 1, n * sizeof *records_scratch);   /* touched before the first timing */
+		/* touched before the first timing */
+		memset(records_scratch, 1, n * sizeof *records_scratch);
 		count = n;
 	}
 	memcpy(records, drawn, n * sizeof *records);
@@ -65,5 +67,7 @@ static void records_check(const struct bench_size *size, struct bench_outcome *o
 }
 
 const struct bench_data_ops records_data = { "sort", records_prepare, records_check, records_free };
-const struct bench_data_ops records_typed_data = { "sort_typed", records_prepare, records_check, records_free };
-const struct bench_data_ops records_void_data = { "sort_void", records_prepare, records_check, records_free };
+const struct bench_data_ops records_typed_data = { "sort_typed", records_prepare, records_check,
+	records_free };
+const struct bench_data_ops records_void_data = { "sort_void", records_prepare, records_check,
+	records_free };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The records of the merge sort, made and checked outside the timed part and the same for every contestant. */
+/*
+ * The records of the merge sort, made and checked outside the timed part and the same for every
+ * contestant.
+ */
 #ifndef BENCH_RECORDS_H
 #define BENCH_RECORDS_H
 
@@ -11,13 +14,16 @@ extern "C" {
 #endif
 
 struct record {
-	uint64_t key;            /* from a range smaller than their number, so that equal keys occur */
-	uint64_t place;          /* where the record stood before: shows whether the sort is stable */
+	/* from a range smaller than their number, so that equal keys occur */
+	uint64_t key;
+	/* where the record stood before: shows whether the sort is stable */
+	uint64_t place;
 };
 
 /*
- * The array to sort and the scratch of the same length, the same records before every measurement. They are right afterwards if
- * they are what qsort makes of them, equal keys in their first order; that qsort runs once and is kept. See data.h.
+ * The array to sort and the scratch of the same length, the same records before every measurement.
+ * They are right afterwards if they are what qsort makes of them, equal keys in their first order;
+ * that qsort runs once and is kept. See data.h.
  */
 extern struct record *records, *records_scratch;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skynet: a tree of ten children per node, depth 7, that sums the numbers of its ten million leaves.
+ * skynet: a tree of ten children per node, depth 7, that sums the numbers of its ten million
+ * leaves.
  *
- * Not good for: imbalance. Every subtree of a level is equally large, so any distribution of the first level will do.
+ * Not good for: imbalance. Every subtree of a level is equally large, so any distribution of the
+ * first level will do.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -22,7 +24,7 @@ BENCH_TASK_INLINE(int64_t, skynet, (int64_t, first), (int64_t, leaves))
 		BENCH_SPAWN_INTO(&kid[i], skynet, first + i * part, part);
 	int64_t sum = BENCH_CALL(skynet, first + (WAYS - 1) * part, part);
 
-	for (int i = WAYS - 1; i-- > 0; )
+	for (int i = WAYS - 1; i-- > 0;)
 		sum += BENCH_SYNC_FROM(skynet, &kid[i]);
 	return sum;
 }
@@ -33,6 +35,7 @@ int BENCH_ENTRY(skynet)(void *engine, const struct bench_size *size, struct benc
 	int64_t sum = 0, leaves = (int64_t)size->arg[0];
 	int err = BENCH_RUN(engine, &sum, skynet, (int64_t)0, leaves);
 
-	*out = (struct bench_outcome){ .value = { (uint64_t)sum }, .tasks = (uint64_t)(WAYS * leaves - 1) / (WAYS - 1) };
+	*out = (struct bench_outcome){ .value = { (uint64_t)sum },
+		.tasks = (uint64_t)(WAYS * leaves - 1) / (WAYS - 1) };
 	return err;
 }

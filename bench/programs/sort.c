@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stable merge sort of records of 16 bytes, the merges parallel as well. Bound by memory as much as by the scheduler.
+ * A stable merge sort of records of 16 bytes, the merges parallel as well. Bound by memory as much
+ * as by the scheduler.
  *
- * Not good for: the price of a task (a leaf sorts LEAF records, a merge task handles LEAF or more), nor as a sorting record: the
- * inner loops are plain. Every contestant has the same cut-off, LEAF, and the same tree of tasks.
+ * Not good for: the price of a task (a leaf sorts LEAF records, a merge task handles LEAF or more),
+ * nor as a sorting record: the inner loops are plain. Every contestant has the same cut-off, LEAF,
+ * and the same tree of tasks.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -29,8 +31,8 @@ static void insertion_sort(struct record *a, size_t begin, size_t end)
 }
 
 /* Merges sorted [a, a_end) and [b, b_end) into @to; of equal keys those of a come first. */
-static void merge_serial(
-	const struct record *a, const struct record *a_end, const struct record *b, const struct record *b_end, struct record *to)
+static void merge_serial(const struct record *a, const struct record *a_end, const struct record *b,
+	const struct record *b_end, struct record *to)
 {
 	while (a < a_end && b < b_end)
 		*to++ = b->key < a->key ? *b++ : *a++;
@@ -38,7 +40,10 @@ static void merge_serial(
 	memcpy(to + (a_end - a), b, (size_t)(b_end - b) * sizeof *b);
 }
 
-/* Sorts @n records of @a in place, with scratch @t of the same length: runs, then merges back and forth. */
+/*
+ * Sorts @n records of @a in place, with scratch @t of the same length: runs, then merges back and
+ * forth.
+ */
 static void sort_leaf(struct record *a, struct record *t, size_t n)
 {
 	struct record *from = a, *to = t;
@@ -47,7 +52,8 @@ static void sort_leaf(struct record *a, struct record *t, size_t n)
 		insertion_sort(a, i, i + RUN < n ? i + RUN : n);
 	for (size_t width = RUN; width < n; width *= 2) {
 		for (size_t i = 0; i < n; i += 2 * width) {
-			size_t middle = i + width < n ? i + width : n, end = i + 2 * width < n ? i + 2 * width : n;
+			size_t middle = i + width < n ? i + width : n,
+			       end = i + 2 * width < n ? i + 2 * width : n;
 
 			merge_serial(from + i, from + middle, from + middle, from + end, to + i);
 		}
@@ -79,11 +85,11 @@ static size_t bound(const struct record *a, size_t n, uint64_t key, int after)
 }
 
 /*
- * Merges @a of @na and @b of @nb records into @to: the longer run is cut in the middle, the other where that key belongs.
- * Returns tasks.
+ * Merges @a of @na and @b of @nb records into @to: the longer run is cut in the middle, the other
+ * where that key belongs. Returns tasks.
  */
-BENCH_TASK(uint32_t, merge, (const struct record *, a), (size_t, na), (const struct record *, b), (size_t, nb),
-	(struct record *, to))
+BENCH_TASK(uint32_t, merge, (const struct record *, a), (size_t, na), (const struct record *, b),
+	(size_t, nb), (struct record *, to))
 {
 	size_t ca, cb;
 
@@ -123,7 +129,10 @@ BENCH_TASK(uint32_t, sort, (struct record *, a), (struct record *, t), (size_t, 
 	return tasks + 1 + BENCH_CALL(merge, from, half, from + half, n - half, into_t ? t : a);
 }
 
-/* arg: records. value: records, and 1 if the result is qsort's (written by the driver, outside the timing). tasks: counted. */
+/*
+ * arg: records. value: records, and 1 if the result is qsort's (written by the driver, outside the
+ * timing). tasks: counted.
+ */
 int BENCH_ENTRY(sort)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0;

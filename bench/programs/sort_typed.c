@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole sorts with a comparison that is compiled in: of records of 16 bytes by key, equal keys in their first order, and of integers of
- * 64 and 32 bits.
+ * Whole sorts with a comparison that is compiled in: of records of 16 bytes by key, equal keys in
+ * their first order, and of integers of 64 and 32 bits.
  *
  *     filch      FILCH_SORT_DEFINE
  *     serial     its leaves and merges on one thread, without a task
- *     tbb        parallel_sort, which is not stable: it compares (key, place), so that its result is the same
+ *     tbb        parallel_sort, which is not stable: it compares (key, place), so that its result
+ *                is the same
  *
  * Contestants without such a sort do not take part: they are built without this file.
  *
- * Not good for: the scheduler alone; what is compared is a whole sort. No tasks are counted, items are what is sorted.
+ * Not good for: the scheduler alone; what is compared is a whole sort. No tasks are counted, items
+ * are what is sorted.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -22,11 +24,14 @@
 #include <oneapi/tbb/parallel_sort.h>
 
 /* In the engine's arena, by @less. */
-template <typename T, typename Less> static int sort_in_arena(void *engine, T *a, size_t n, Less less)
+template <typename T, typename Less>
+static int sort_in_arena(void *engine, T *a, size_t n, Less less)
 {
 	auto sort = [=] { tbb::parallel_sort(a, a + n, less); };
 
-	tbb_in_arena(engine, [](void *f) { (*static_cast<decltype(sort) *>(f))(); }, const_cast<void *>(static_cast<const void *>(&sort)));
+	tbb_in_arena(
+		engine, [](void *f) { (*static_cast<decltype(sort) *>(f))(); },
+		const_cast<void *>(static_cast<const void *>(&sort)));
 	return 0;
 }
 
@@ -51,15 +56,19 @@ static int sort_int32(void *engine, int32_t *a, size_t n)
 #else
 #include <filch/sort.h>
 
-#define BY_KEY(a, b) ((a).key < (b).key)
+#define BY_KEY(a, b)   ((a).key < (b).key)
 #define BY_VALUE(a, b) ((a) < (b))
 FILCH_SORT_DEFINE(sort_records, struct record, BY_KEY);
 FILCH_SORT_DEFINE(sort_int64, int64_t, BY_VALUE);
 FILCH_SORT_DEFINE(sort_int32, int32_t, BY_VALUE);
 
 #if defined(BENCH_SERIAL_H)
-/* Sorts @n elements of @size bytes by @depth halvings, into @t if @into and else in @a, with kernel @k of a typed sort. */
-static void halves(const struct filch_sort_kernel *k, char *a, char *t, size_t n, size_t size, unsigned depth, bool into)
+/*
+ * Sorts @n elements of @size bytes by @depth halvings, into @t if @into and else in @a, with kernel
+ * @k of a typed sort.
+ */
+static void halves(const struct filch_sort_kernel *k, char *a, char *t, size_t n, size_t size,
+	unsigned depth, bool into)
 {
 	const char *from = into ? a : t;
 	char *to = into ? t : a;
@@ -85,21 +94,26 @@ static int sort_serially(const struct filch_sort_kernel *k, void *a, void *t, si
 	return 0;
 }
 
-#define SORT(name, T, engine, a, scratch, n) ((void)(engine), sort_serially(&name##_filch_kernel, a, scratch, n, sizeof(T)))
+#define SORT(name, T, engine, a, scratch, n) \
+	((void)(engine), sort_serially(&name##_filch_kernel, a, scratch, n, sizeof(T)))
 #else
 #define SORT(name, T, engine, a, scratch, n) name(engine, a, n)
 #endif
 #endif
 
-/* arg: elements. value: elements, and 1 if the result is qsort's (written by the driver, outside the timing). tasks: elements. */
-#define SORT_ENTRY(program, name, T, a, scratch)                                                             \
-	int BENCH_ENTRY(program)(void *engine, const struct bench_size *size, struct bench_outcome *out)     \
-	{                                                                                                    \
-		size_t n = (size_t)size->arg[0];                                                             \
-		int err = SORT(name, T, engine, a, scratch, n);                                              \
-                                                                                                             \
-		*out = (struct bench_outcome){ .value = { n }, .tasks = n };                                 \
-		return err;                                                                                  \
+/*
+ * arg: elements. value: elements, and 1 if the result is qsort's (written by the driver, outside
+ * the timing). tasks: elements.
+ */
+#define SORT_ENTRY(program, name, T, a, scratch)                                        \
+	int BENCH_ENTRY(program)(                                                       \
+		void *engine, const struct bench_size *size, struct bench_outcome *out) \
+	{                                                                               \
+		size_t n = (size_t)size->arg[0];                                        \
+		int err = SORT(name, T, engine, a, scratch, n);                         \
+                                                                                        \
+		*out = (struct bench_outcome){ .value = { n }, .tasks = n };            \
+		return err;                                                             \
 	}
 SORT_ENTRY(sort_typed, sort_records, struct record, records, records_scratch)
 SORT_ENTRY(sort_int64, sort_int64, int64_t, (int64_t *)integers, integers_scratch)

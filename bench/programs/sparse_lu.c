@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LU factorisation of a sparse matrix of blocks, after the sparselu program of the Barcelona OpenMP Tasks Suite (Duran et al.
- * 2009): for each diagonal block its factors, then the present blocks of its row and column, then an update of every block that
- * lies below one and beside the other; absent ones among those come into being. A task per block; the tasks of a step are
- * spawned by halves, and a step ends before the next begins.
+ * LU factorisation of a sparse matrix of blocks, after the sparselu program of the Barcelona OpenMP
+ * Tasks Suite (Duran et al. 2009): for each diagonal block its factors, then the present blocks of
+ * its row and column, then an update of every block that lies below one and beside the other;
+ * absent ones among those come into being. A task per block; the tasks of a step are spawned by
+ * halves, and a step ends before the next begins.
  *
- * Not good for: linear algebra (no pivoting, plain loops), and for scaling to many workers: the steps are a chain, and a
- * scheduler with dependences between tasks could overlap them.
+ * Not good for: linear algebra (no pivoting, plain loops), and for scaling to many workers: the
+ * steps are a chain, and a scheduler with dependences between tasks could overlap them.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -28,7 +29,8 @@ BENCH_TASK(uint32_t, panels, (uint32_t, k), (uint32_t, columns), (uint32_t, begi
 		if (begin < columns)
 			kernel_solve_right(block_at(k, k), block_at(k, bench_sparse.column[begin]));
 		else
-			kernel_solve_below(block_at(k, k), block_at(bench_sparse.row[begin - columns], k));
+			kernel_solve_below(
+				block_at(k, k), block_at(bench_sparse.row[begin - columns], k));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -40,10 +42,12 @@ BENCH_TASK(uint32_t, panels, (uint32_t, k), (uint32_t, columns), (uint32_t, begi
 }
 
 /* Step @k, updates @begin to @end, @columns of them for each row. Returns tasks. */
-BENCH_TASK(uint32_t, updates, (uint32_t, k), (uint32_t, columns), (uint32_t, begin), (uint32_t, end))
+BENCH_TASK(
+	uint32_t, updates, (uint32_t, k), (uint32_t, columns), (uint32_t, begin), (uint32_t, end))
 {
 	if (end - begin == 1) {
-		uint32_t i = bench_sparse.row[begin / columns], j = bench_sparse.column[begin % columns];
+		uint32_t i = bench_sparse.row[begin / columns],
+			 j = bench_sparse.column[begin % columns];
 
 		bench_sparse.present[(size_t)i * bench_sparse.n + j] = 1;
 		kernel_update_block(block_at(i, j), block_at(i, k), block_at(k, j));
@@ -80,7 +84,10 @@ BENCH_TASK(uint32_t, factorise, (uint32_t, n))
 	return tasks;
 }
 
-/* arg: blocks in a row. value: that, 1 if the factors are right, blocks present at the end. tasks: counted. */
+/*
+ * arg: blocks in a row. value: that, 1 if the factors are right, blocks present at the end. tasks:
+ * counted.
+ */
 int BENCH_ENTRY(sparse_lu)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0, n = (uint32_t)size->arg[0], present = 0;

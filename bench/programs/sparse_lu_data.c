@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sparse matrix by blocks for the LU factorisation: the diagonal, its neighbours and about a fifth of the others, the diagonal
- * heavy enough that no pivot is needed. A first result is checked by l (u x) = a x for a random x.
+ * A sparse matrix by blocks for the LU factorisation: the diagonal, its neighbours and about a
+ * fifth of the others, the diagonal heavy enough that no pivot is needed. A first result is checked
+ * by l (u x) = a x for a random x.
  */
 #include "programs/data.h"
 
@@ -18,7 +19,8 @@ static double (*initial)[NUMBERS];
 
 static bool present_at_first(uint32_t i, uint32_t j)
 {
-	return i == j || i + 1 == j || j + 1 == i || bench_splitmix64((uint64_t)i << 32 | j) % 5 == 0;
+	return i == j || i + 1 == j || j + 1 == i ||
+	       bench_splitmix64((uint64_t)i << 32 | j) % 5 == 0;
 }
 
 static void release(void)
@@ -46,7 +48,8 @@ static int prepare(const struct bench_size *size)
 		bench_sparse.row = malloc(n * sizeof *bench_sparse.row);
 		bench_sparse.column = malloc(n * sizeof *bench_sparse.column);
 		initial = calloc(blocks, sizeof *initial);
-		if (!bench_sparse.block || !bench_sparse.present || !bench_sparse.row || !bench_sparse.column || !initial) {
+		if (!bench_sparse.block || !bench_sparse.present || !bench_sparse.row ||
+			!bench_sparse.column || !initial) {
 			release();
 			return -ENOMEM;
 		}
@@ -75,7 +78,9 @@ static void apply(double (*m)[NUMBERS], enum part part, const double *x, double 
 	for (size_t i = 0; i < n; i++) {
 		y[i] = part == LOWER ? x[i] : 0;
 		for (size_t j = part == UPPER ? i : 0; j < (part == LOWER ? i : n); j++)
-			y[i] += m[i / LU_BLOCK * bench_sparse.n + j / LU_BLOCK][i % LU_BLOCK * LU_BLOCK + j % LU_BLOCK] * x[j];
+			y[i] += m[i / LU_BLOCK * bench_sparse.n + j / LU_BLOCK]
+				 [i % LU_BLOCK * LU_BLOCK + j % LU_BLOCK] *
+				x[j];
 	}
 }
 
@@ -99,8 +104,8 @@ static bool right_factors(void)
 
 static void check(const struct bench_size *size, struct bench_outcome *out)
 {
-	enum data_bits bits =
-		data_bits(size, bench_sparse.block, (size_t)bench_sparse.n * bench_sparse.n * sizeof *bench_sparse.block);
+	enum data_bits bits = data_bits(size, bench_sparse.block,
+		(size_t)bench_sparse.n * bench_sparse.n * sizeof *bench_sparse.block);
 
 	out->value[1] = bits == DATA_FIRST ? right_factors() : bits == DATA_SAME;
 	if (bits == DATA_FIRST && !out->value[1])

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strassen's matrix product (1969): seven products of half the side instead of eight, each a task that first forms the sums it
- * multiplies. Sums and products lie in one arena that is cut up by the recursion, so no memory is allocated while it runs; the
- * Barcelona OpenMP Tasks Suite allocates in the tasks instead.
+ * Strassen's matrix product (1969): seven products of half the side instead of eight, each a task
+ * that first forms the sums it multiplies. Sums and products lie in one arena that is cut up by the
+ * recursion, so no memory is allocated while it runs; the Barcelona OpenMP Tasks Suite allocates in
+ * the tasks instead.
  *
- * Not good for: the price of a task (they are large), nor as a matrix product (the leaf is three plain loops). The arena is wide,
- * so that no two products share a part of it: more memory is touched than one worker alone would need.
+ * Not good for: the price of a task (they are large), nor as a matrix product (the leaf is three
+ * plain loops). The arena is wide, so that no two products share a part of it: more memory is
+ * touched than one worker alone would need.
  */
 #include "bench.h"
 #include BENCH_BACKEND
@@ -36,8 +38,8 @@ static size_t arena_of(uint32_t n, uint32_t leaf)
 }
 
 /*
- * The seven factors: first operand x + s y of quarters of a, second of quarters of b (row and column as two bits); no y where s
- * is 0.
+ * The seven factors: first operand x + s y of quarters of a, second of quarters of b (row and
+ * column as two bits); no y where s is 0.
  */
 static const struct factor {
 	int ax, ay, bx, by;
@@ -52,7 +54,10 @@ static const struct factor {
 	{ 1, 3, 2, 3, -1, 1 },
 };
 
-/* Where the parts of product @i lie in its parent's arena: the product, two sums, and the rest for its own recursion. */
+/*
+ * Where the parts of product @i lie in its parent's arena: the product, two sums, and the rest for
+ * its own recursion.
+ */
 static inline double *part_of(double *arena, int i, uint32_t h, uint32_t leaf)
 {
 	return arena + (size_t)i * (3 * (size_t)h * h + arena_of(h, leaf));
@@ -69,10 +74,12 @@ static struct view operand(struct view m, int x, int y, double sign, double *to,
 }
 
 /*
- * Product @i of (a, b) of side 2 @h, or with @i = 7 the whole product of side @h into @to. Returns tasks. One task for both, so
- * that it may spawn itself. @to: c's first number and its rows' distance; a part of the arena is packed.
+ * Product @i of (a, b) of side 2 @h, or with @i = 7 the whole product of side @h into @to. Returns
+ * tasks. One task for both, so that it may spawn itself. @to: c's first number and its rows'
+ * distance; a part of the arena is packed.
  */
-BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view, to), (int, i), (uint32_t, h), (uint32_t, leaf))
+BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view, to), (int, i),
+	(uint32_t, h), (uint32_t, leaf))
 {
 	BENCH_FRAME(strassen) kid[6];
 	double *arena = i == 7 ? bench_dense.scratch : to.at + 3 * (size_t)h * h;
@@ -90,8 +97,10 @@ BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view,
 		return 1;
 	}
 	for (int k = 0; k < 6; k++)
-		BENCH_SPAWN_INTO(&kid[k], strassen, a, b, packed(part_of(arena, k, h / 2, leaf), h / 2), k, h / 2, leaf);
-	tasks += BENCH_CALL(strassen, a, b, packed(part_of(arena, 6, h / 2, leaf), h / 2), 6, h / 2, leaf);
+		BENCH_SPAWN_INTO(&kid[k], strassen, a, b,
+			packed(part_of(arena, k, h / 2, leaf), h / 2), k, h / 2, leaf);
+	tasks += BENCH_CALL(
+		strassen, a, b, packed(part_of(arena, 6, h / 2, leaf), h / 2), 6, h / 2, leaf);
 	for (int k = 6; k-- > 0;)
 		tasks += BENCH_SYNC_FROM(strassen, &kid[k]);
 
@@ -103,7 +112,10 @@ BENCH_TASK(uint32_t, strassen, (struct view, a), (struct view, b), (struct view,
 	return tasks;
 }
 
-/* arg: n, and the side at which the recursion ends, n divided by a power of two. value: n, 1 if right. tasks: counted. */
+/*
+ * arg: n, and the side at which the recursion ends, n divided by a power of two. value: n, 1 if
+ * right. tasks: counted.
+ */
 int BENCH_ENTRY(strassen)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
 	uint32_t tasks = 0, n = (uint32_t)size->arg[0], leaf = (uint32_t)size->arg[1];

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UTS, the Unbalanced Tree Search (Olivier and others, LCPC 2006), with SHA-1 as published, so that node counts can be compared:
- *   T1, -t 1 -a 3 -d 10 -b 4 -r 19: geometric, fixed branching down to depth 10: 4,130,071 nodes, 3,305,118 leaves
- *   T3, -t 0 -b 2000 -q 0.124875 -m 8 -r 42: binomial: 4,112,897 nodes, 3,599,034 leaves, depth 1,572
+ * UTS, the Unbalanced Tree Search (Olivier and others, LCPC 2006), with SHA-1 as published, so that
+ * node counts can be compared:
+ *   T1, -t 1 -a 3 -d 10 -b 4 -r 19: geometric, fixed branching down to depth 10: 4,130,071 nodes,
+ *   3,305,118 leaves T3, -t 0 -b 2000 -q 0.124875 -m 8 -r 42: binomial: 4,112,897 nodes, 3,599,034
+ *   leaves, depth 1,572
  *
- * Not good for: the price of a task, because SHA-1 (some 70 ns a node) hides it. For that see cheap_uts.c and fib.c.
+ * Not good for: the price of a task, because SHA-1 (some 70 ns a node) hides it. For that see
+ * cheap_uts.c and fib.c.
  *
- * A node's state is the SHA-1 of its parent's state and its own number, big-endian; the root's that of 16 zero bytes and the
- * seed. A child computes its own state from its parent's, which stays in the parent's frame until all children are joined. A
- * node with more than CHUNK children halves the range of them, the same for all contestants.
+ * A node's state is the SHA-1 of its parent's state and its own number, big-endian; the root's that
+ * of 16 zero bytes and the seed. A child computes its own state from its parent's, which stays in
+ * the parent's frame until all children are joined. A node with more than CHUNK children halves the
+ * range of them, the same for all contestants.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1() is what replaces Init/Update/Final; it looks the algorithm up at each call */
+/* SHA1() is what replaces Init/Update/Final; it looks the algorithm up at each call */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "bench.h"
 #include BENCH_BACKEND
 
@@ -56,7 +61,8 @@ static void hash(const unsigned char *head, size_t n, uint32_t number, struct st
 static double uniform(const struct state *s)
 {
 	const unsigned char *b = &s->byte[16];
-	uint32_t x = ((uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]) & INT32_MAX;
+	uint32_t x = ((uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]) &
+		     INT32_MAX;
 
 	return (double)x / 2147483648.0;
 }
@@ -82,9 +88,11 @@ static inline struct tree add(struct tree a, struct tree b)
 	};
 }
 
-/* Children @begin to @end, at @depth, of the node with state @parent, with all that is below them. */
-BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct state *, parent), (uint32_t, depth),
-	(uint32_t, begin), (uint32_t, end))
+/*
+ * Children @begin to @end, at @depth, of the node with state @parent, with all that is below them.
+ */
+BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct state *, parent),
+	(uint32_t, depth), (uint32_t, begin), (uint32_t, end))
 {
 	BENCH_FRAME(search) kid[CHUNK - 1];
 	const struct state *from = parent;
@@ -127,8 +135,8 @@ BENCH_TASK(struct tree, search, (const struct shape *, shape), (const struct sta
 }
 
 /*
- * arg: tree type t (0 binomial, 1 geometric), b, seed r, q, m, d. value: nodes, leaves, depth. tasks: nodes and splits,
- * counted.
+ * arg: tree type t (0 binomial, 1 geometric), b, seed r, q, m, d. value: nodes, leaves, depth.
+ * tasks: nodes and splits, counted.
  */
 int BENCH_ENTRY(uts)(void *engine, const struct bench_size *size, struct bench_outcome *out)
 {
@@ -146,8 +154,10 @@ int BENCH_ENTRY(uts)(void *engine, const struct bench_size *size, struct bench_o
 	hash(zero, sizeof zero, (uint32_t)size->arg[2], &root);
 	/* A binomial tree's root has b children, as published; everywhere else the draw decides. */
 	uint32_t kids = shape.q > 0 ? (uint32_t)b : children(&shape, &root, 0);
-	int err = BENCH_RUN(engine, &sum, search, (const struct shape *)&shape, (const struct state *)&root, 1u, 0u, kids);
+	int err = BENCH_RUN(engine, &sum, search, (const struct shape *)&shape,
+		(const struct state *)&root, 1u, 0u, kids);
 
-	*out = (struct bench_outcome){ .value = { sum.nodes + 1, sum.leaves, sum.depth }, .tasks = sum.nodes + sum.splits };
+	*out = (struct bench_outcome){ .value = { sum.nodes + 1, sum.leaves, sum.depth },
+		.tasks = sum.nodes + sum.splits };
 	return err;
 }

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pzip's outside: options and files as gzip has them, errors, the gzip frame, the progress bar.
+ * pzip's outside: options and files as gzip has them, errors, the gzip frame.
  *
- * FILE becomes FILE.gz with its mode and times, and goes, unless -k or -c says otherwise; output that was not finished goes in any
- * case: after an error here, after a signal in the handler. Exit status: 0, 1 an error, 2 wrong options.
+ * FILE becomes FILE.gz with its mode and times, and goes, unless -k or -c says otherwise; output
+ * that was not finished goes in any case: after an error here, after a signal in the handler. Exit
+ * status: 0, 1 an error, 2 wrong options.
+ *
+ * FILE is a regular file. What else a name may lead to, such as a directory, a device or a fifo, is
+ * refused before it is opened: to open a fifo is to take its writer's reader away again. A symbolic
+ * link is followed with -f, and with -c and -o, where FILE stays; otherwise it is refused as by
+ * gzip, for it is the link that would go and not the file. Standard input may be anything.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include "pzip.h"
@@ -21,13 +27,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define BAR 40
+#define WORKERS_MAX 1024
 
 struct command {
-	const char *in, *out;   /* NULL: standard input and output */
+	const char *in, *out; /* NULL: standard input and output */
 	int level;
 	uint32_t workers;
 	bool keep, force, serial, verbose, to_stdout;
@@ -72,7 +77,11 @@ int pzip_write(int fd, const unsigned char *from, size_t size)
 int pzip_write_head(int fd, int level)
 {
 	/* deflate, no name, no time, what the level says of speed, Unix */
-	const unsigned char head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, level == 9 ? 2 : level == 1 ? 4 : 0, 3 };
+	const unsigned char head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0,
+		level == 9   ? 2
+		: level == 1 ? 4
+			     : 0,
+		3 };
 
 	return pzip_write(fd, head, sizeof head);
 }
@@ -86,36 +95,6 @@ int pzip_write_tail(int fd, uint32_t check, uint64_t size)
 		tail[4 + i] = (unsigned char)(size >> 8 * i);
 	}
 	return pzip_write(fd, tail, sizeof tail);
-}
-
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-void pzip_progress(const struct pzip_options *options, uint64_t in, uint64_t out, bool end)
-{
-	static double began, drawn;
-	double now;
-	int filled = BAR;
-
-	if (!options->progress)
-		return;
-	now = seconds();
-	if (began <= 0)
-		began = now;
-	if (!end && now - drawn < 0.1)
-		return;
-	drawn = now;
-	if (options->expected && in < options->expected)
-		filled = (int)((double)BAR * (double)in / (double)options->expected);
-	fprintf(stderr, "\r[%.*s%*s] %6.1f MB in, %6.1f MB out, %5.0f MB/s%s", filled, "########################################",
-		BAR - filled, "", (double)in / 1e6, (double)out / 1e6, now > began ? (double)in / 1e6 / (now - began) : 0.0,
-		end ? "\n" : "");
-	fflush(stderr);
 }
 
 static void remove_unfinished(int signal)
@@ -139,17 +118,36 @@ static void usage(FILE *to)
 		to);
 }
 
+static int complain_in_words(const char *what, const char *words)
+{
+	pzip_progress_end_line();
+	fprintf(stderr, "pzip: %s: %s\n", what ? what : "standard input or output", words);
+	return 1;
+}
+
 static int complain(const char *what, int error)
 {
-	fprintf(stderr, "pzip: %s: %s\n", what ? what : "standard input or output", strerror(error < 0 ? -error : error));
-	return 1;
+	return complain_in_words(what, strerror(error < 0 ? -error : error));
+}
+
+/* A number from 1 to @max. */
+static bool number(const char *option, const char *text, unsigned long max, uint32_t *out)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || text[0] < '1' || text[0] > '9' || n > max) {
+		fprintf(stderr, "pzip: %s must be a number from 1 to %lu\n", option, max);
+		return false;
+	}
+	*out = (uint32_t)n;
+	return true;
 }
 
 static bool parse(int argc, char **argv, struct command *cmd)
 {
-	static const struct option longs[] = { { "serial", no_argument, NULL, 'S' }, { "help", no_argument, NULL, 'h' },
-					       { NULL, 0, NULL, 0 } };
-	char *end;
+	static const struct option longs[] = { { "serial", no_argument, NULL, 'S' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "123456789cfkvhp:o:", longs, NULL)) != -1) {
@@ -158,14 +156,10 @@ static bool parse(int argc, char **argv, struct command *cmd)
 			continue;
 		}
 		switch (c) {
-		case 'p': {
-			unsigned long n = strtoul(optarg, &end, 10);
-
-			if (*end || optarg[0] < '1' || optarg[0] > '9' || n > 1024)
+		case 'p':
+			if (!number("-p", optarg, WORKERS_MAX, &cmd->workers))
 				return false;
-			cmd->workers = (uint32_t)n;
 			break;
-		}
 		case 'c':
 			cmd->to_stdout = true;
 			break;
@@ -191,15 +185,57 @@ static bool parse(int argc, char **argv, struct command *cmd)
 			return false;
 		}
 	}
-	if (argc - optind > 1 || (cmd->to_stdout && cmd->out))
+	if (argc - optind > 1 || (cmd->to_stdout && cmd->out)) {
+		fprintf(stderr, "pzip: %s\n",
+			argc - optind > 1 ? "one FILE at a time" : "either -c or -o");
 		return false;
+	}
 	if (optind < argc && strcmp(argv[optind], "-"))
 		cmd->in = argv[optind];
 	cmd->keep |= cmd->to_stdout || cmd->out || !cmd->in;
 	return true;
 }
 
-/* Where the output goes; the name is cmd->out afterwards, or NULL. A descriptor or a negative errno. */
+/* Why a file cannot be FILE, or NULL. */
+static const char *no_input(mode_t mode)
+{
+	return S_ISREG(mode)    ? NULL
+	       : S_ISDIR(mode)  ? strerror(EISDIR)
+	       : S_ISLNK(mode)  ? "a symbolic link (followed with -f, -c or -o)"
+	       : S_ISFIFO(mode) ? "a fifo, not a regular file"
+	       : S_ISCHR(mode)  ? "a device, not a regular file"
+	       : S_ISBLK(mode)  ? "a device, not a regular file"
+	       : S_ISSOCK(mode) ? "a socket, not a regular file"
+				: "not a regular file";
+}
+
+/* The descriptor, or -1: it has complained. */
+static int open_input(const struct command *cmd, struct stat *st)
+{
+	bool follow = cmd->force || cmd->to_stdout || cmd->out;
+	const char *words;
+	int fd = STDIN_FILENO;
+
+	if (cmd->in) {
+		if (follow ? stat(cmd->in, st) : lstat(cmd->in, st))
+			return -complain(cmd->in, errno);
+		words = no_input(st->st_mode);
+		if (words)
+			return -complain_in_words(cmd->in, words);
+		/* it may be another file by now, which must not make us wait */
+		fd = open(cmd->in,
+			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
+	}
+	if (fd < 0 || fstat(fd, st))
+		return -complain(cmd->in, errno);
+	words = cmd->in || S_ISDIR(st->st_mode) ? no_input(st->st_mode) : NULL;
+	return words ? -complain_in_words(cmd->in, words) : fd;
+}
+
+/*
+ * Where the output goes; the name is cmd->out afterwards, or NULL. A descriptor or a negative
+ * errno.
+ */
 static int open_output(struct command *cmd, const struct stat *in)
 {
 	static char name[4096];
@@ -214,9 +250,15 @@ static int open_output(struct command *cmd, const struct stat *in)
 		return STDOUT_FILENO;
 	struct stat made;
 
-	if (!stat(cmd->out, &made) && S_ISREG(made.st_mode) && made.st_dev == in->st_dev && made.st_ino == in->st_ino)
+	if (!stat(cmd->out, &made) && S_ISREG(made.st_mode) && made.st_dev == in->st_dev &&
+		made.st_ino == in->st_ino)
 		return -EINVAL; /* the input itself: it would be empty now */
-	fd = open(cmd->out, O_WRONLY | O_CREAT | O_CLOEXEC | (cmd->force ? O_TRUNC : O_EXCL),
+	/* another FILE.gz is replaced and not written into: it may be a link to something else */
+	if (cmd->out == name && cmd->force && unlink(name) && errno != ENOENT)
+		return -errno;
+	fd = open(cmd->out,
+		O_WRONLY | O_CREAT | O_CLOEXEC |
+			(cmd->force && cmd->out != name ? O_TRUNC : O_EXCL),
 		S_ISREG(in->st_mode) ? (in->st_mode & 0666) | S_IWUSR : 0666);
 	if (fd < 0)
 		return -errno;
@@ -241,7 +283,7 @@ int main(int argc, char **argv)
 	struct pzip_options options = { 0 };
 	struct pzip_totals totals;
 	struct rusage usage_now;
-	double began = seconds();
+	double began = pzip_seconds();
 	struct stat st;
 	int error;
 
@@ -254,11 +296,9 @@ int main(int argc, char **argv)
 	signal(SIGINT, remove_unfinished);
 	signal(SIGTERM, remove_unfinished);
 	signal(SIGHUP, remove_unfinished);
-	options.in = cmd.in ? open(cmd.in, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	if (options.in < 0 || fstat(options.in, &st))
-		return complain(cmd.in, errno);
-	if (S_ISDIR(st.st_mode))
-		return complain(cmd.in, EISDIR);
+	options.in = open_input(&cmd, &st);
+	if (options.in < 0)
+		return 1;
 	options.out = open_output(&cmd, &st);
 	if (options.out < 0)
 		return complain(cmd.out, options.out);
@@ -282,8 +322,10 @@ int main(int argc, char **argv)
 		return complain(cmd.in, errno);
 	if (cmd.verbose) {
 		getrusage(RUSAGE_SELF, &usage_now);
-		fprintf(stderr, "in %" PRIu64 " out %" PRIu64 " workers %d seconds %.4f resident_kib %ld\n", totals.bytes_in,
-			totals.bytes_out, totals.workers, seconds() - began, usage_now.ru_maxrss);
+		fprintf(stderr,
+			"in %" PRIu64 " out %" PRIu64 " workers %d seconds %.4f resident_kib %ld\n",
+			totals.bytes_in, totals.bytes_out, totals.workers, pzip_seconds() - began,
+			usage_now.ru_maxrss);
 	}
 	return 0;
 }

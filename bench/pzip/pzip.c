@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pzip: compresses a file on all cores into what gzip -d reads. A batch tool on jobs and a completion queue.
+ * pzip: compresses a file on all cores into what gzip -d reads. A batch tool on jobs and an ordered
+ * completion queue.
  *
- * The input is cut into blocks of 128 KiB. Each is one job: it deflates its block with the 32 KiB before it as dictionary, so that
- * cutting costs little of the ratio, and ends at a byte boundary; the pieces in order are one deflate stream, and with a header and
- * trailer one gzip member, as pigz writes it. (A member per block would be simpler and needs no dictionary: 20 bytes more per block,
- * and 3 to 5 % larger output on sources.) Checksums are per block as well, and joined.
+ * The input is cut into blocks of 128 KiB. Each is one job: it deflates its block with the 32 KiB
+ * before it as dictionary, so that cutting costs little of the ratio, and ends at a byte boundary;
+ * the pieces in order are one deflate stream, and with a header and trailer one gzip member, as
+ * pigz writes it. (A member per block would be simpler and needs no dictionary: 20 bytes more per
+ * block, and 3 to 5 % larger output on sources.) Checksums are per block as well, and joined.
  *
- * The main thread reads, submits and writes. Memory is bounded: there are so many blocks and no more, each either free, or at a
- * worker, or done and waiting for its turn in the output. Without a free block the main thread waits for a completion. The pool's
- * queue is smaller than that: a submit waits there for a worker (FILCH_BLOCK), and should the completion queue have no room
- * (-ENOBUFS) one completion is taken out first.
+ * The main thread reads, submits and writes. The queue gives the blocks back in the order in which
+ * they were read. Memory is bounded: the blocks are a ring, as many as the queue has room. If all
+ * are out, the main thread waits for the oldest and writes it. The pool's queue is smaller than
+ * that: a submit waits there for a worker (FILCH_BLOCK).
  *
- * Each worker has one deflate state, which it uses again for every block: filch_worker_id() says which.
+ * Each worker has one deflate state, which it uses again for every block: filch_worker_id() says
+ * which.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include "pzip.h"
@@ -33,11 +36,9 @@
 
 struct block {
 	struct pzip *run;
-	struct block *next;       /* free blocks */
-	uint64_t number;
-	size_t size, dictionary;  /* bytes of input, and of what comes before it */
-	bool last, done;
-	unsigned char *in;        /* dictionary, then input */
+	size_t size, dictionary; /* bytes of input, and of what comes before it */
+	bool last;
+	unsigned char *in; /* dictionary, then input */
 	unsigned char *out;
 	size_t out_size;
 	uint32_t check;
@@ -47,16 +48,15 @@ struct pzip {
 	const struct pzip_options *options;
 	struct filch_pool *pool;
 	struct filch_cq *cq;
-	z_stream *deflate;        /* one per worker; opaque is NULL until it is first used */
+	z_stream *deflate; /* one per worker; opaque is NULL until it is first used */
 	bool *ready;
 	int workers;
-	size_t blocks, out_room;  /* how many there are, and each one's room for output */
-	struct block *block, *free;
-	struct block **turn;      /* the block whose number is n is at n % blocks until it is written */
-	uint64_t next_in, next_out;
-	size_t in_flight;
+	size_t blocks, out_room; /* how many there are, and each one's room for output */
+	struct block *block;
+	uint64_t next_in, next_out; /* numbers: block n is at n % blocks */
 	uint32_t check;
-	uint64_t bytes_in, bytes_out;
+	uint64_t bytes_in, bytes_done,
+		bytes_out; /* read; of these, those whose output is written */
 };
 
 /* The job. Returns 0, or -ENOMEM, or -EIO: zlib is of another opinion about its own bounds. */
@@ -68,7 +68,8 @@ static int compress_block(void *arg)
 	z_stream *z = &p->deflate[worker];
 
 	if (!p->ready[worker]) {
-		if (deflateInit2(z, p->options->level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		if (deflateInit2(z, p->options->level, Z_DEFLATED, -MAX_WBITS, 8,
+			    Z_DEFAULT_STRATEGY) != Z_OK)
 			return -ENOMEM;
 		p->ready[worker] = true;
 	} else {
@@ -88,44 +89,33 @@ static int compress_block(void *arg)
 	return 0;
 }
 
-/* Writes what is next, as far as it is done. */
-static int write_done(struct pzip *p)
+static int write_block(struct pzip *p, const struct block *b)
 {
-	for (;;) {
-		struct block *b = p->turn[p->next_out % p->blocks];
-		int error;
+	int error = pzip_write(p->options->out, b->out, b->out_size);
 
-		if (p->next_out == p->next_in || !b->done)
-			return 0;
-		error = pzip_write(p->options->out, b->out, b->out_size);
-		if (error)
-			return error;
-		p->bytes_out += b->out_size;
-		p->check = (uint32_t)crc32_combine(p->check, b->check, (z_off_t)b->size);
-		p->next_out++;
-		b->next = p->free;
-		p->free = b;
-		pzip_progress(p->options, p->bytes_in, p->bytes_out, false);
-	}
+	if (error)
+		return error;
+	p->bytes_out += b->out_size;
+	p->bytes_done += b->size;
+	p->check = (uint32_t)crc32_combine(p->check, b->check, (z_off_t)b->size);
+	pzip_progress(p->options, p->bytes_done, p->bytes_out, false);
+	return 0;
 }
 
-/* Waits for completions, takes those there are, and writes what may be written. */
+/* Waits for the oldest block, takes those that are done behind it, and writes them. */
 static int reap(struct pzip *p, bool write)
 {
 	struct filch_completion done[REAP_MAX];
 	int n = filch_cq_wait(p->cq, done, REAP_MAX, NULL), error = 0;
 
 	for (int i = 0; i < n; i++) {
-		struct block *b = done[i].arg;
-
-		p->in_flight--;
-		b->done = true;
-		if (done[i].status && !error)
+		p->next_out++;
+		if (!error)
 			error = done[i].status;
+		if (!error && write)
+			error = write_block(p, done[i].arg);
 	}
-	if (n < 0)
-		return n;
-	return error || !write ? error : write_done(p);
+	return n < 0 ? n : error;
 }
 
 static int submit(struct pzip *p, struct block *b)
@@ -134,31 +124,26 @@ static int submit(struct pzip *p, struct block *b)
 	int64_t id;
 
 	how.cq = p->cq;
-	how.when_full = FILCH_BLOCK;
-	while ((id = filch_submit(p->pool, compress_block, b, &how)) == -ENOBUFS && p->in_flight) {
-		int error = reap(p, true);
-
-		if (error)
-			return error;
-	}
-	if (id < 0)
-		return (int)id;
-	p->in_flight++;
-	return 0;
+	id = filch_submit(p->pool, compress_block, b, &how);
+	p->next_in += id > 0;
+	return id < 0 ? (int)id : 0;
 }
 
-/* Reads the next block into @b, behind the end of the one before it. Sets `last` when there is no more. */
+/*
+ * Reads the next block into @b, behind the end of the one before it. Sets `last` when there is no
+ * more.
+ */
 static int fill(struct pzip *p, struct block *b, unsigned char *tail, size_t *tail_size, bool *more)
 {
 	unsigned char probe;
 	int error;
 
-	b->done = b->last = false;
-	b->number = p->next_in;
+	b->last = false;
 	b->dictionary = *tail_size;
 	memcpy(b->in + DICTIONARY - *tail_size, tail, *tail_size);
 	b->size = 0;
-	if (p->next_in > 0) { /* the byte by which the block before this one knew that it was not the last */
+	/* the byte by which the block before this one knew that it was not the last */
+	if (p->next_in > 0) {
 		b->in[DICTIONARY] = tail[DICTIONARY];
 		b->size = 1;
 	}
@@ -191,22 +176,18 @@ static int run(struct pzip *p)
 	bool more = true;
 	int error = pzip_write_head(p->options->out, p->options->level);
 
+	pzip_progress(p->options, 0, 0, false);
 	while (!error && more) {
-		struct block *b;
+		struct block *b = &p->block[p->next_in % p->blocks];
 
-		while (!error && !p->free)
+		if (p->next_in - p->next_out == p->blocks)
 			error = reap(p, true);
-		if (error)
-			break;
-		b = p->free;
-		p->free = b->next;
-		error = fill(p, b, tail, &tail_size, &more);
-		if (error)
-			break;
-		p->turn[p->next_in++ % p->blocks] = b;
-		error = submit(p, b);
+		if (!error)
+			error = fill(p, b, tail, &tail_size, &more);
+		if (!error)
+			error = submit(p, b);
 	}
-	while (p->in_flight) { /* after an error too: the jobs hold our memory */
+	while (p->next_out < p->next_in) { /* after an error too: the jobs hold our memory */
 		int late = reap(p, !error);
 
 		if (!error)
@@ -215,13 +196,14 @@ static int run(struct pzip *p)
 	if (!error)
 		error = pzip_write_tail(p->options->out, p->check, p->bytes_in);
 	if (!error)
-		pzip_progress(p->options, p->bytes_in, p->bytes_out, true);
+		pzip_progress(p->options, p->bytes_done, p->bytes_out, true);
 	return error;
 }
 
 static int open_run(struct pzip *p)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_cq_config queue = FILCH_CQ_CONFIG_INIT;
 	int error;
 
 	config.workers = p->options->workers;
@@ -234,21 +216,23 @@ static int open_run(struct pzip *p)
 	p->workers = filch_pool_workers(p->pool);
 	/* twice as many as can be at work or queued: the rest is done and waits for an older one */
 	p->blocks = 2 * ((size_t)p->workers + config.queue_capacity);
-	error = filch_cq_create(&p->cq, (uint32_t)p->blocks);
+	queue.flags = FILCH_CQ_ORDERED;
+	queue.capacity = (uint32_t)p->blocks;
+	error = filch_cq_create_with(&p->cq, &queue);
 	if (error)
 		return error;
 	p->out_room = compressBound(BLOCK) + 64;
 	p->deflate = calloc((size_t)p->workers, sizeof *p->deflate);
 	p->ready = calloc((size_t)p->workers, sizeof *p->ready);
-	p->turn = calloc(p->blocks, sizeof(struct block *));
 	p->block = calloc(p->blocks, sizeof *p->block);
-	if (!p->deflate || !p->ready || !p->turn || !p->block)
+	if (!p->deflate || !p->ready || !p->block)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->blocks; i++) {
 		struct block *b = &p->block[i];
 
-		*b = (struct block){ .run = p, .next = p->free, .in = malloc(DICTIONARY + BLOCK), .out = malloc(p->out_room) };
-		p->free = b;
+		*b = (struct block){
+			.run = p, .in = malloc(DICTIONARY + BLOCK), .out = malloc(p->out_room)
+		};
 		if (!b->in || !b->out)
 			return -ENOMEM;
 	}
@@ -269,7 +253,6 @@ static void close_run(struct pzip *p)
 		if (p->ready[i])
 			deflateEnd(&p->deflate[i]);
 	free(p->block);
-	free(p->turn);
 	free(p->ready);
 	free(p->deflate);
 }
@@ -295,8 +278,10 @@ int pzip_serial(const struct pzip_options *options, struct pzip_totals *totals)
 	int error = pzip_write_head(options->out, options->level);
 
 	*totals = (struct pzip_totals){ 0, 0, 0 };
-	if (!error && deflateInit2(&z, options->level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (!error && deflateInit2(&z, options->level, Z_DEFLATED, -MAX_WBITS, 8,
+			      Z_DEFAULT_STRATEGY) != Z_OK)
 		return -ENOMEM;
+	pzip_progress(options, 0, 0, false);
 	do {
 		size = 0;
 		if (!error)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pzip.c compresses; main.c has options, files, the gzip frame and the progress bar. Errors are negative errno. */
+/*
+ * pzip.c compresses; main.c has options, files and the gzip frame; progress.c the bar. Errors are
+ * negative errno.
+ */
 #ifndef PZIP_H
 #define PZIP_H
 
@@ -8,16 +11,16 @@
 #include <stdint.h>
 
 struct pzip_options {
-	int in, out;          /* descriptors */
-	int level;            /* 1 to 9 */
-	uint32_t workers;     /* 0: the pool's own choice */
-	uint64_t expected;    /* bytes of input, for the progress bar; 0: not known */
+	int in, out;       /* descriptors */
+	int level;         /* 1 to 9 */
+	uint32_t workers;  /* 0: the pool's own choice */
+	uint64_t expected; /* bytes of input, for the progress bar; 0: not known */
 	bool progress;
 };
 
 struct pzip_totals {
 	uint64_t bytes_in, bytes_out;
-	int workers;          /* 0: serial */
+	int workers; /* 0: serial */
 };
 
 /* Compresses `in` to `out` on a pool. */
@@ -35,7 +38,16 @@ int pzip_write(int fd, const unsigned char *from, size_t size);
 int pzip_write_head(int fd, int level);
 int pzip_write_tail(int fd, uint32_t check, uint64_t size);
 
-/* Draws the bar, ten times a second at most; @end: for the last time. */
+/*
+ * Draws the bar, ten times a second at most; @end: for the last time. @in: bytes of input whose
+ * output is written. The first call is the beginning of the time it tells.
+ */
 void pzip_progress(const struct pzip_options *options, uint64_t in, uint64_t out, bool end);
+
+/* Before something else is printed. */
+void pzip_progress_end_line(void);
+
+/* On CLOCK_MONOTONIC. */
+double pzip_seconds(void);
 
 #endif

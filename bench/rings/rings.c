@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three bounded queues of many producers and many consumers, apart from any scheduler: what jobs from outside go through.
+ * Three bounded queues of many producers and many consumers, apart from any scheduler: what jobs
+ * from outside go through.
  *
- *     ck_ring    Concurrency Kit's. A producer that has written waits until all that reserved a place before it have published.
- *     vyukov     an array of cells with a sequence number each, after Vyukov's description (2010): a producer that was
- *                preempted between reserving and writing stops the consumers at its cell, and the others after one round.
- *     scq        src/ring.h as the library uses it: two rings of numbers, of free places and of full ones, so that it is bounded.
+ *     ck_ring    Concurrency Kit's. A producer that has written waits until all that reserved a
+ *                place before it have published.
+ *     vyukov     an array of cells with a sequence number each, after Vyukov's description (2010):
+ *                a producer that was preempted between reserving and writing stops the consumers at
+ *                its cell, and the others after one round.
+ *     scq        src/struct/scq.h as the library uses it: two rings of numbers, of free places and
+ *                of full ones, so that it is bounded.
  *
- * Measured: values taken per second with 1, 2, 4 and 8 producers and 2 consumers; the longest single put or take; and what the
- * others get done while one producer is held for 10 ms at its worst point, having reserved a place and not yet published it.
- * Throughput and longest operation are runs of their own, because the clock costs as much as an operation.
+ * Measured: values taken per second with 1, 2, 4 and 8 producers and 2 consumers; the longest
+ *           single put or take; and what the
+ * others get done while one producer is held for 10 ms at its worst point, having reserved a place
+ * and not yet published it. Throughput and longest operation are runs of their own, because the
+ * clock costs as much as an operation.
  *
- * Every value put is taken exactly once: number, sum and XOR are compared after each run, and a difference ends the program with 1.
+ * Every value put is taken exactly once: number, sum and XOR are compared after each run, and a
+ * difference ends the program with 1.
  *
- * All give way alike when a ring is full or empty: some pauses, then sched_yield. Threads are not pinned: there are more of them than
- * cores, as with the producers of a pool, and preempted producers are what this is about.
+ * All give way alike when a ring is full or empty: some pauses, then sched_yield. Threads are not
+ * pinned: there are more of them than cores, as with the producers of a pool, and preempted
+ * producers are what this is about.
  *
- * Not good for: the scheduler (no parking, no wake-ups), or one producer and one consumer, for which there are better rings.
+ * Not good for: the scheduler (no parking, no wake-ups), or one producer and one consumer, for
+ * which there are better rings.
  */
 #define _GNU_SOURCE
 #include <ck_ring.h>
@@ -30,27 +39,29 @@
 #include <string.h>
 #include <time.h>
 
-#include "check.h"
+#include "base/check.h"
 
 /* The library's mark of the worst point is where a producer is held here. */
 #undef FILCH_HOOK
-#define FILCH_HOOK(point) AT_##point
-#define AT_ring_put_drawn worst_point()
+#define FILCH_HOOK(point)  AT_##point
+#define AT_ring_put_drawn  worst_point()
 #define AT_ring_take_drawn ((void)0)
 static inline void worst_point(void);
 
-#include "ring.h"
+#include "struct/scq.h"
 
+#include "number.h"
 #include "stats.h"
 
-#define CAPACITY      1024u
-#define PRODUCERS_MAX 8
-#define CONSUMERS     2
-#define THREADS_MAX   (PRODUCERS_MAX + CONSUMERS)
-#define RUN_NS        60000000u
-#define BEFORE_NS     5000000u
-#define HOLD_NS       10000000u
-#define ROUNDS_MAX    101
+#define CAPACITY       1024u
+#define PRODUCERS_MAX  8
+#define CONSUMERS      2
+#define THREADS_MAX    (PRODUCERS_MAX + CONSUMERS)
+#define RUN_NS         60000000u
+#define BEFORE_NS      5000000u
+#define HOLD_NS        10000000u
+#define ROUNDS_MAX     101
+#define ROUNDS_DEFAULT 7
 
 struct vyukov_cell {
 	atomic_size_t sequence;
@@ -64,7 +75,7 @@ static struct {
 } vyukov;
 
 static struct {
-	struct filchi_ring unused, ready;
+	struct filchi_scq unused, ready;
 	uint64_t value[CAPACITY];
 } scq;
 
@@ -77,8 +88,8 @@ struct ring {
 	const char *name;
 	void (*init)(void);
 	void (*destroy)(void);
-	bool (*put)(uint64_t value);             /* false: full */
-	bool (*take)(uint64_t *value);           /* false: empty */
+	bool (*put)(uint64_t value);   /* false: full */
+	bool (*take)(uint64_t *value); /* false: empty */
 };
 
 struct member {
@@ -87,14 +98,14 @@ struct member {
 	bool producer, timed;
 	uint64_t sum, xor;
 	double longest;
-	atomic_uint_fast64_t done;               /* operations that succeeded */
+	atomic_uint_fast64_t done; /* operations that succeeded */
 	pthread_t thread;
 } __attribute__((aligned(128)));
 
 static struct member member[THREADS_MAX];
 static unsigned members;
 static atomic_bool stop, producers_gone, hold_asked;
-static uint64_t meanwhile;                       /* operations of the others while one was held */
+static uint64_t meanwhile; /* operations of the others while one was held */
 static __thread bool hold_me;
 
 static double now(void)
@@ -151,8 +162,8 @@ static bool vyukov_put(uint64_t value)
 		size_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
 
 		if (sequence == at) {
-			if (!atomic_compare_exchange_weak_explicit(
-				    &vyukov.tail, &at, at + 1, memory_order_relaxed, memory_order_relaxed))
+			if (!atomic_compare_exchange_weak_explicit(&vyukov.tail, &at, at + 1,
+				    memory_order_relaxed, memory_order_relaxed))
 				continue;
 			worst_point();
 			cell->value = value;
@@ -174,8 +185,8 @@ static bool vyukov_take(uint64_t *value)
 		size_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
 
 		if (sequence == at + 1) {
-			if (!atomic_compare_exchange_weak_explicit(
-				    &vyukov.head, &at, at + 1, memory_order_relaxed, memory_order_relaxed))
+			if (!atomic_compare_exchange_weak_explicit(&vyukov.head, &at, at + 1,
+				    memory_order_relaxed, memory_order_relaxed))
 				continue;
 			*value = cell->value;
 			atomic_store_explicit(&cell->sequence, at + CAPACITY, memory_order_release);
@@ -189,26 +200,26 @@ static bool vyukov_take(uint64_t *value)
 
 static void scq_init(void)
 {
-	if (filchi_ring_init(&scq.unused, CAPACITY) || filchi_ring_init(&scq.ready, CAPACITY))
+	if (filchi_scq_init(&scq.unused, CAPACITY) || filchi_scq_init(&scq.ready, CAPACITY))
 		abort(); /* a benchmark program may */
 	for (uint32_t i = 0; i < CAPACITY; i++)
-		filchi_ring_put(&scq.unused, i);
+		filchi_scq_put(&scq.unused, i);
 }
 
 static void scq_destroy(void)
 {
-	filchi_ring_destroy(&scq.unused);
-	filchi_ring_destroy(&scq.ready);
+	filchi_scq_destroy(&scq.unused);
+	filchi_scq_destroy(&scq.ready);
 }
 
 static bool scq_put(uint64_t value)
 {
-	uint32_t place = filchi_ring_take(&scq.unused);
+	uint32_t place = filchi_scq_take(&scq.unused);
 
-	if (place == FILCHI_RING_EMPTY)
+	if (place == FILCHI_SCQ_EMPTY)
 		return false;
 	scq.value[place] = value;
-	filchi_ring_put(&scq.ready, place);
+	filchi_scq_put(&scq.ready, place);
 	return true;
 }
 
@@ -217,14 +228,14 @@ static bool scq_take(uint64_t *value)
 	bool held = hold_me;
 
 	hold_me = false; /* a consumer's put of the free place is not what is looked at */
-	uint32_t place = filchi_ring_take(&scq.ready);
+	uint32_t place = filchi_scq_take(&scq.ready);
 
-	if (place != FILCHI_RING_EMPTY) {
+	if (place != FILCHI_SCQ_EMPTY) {
 		*value = scq.value[place];
-		filchi_ring_put(&scq.unused, place);
+		filchi_scq_put(&scq.unused, place);
 	}
 	hold_me = held;
-	return place != FILCHI_RING_EMPTY;
+	return place != FILCHI_SCQ_EMPTY;
 }
 
 static void ring_init(void)
@@ -272,7 +283,7 @@ static void give_way(unsigned tries)
 {
 	if (tries % 8)
 		for (int i = 0; i < 16; i++)
-			ck_pr_stall();
+			filchi_pause();
 	else
 		sched_yield();
 }
@@ -286,12 +297,14 @@ static void *run_member(void *arg)
 	for (;;) {
 		if (m->producer && atomic_load_explicit(&stop, memory_order_relaxed))
 			return NULL;
-		if (m->producer && !m->number && atomic_load_explicit(&hold_asked, memory_order_relaxed)) {
+		if (m->producer && !m->number &&
+			atomic_load_explicit(&hold_asked, memory_order_relaxed)) {
 			atomic_store(&hold_asked, false);
 			hold_me = true;
 		}
 		/* Before the take: what is empty after the last producer has gone stays so. */
-		bool last = !m->producer && atomic_load_explicit(&producers_gone, memory_order_acquire);
+		bool last =
+			!m->producer && atomic_load_explicit(&producers_gone, memory_order_acquire);
 		double begun = m->timed ? now() : 0;
 		bool done = m->producer ? m->ring->put(next) : m->ring->take(&value);
 
@@ -311,7 +324,9 @@ static void *run_member(void *arg)
 			value = next++;
 		m->sum += value;
 		m->xor ^= value;
-		atomic_store_explicit(&m->done, atomic_load_explicit(&m->done, memory_order_relaxed) + 1, memory_order_relaxed);
+		atomic_store_explicit(&m->done,
+			atomic_load_explicit(&m->done, memory_order_relaxed) + 1,
+			memory_order_relaxed);
 	}
 }
 
@@ -371,7 +386,7 @@ static struct outcome run(const struct ring *ring, unsigned producers, bool time
 	for (unsigned i = 0; i < members; i++) {
 		*(member[i].producer ? &puts : &takes) += atomic_load(&member[i].done);
 		sum += member[i].producer ? member[i].sum : -member[i].sum;
-		xor ^= member[i].xor;
+		xor ^= member[i].xor ;
 		o.longest = member[i].longest > o.longest ? member[i].longest : o.longest;
 	}
 	o.right = puts == takes && !sum && !xor;
@@ -382,14 +397,18 @@ static struct outcome run(const struct ring *ring, unsigned producers, bool time
 int main(int argc, char **argv)
 {
 	static const unsigned producers[] = { 1, 2, 4, 8 };
-	static double rate[4][RINGS][ROUNDS_MAX], longest[4][RINGS][ROUNDS_MAX], others[RINGS][ROUNDS_MAX];
-	int rounds = argc > 1 ? atoi(argv[1]) : 7;
+	static double rate[4][RINGS][ROUNDS_MAX], longest[4][RINGS][ROUNDS_MAX],
+		others[RINGS][ROUNDS_MAX];
+	double wanted = ROUNDS_DEFAULT;
 	bool right = true;
+	int rounds;
 
-	if (rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "rings [ROUNDS, 1 to %d]\n", ROUNDS_MAX);
+	if (argc > 2 || (argc > 1 && !bench_number("rings: ROUNDS", argv[1], strlen(argv[1]), true,
+					     1, ROUNDS_MAX, &wanted))) {
+		fprintf(stderr, "usage: rings [ROUNDS]\n");
 		return 2;
 	}
+	rounds = (int)wanted;
 	for (int r = 0; r < rounds; r++)
 		for (size_t k = 0; k < RINGS; k++) {
 			size_t i = (k + (size_t)r) % RINGS; /* each round begins with the next */
@@ -405,17 +424,21 @@ int main(int argc, char **argv)
 			right &= run(&rings[i], 4, false, true).right;
 			others[i][r] = (double)meanwhile;
 		}
-	printf("%d rounds of %u ms, %u places, %u consumers; medians [min..max]\n\n", rounds, RUN_NS / 1000000, CAPACITY, CONSUMERS);
-	printf("| ring | producers | values taken, M/s | longest operation, ms |\n|---|---|---|---|\n");
+	printf("%d rounds of %u ms, %u places, %u consumers; medians [min..max]\n\n", rounds,
+		RUN_NS / 1000000, CAPACITY, CONSUMERS);
+	printf("| ring | producers | values taken, M/s | longest operation, ms |\n"
+	       "|---|---|---|---|\n");
 	for (size_t p = 0; p < 4; p++)
 		for (size_t i = 0; i < RINGS; i++) {
 			struct bench_spread a = bench_spread_of(rate[p][i], (size_t)rounds);
 			struct bench_spread b = bench_spread_of(longest[p][i], (size_t)rounds);
 
-			printf("| %s | %u | %.2f [%.2f..%.2f] | %.2f [%.2f..%.2f] |\n", rings[i].name, producers[p], a.median * 1e-6,
-				a.min * 1e-6, a.max * 1e-6, b.median * 1e3, b.min * 1e3, b.max * 1e3);
+			printf("| %s | %u | %.2f [%.2f..%.2f] | %.2f [%.2f..%.2f] |\n",
+				rings[i].name, producers[p], a.median * 1e-6, a.min * 1e-6,
+				a.max * 1e-6, b.median * 1e3, b.min * 1e3, b.max * 1e3);
 		}
-	printf("\n| ring | operations of the others while one of 4 producers is held for 10 ms |\n|---|---|\n");
+	printf("\n| ring | operations of the others while one of 4 producers is held for 10 ms |\n"
+	       "|---|---|\n");
 	for (size_t i = 0; i < RINGS; i++) {
 		struct bench_spread s = bench_spread_of(others[i], (size_t)rounds);
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The example server's work on the baseline: jobs on one queue under one mutex, their ends on a list under another, with an eventfd
- * that is written when the list was empty. What a careful programmer would put there; see docs/examples/http_server/handover.h.
+ * The example server's work on the baseline: jobs on one queue under one mutex, their ends on a
+ * list under another, with an eventfd that is written when the list was empty. What a careful
+ * programmer would put there; see docs/examples/http_server/handover.h.
  *
- * Jobs are detached, and each wrapper puts its own end on the list: the baseline's completion queue has no descriptor. There are no
- * guards, no cancellation and no start_by here: such work is -ENOTSUP, and the server answers it with 501. The wrapper is the one
- * allocation per job.
+ * Jobs are detached, and each wrapper puts its own end on the list: the baseline's completion queue
+ * has no descriptor. There are no guards, no cancellation and no start_by here: such work is
+ * -ENOTSUP, and the server answers it with 501. The wrapper is the one allocation per job.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include <errno.h>
@@ -36,11 +37,11 @@ struct job {
 
 struct handover {
 	struct base_pool *pool;
-	pthread_mutex_t lock;       /* of the list */
+	pthread_mutex_t lock; /* of the list */
 	struct job *first, **last;
 	int fd, workers;
 	cpu_set_t cpus;
-	uint64_t jobs, next_id;     /* the loop's */
+	uint64_t jobs, next_id; /* the loop's */
 };
 
 int handover_open(struct handover **out, const struct handover_options *options)
@@ -67,8 +68,10 @@ int handover_open(struct handover **out, const struct handover_options *options)
 	h->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	h->last = &h->first;
 	pthread_mutex_init(&h->lock, NULL);
-	error = h->fd < 0 ? -errno : base_pool_create(&h->pool, &(struct base_config){
-		.workers = h->workers, .cpus = cpus, .queue_capacity = options->queue });
+	error = h->fd < 0 ? -errno
+			  : base_pool_create(&h->pool, &(struct base_config){ .workers = h->workers,
+							       .cpus = cpus,
+							       .queue_capacity = options->queue });
 	if (!error) {
 		*out = h;
 		return 0;
@@ -98,7 +101,8 @@ static uint64_t since(const struct timespec *then)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)(now.tv_sec - then->tv_sec) * 1000000000u + (uint64_t)now.tv_nsec - (uint64_t)then->tv_nsec;
+	return (uint64_t)(now.tv_sec - then->tv_sec) * 1000000000u + (uint64_t)now.tv_nsec -
+	       (uint64_t)then->tv_nsec;
 }
 
 static int run(void *arg)
@@ -121,7 +125,8 @@ static int run(void *arg)
 	return 0;
 }
 
-int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags, const struct timespec *start_by)
+int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags,
+	const struct timespec *start_by)
 {
 	static const struct base_submit how = { .when_full = BASE_TRY, .flags = BASE_DETACHED };
 	struct job *job;
@@ -180,8 +185,12 @@ size_t handover_reap(struct handover *h, struct handover_end *out, size_t n)
 	for (size_t i = 0; i < got; i++) {
 		job = first;
 		first = job->next;
-		out[i] = (struct handover_end){ .arg = job->arg, .id = job->id, .status = job->status, .worker = -1,
-						.queued_ns = job->queued_ns, .run_ns = job->run_ns };
+		out[i] = (struct handover_end){ .arg = job->arg,
+			.id = job->id,
+			.status = job->status,
+			.worker = -1,
+			.queued_ns = job->queued_ns,
+			.run_ns = job->run_ns };
 		free(job);
 	}
 	return got;
@@ -191,8 +200,15 @@ size_t handover_figures(struct handover *h, struct handover_figure *out, size_t 
 {
 	if (n < 2)
 		return 0;
-	out[0] = (struct handover_figure){ "jobs", "jobs submitted", NULL, NULL, false, h->jobs };
-	out[1] = (struct handover_figure){ "workers", "threads that run jobs", NULL, NULL, true, (uint64_t)h->workers };
+	out[0] = (struct handover_figure){ .name = "jobs",
+		.metric = "baseline_jobs_total",
+		.meaning = "jobs submitted",
+		.value = h->jobs };
+	out[1] = (struct handover_figure){ .name = "workers",
+		.metric = "baseline_workers",
+		.meaning = "threads that run jobs",
+		.gauge = true,
+		.value = (uint64_t)h->workers };
 	return 2;
 }
 

@@ -1,24 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A number of children known only at run time, and a plain helper function between two tasks: n-queens. */
+/*
+ * A number of children known only at run time, and a plain helper function between two tasks:
+ * n-queens.
+ */
 #include <filch/filch.h>
 #include <stdio.h>
 
+static inline void add(long *sum, long more)
+{
+	*sum += more;
+}
+
 FILCH_TASK(long, place, (unsigned, full), (unsigned, columns), (unsigned, left), (unsigned, right))
 {
-	FILCH_FRAME(place) kid[32];
-	long solutions = 0;
-	int n = 0;
-
 	if (columns == full)
 		return 1;
+	long solutions = 0;
+
+	FILCH_CHILDREN_FOLD(kids, place, add, &solutions);
 	for (unsigned open = full & ~(columns | left | right); open; open &= open - 1) {
 		unsigned bit = open & -open;
 
-		FILCH_SPAWN_INTO(&kid[n], place, full, columns | bit, (left | bit) << 1, (right | bit) >> 1);
-		n++;
+		FILCH_SPAWN_CHILD(
+			&kids, full, columns | bit, (left | bit) << 1, (right | bit) >> 1);
 	}
-	while (n-- > 0) /* newest first */
-		solutions += FILCH_SYNC_FROM(place, &kid[n]);
+	FILCH_SYNC_CHILDREN(&kids);
 	return solutions;
 }
 

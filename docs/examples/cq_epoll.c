@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A completion queue in an event loop on epoll(7): a thousand requests, their answers through the queue's descriptor, and
- * the loop never waits for the pool. When the queue is full the request is put back and taken up again after the next answers.
+ * A completion queue in an event loop on epoll(7): a thousand requests, their answers through the
+ * queue's descriptor, and the loop never waits for the pool. When the queue is full the request is
+ * put back and taken up again after the next answers.
  */
 #include <errno.h>
 #include <filch/filch.h>

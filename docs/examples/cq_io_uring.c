@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A completion queue in an io_uring loop: a multishot poll of the queue's descriptor, armed once, posts an entry for each of its
- * rings. Where the kernel refuses io_uring (seccomp, sysctl) the program says so and leaves with 77.
+ * A completion queue in an io_uring loop: a multishot poll of the queue's descriptor, armed once,
+ * posts an entry for each of its rings. Where the kernel refuses io_uring (seccomp, sysctl) the
+ * program says so and leaves with 77.
  */
 #include <errno.h>
 #include <filch/filch.h>
@@ -91,7 +92,8 @@ int main(void)
 			return 1;
 		more = cqe->flags & IORING_CQE_F_MORE;
 		io_uring_cqe_seen(&ring, cqe);
-		if (!more && watch(&ring, fd)) /* the kernel has ended the multishot: before the reap, or an edge is missed */
+		/* the kernel has ended the multishot: before the reap, or an edge is missed */
+		if (!more && watch(&ring, fd))
 			return 1;
 		reap();
 		ask();

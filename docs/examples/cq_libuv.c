@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A completion queue in a libuv loop: uv_poll_t watches the queue's descriptor. Unlike uv_queue_work() the pool is bounded, the loop
- * learns so at once, and completions come in lots, without a system call for each.
+ * A completion queue in a libuv loop: uv_poll_t watches the queue's descriptor. Unlike
+ * uv_queue_work() the pool is bounded, the loop learns so at once, and completions come in lots,
+ * without a system call for each.
  */
 #include <filch/filch.h>
 #include <stdio.h>
@@ -54,7 +55,8 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 		wrong++;
 	ask();
 	if (answered == REQUESTS || wrong)
-		uv_close((uv_handle_t *)handle, NULL); /* before filch_cq_destroy(), which closes the descriptor */
+		/* before filch_cq_destroy(), which closes the descriptor */
+		uv_close((uv_handle_t *)handle, NULL);
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -74,7 +76,8 @@ int main(void)
 	if (filch_pool_create(&pool, NULL) || filch_cq_create(&cq, AT_ONCE))
 		return 1;
 	fd = filch_cq_fd(cq);
-	if (fd < 0 || uv_loop_init(&loop) || uv_poll_init(&loop, &poll, fd) || uv_idle_init(&loop, &idle))
+	if (fd < 0 || uv_loop_init(&loop) || uv_poll_init(&loop, &poll, fd) ||
+		uv_idle_init(&loop, &idle))
 		return 1;
 	for (uint64_t i = 0; i < REQUESTS; i++)
 		square[i] = i;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop half of docs/from-other-libraries.md: parallel for, reduction, scan, sort, room for each worker. */
+/*
+ * The loop half of docs/from-other-libraries.md: parallel for, reduction, scan, sort, room for each
+ * worker.
+ */
 #include <filch/filch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +56,10 @@ static void prefix_range(size_t begin, size_t end, void *acc, bool write, void *
 #define DESCENDING(a, b) ((a) > (b))
 FILCH_SORT_DEFINE(sort_descending, double, DESCENDING);
 
-/* What threadprivate or enumerable_thread_specific is for: one element per worker, a cache line apart. */
+/*
+ * What threadprivate or enumerable_thread_specific is for: one element per worker, a cache line
+ * apart.
+ */
 struct counter {
 	_Alignas(128) size_t odd;
 };
@@ -76,7 +82,8 @@ int main(void)
 	size_t odd = 0;
 	int error, workers, bad = 0;
 
-	config.flags = FILCH_POOL_CALLER; /* as OpenMP's: the thread that comes to the loop works in it */
+	/* as OpenMP's: the thread that comes to the loop works in it */
+	config.flags = FILCH_POOL_CALLER;
 	if (filch_pool_create(&pool, &config))
 		return 1;
 	for (size_t i = 0; i < N; i++)

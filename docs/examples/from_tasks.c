@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The task half of docs/from-other-libraries.md: tasks and taskwait, sections, a task group, loops inside tasks. */
+/*
+ * The task half of docs/from-other-libraries.md: tasks and taskwait, sections, a task group, loops
+ * inside tasks, children in a loop.
+ */
 #include <filch/filch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +43,11 @@ static void maximum(void *arg)
 		p->result = p->in[i] > p->result ? p->in[i] : p->result;
 }
 
+struct item {
+	struct item *next;
+	int visited;
+};
+
 /* A directory of files, each of which may be worth a task. */
 FILCH_TASK(long, measure, (const char *, file))
 {
@@ -50,20 +58,34 @@ FILCH_TASK(long, measure, (const char *, file))
 	return length;
 }
 
+static inline void add(long *total, long length)
+{
+	*total += length;
+}
+
 FILCH_TASK(long, measure_all, (const char *const *, file), (int, files))
 {
-	FILCH_FRAME(measure) kid[64];
 	long total = 0;
 
-	while (files > 0) { /* in groups of as many as there are frames */
-		int n = 0;
-
-		while (n < 64 && files > 0)
-			FILCH_SPAWN_INTO(&kid[n++], measure, file[--files]);
-		while (n > 0) /* newest first */
-			total += FILCH_SYNC_FROM(measure, &kid[--n]);
-	}
+	FILCH_CHILDREN_FOLD(kids, measure, add, &total);
+	for (int i = 0; i < files; i++)
+		FILCH_SPAWN_CHILD(&kids, file[i]);
+	FILCH_SYNC_CHILDREN(&kids);
 	return total;
+}
+
+/* A list of unknown length; the tasks return nothing. */
+FILCH_VOID_TASK(visit, (struct item *, item))
+{
+	item->visited++;
+}
+
+FILCH_VOID_TASK(visit_all, (struct item *, first))
+{
+	FILCH_CHILDREN(kids, visit);
+	for (struct item *i = first; i; i = i->next)
+		FILCH_SPAWN_CHILD(&kids, i);
+	FILCH_SYNC_CHILDREN(&kids);
 }
 
 static void scale(size_t begin, size_t end, void *arg)
@@ -91,6 +113,7 @@ int main(void)
 	static int number[1000];
 	static double matrix[ROWS][COLUMNS];
 	static const char *const name[] = { "a", "bc", "def" };
+	static struct item item[100];
 	struct part total = { number, 1000, 0 }, most = { number, 1000, 0 };
 	struct node *root = &node[0];
 	struct filch_pool *pool;
@@ -98,7 +121,8 @@ int main(void)
 	int error, bad = 0;
 
 	for (int i = 0; i < 7; i++)
-		node[i] = (struct node){ i < 3 ? &node[2 * i + 1] : NULL, i < 3 ? &node[2 * i + 2] : NULL, i };
+		node[i] = (struct node){ i < 3 ? &node[2 * i + 1] : NULL,
+			i < 3 ? &node[2 * i + 2] : NULL, i };
 	for (int i = 0; i < 1000; i++)
 		number[i] = i;
 	for (int i = 0; i < ROWS * COLUMNS; i++)
@@ -116,6 +140,13 @@ int main(void)
 
 	error = FILCH_RUN(pool, &result, measure_all, name, 3);
 	bad |= error || result != 6;
+
+	for (int i = 0; i < 99; i++)
+		item[i].next = &item[i + 1];
+	error = FILCH_RUN(pool, NULL, visit_all, item);
+	bad |= error;
+	for (int i = 0; i < 100; i++)
+		bad |= item[i].visited != 1;
 
 	error = filch_for(pool, 0, ROWS, 1, scale_rows, matrix);
 	for (int i = 0; i < ROWS * COLUMNS; i++)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread half of docs/from-other-libraries.md: a pool with a queue, futures, what follows a job, stopping one, stopping all. */
+/*
+ * The thread half of docs/from-other-libraries.md: a pool with a queue, futures, what follows a
+ * job, stopping one, stopping all.
+ */
 #include <errno.h>
 #include <filch/filch.h>
 #include <stdatomic.h>
@@ -47,7 +50,8 @@ static int until_told(void *arg)
 static bool ask_and_wait(struct request *r)
 {
 	struct filch_completion done;
-	int64_t id = filch_submit(pool, serve, r, NULL); /* as std::async(); waits while the queue is full */
+	/* as std::async(); waits while the queue is full */
+	int64_t id = filch_submit(pool, serve, r, NULL);
 
 	if (id < 0)
 		return false;
@@ -70,7 +74,8 @@ int main(void)
 		return 1;
 
 	how.on_complete = then;
-	if (filch_submit(pool, serve, &first, &how) < 0 || filch_submit(pool, serve, &second, &how) < 0)
+	if (filch_submit(pool, serve, &first, &how) < 0 ||
+		filch_submit(pool, serve, &second, &how) < 0)
 		return 1;
 
 	id = filch_submit(pool, until_told, &running, NULL);
@@ -78,10 +83,12 @@ int main(void)
 		return 1;
 	while (!atomic_load(&running))
 		;
-	if (filch_cancel(pool, id) || filch_wait(pool, id, NULL, &done) || done.status != -ECANCELED)
+	if (filch_cancel(pool, id) || filch_wait(pool, id, NULL, &done) ||
+		done.status != -ECANCELED)
 		return 1;
 
-	error = filch_pool_shutdown(pool, FILCH_DRAIN, NULL); /* no more is accepted; what was accepted is answered */
+	/* no more is accepted; what was accepted is answered */
+	error = filch_pool_shutdown(pool, FILCH_DRAIN, NULL);
 	printf("%zu characters measured by callbacks\n", atomic_load(&both));
 	return filch_pool_destroy(pool) || error || atomic_load(&both) != 14 + 18;
 }

@@ -43,14 +43,16 @@ int main(void)
 	struct timespec soon = filch_after(UINT64_C(10000000000));
 	error = filch_wait(pool, ids[0], &soon, &done);
 	if (!error && done.status == 0)
-		printf("job %" PRId64 ": %" PRIu64 ", ran %" PRIu64 " ns on worker %d\n", done.id, good.sum, done.run_ns, (int)done.worker);
+		printf("job %" PRId64 ": %" PRIu64 ", ran %" PRIu64 " ns on worker %d\n", done.id,
+			good.sum, done.run_ns, (int)done.worker);
 	if (error || good.sum != UINT64_C(5000050000))
 		return 1;
 	error = filch_wait(pool, ids[1], NULL, &done);
 	if (error || done.status != -EINVAL || filch_wait(pool, ids[1], NULL, NULL) != -ESRCH)
 		return 1; /* each id is reaped once */
 
-	error = filch_pool_shutdown(pool, FILCH_DRAIN, NULL); /* from here on a submit is -ESHUTDOWN */
+	/* from here on a submit is -ESHUTDOWN */
+	error = filch_pool_shutdown(pool, FILCH_DRAIN, NULL);
 	if (filch_submit(pool, add_up, &good, &how) != -ESHUTDOWN)
 		return 1;
 	return filch_pool_destroy(pool) || error;

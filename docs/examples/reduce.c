@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reduction whose accumulator is a structure: the smallest and largest value, and the sum, of an array. */
+/*
+ * A reduction whose accumulator is a structure: the smallest and largest value, and the sum, of an
+ * array.
+ */
 #include <filch/filch.h>
 #include <math.h>
 #include <stdio.h>
@@ -48,11 +51,17 @@ int main(void)
 		value[i] = 1.0 / (double)(i + 1);
 	if (filch_pool_create(&pool, NULL))
 		return 1;
-	/* with a fixed grain the order of additions is fixed: the same bits each time, on any number of workers */
-	error = filch_reduce(pool, 0, N, 4096, sizeof none, &none, add_range, add_summary, value, &first);
+	/*
+	 * with a fixed grain the order of additions is fixed: the same bits each time, on any
+	 * number of workers
+	 */
+	error = filch_reduce(
+		pool, 0, N, 4096, sizeof none, &none, add_range, add_summary, value, &first);
 	if (!error)
-		error = filch_reduce(pool, 0, N, 4096, sizeof none, &none, add_range, add_summary, value, &again);
+		error = filch_reduce(pool, 0, N, 4096, sizeof none, &none, add_range, add_summary,
+			value, &again);
 	if (!error)
 		printf("%.3g .. %.3g, sum %.17g\n", first.low, first.high, first.sum);
-	return filch_pool_destroy(pool) || error || memcmp(&first.sum, &again.sum, sizeof first.sum) || first.high != 1.0;
+	return filch_pool_destroy(pool) || error ||
+	       memcmp(&first.sum, &again.sum, sizeof first.sum) || first.high != 1.0;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two stable sorts: by a comparison that is compiled in, and by a comparison function as for qsort_r(). */
+/*
+ * Two stable sorts: by a comparison that is compiled in, and by a comparison function as for
+ * qsort_r().
+ */
 #include <filch/filch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +34,14 @@ int main(void)
 		return 1;
 	for (size_t i = 0; i < n; i++)
 		event[i] = (struct event){ (double)(i * 7919 % n), (int)(i % 10) };
-	if (sort_by_time(pool, event, n) || filch_sort(pool, event, n, sizeof *event, by_source, NULL))
+	if (sort_by_time(pool, event, n) ||
+		filch_sort(pool, event, n, sizeof *event, by_source, NULL))
 		return 1;
-	for (size_t i = 1; i < n; i++) /* by source, and of one source by time: the second sort kept the order of the first */
+	/* by source, and of one source by time: the second sort kept the order of the first */
+	for (size_t i = 1; i < n; i++)
 		bad |= event[i - 1].source > event[i].source ||
-		       (event[i - 1].source == event[i].source && event[i - 1].time > event[i].time);
+		       (event[i - 1].source == event[i].source &&
+			       event[i - 1].time > event[i].time);
 	printf("%zu events in order\n", n);
 	bad |= filch_pool_destroy(pool);
 	free(event);

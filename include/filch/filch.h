@@ -2,14 +2,16 @@
 /*
  * filch: a lock-free work-stealing scheduler for one machine. This header is the umbrella.
  *
- *   pool.h   a pool of pinned workers: create, drain, shut down, destroy
- *   task.h   nested fork-join with typed tasks: spawn, call, sync
- *   loop.h   parallel for, reduce, invoke
- *   sort.h   stable sorts: of a type, or with a comparison function
- *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion
- *   stats.h  counters
+ *   pool.h   a pool of pinned workers: create, drain, shut down, destroy.
+ *   task.h   nested fork-join with typed tasks: spawn, call, sync.
+ *   loop.h   parallel for, reduce, scan, invoke.
+ *   scope.h  a piece of a job with an end of its own: isolation, cancellation, the first error.
+ *   sort.h   stable sorts: of a type, or with a comparison function.
+ *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion.
+ *   stats.h  counters.
  *
- * The library never prints, exits or aborts on what a caller can handle; errors are negative errno.
+ * The library never prints, exits or aborts on an error that a caller can handle. Errors are
+ * negative errno.
  */
 #ifndef FILCH_H
 #define FILCH_H
@@ -17,6 +19,7 @@
 #include "pool.h"
 #include "task.h"
 #include "loop.h"
+#include "scope.h"
 #include "sort.h"
 #include "job.h"
 #include "stats.h"

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters of a pool: kept per worker on slow paths alone, summed on read. A spawn and a sync that meet nobody count nothing.
+ * Counters of a pool: kept per worker on slow paths alone, summed on read. A spawn and a sync that
+ * meet nobody count nothing.
  */
 #ifndef FILCH_STATS_H
 #define FILCH_STATS_H
 
-#include "detail/base.h"
+#include "detail/words.h"
 
 FILCH_EXTERN_C_BEGIN
 
 struct filch_pool;
 
 /* name, meaning; append only */
-#define FILCH_STATS_LIST(X)                                                     \
-	X(steals, "tasks taken from another worker's deque")                    \
-	X(lost, "steals that lost the race for a task")                         \
-	X(barred, "steals refused by the rules of the stack")                   \
-	X(grows, "deques that doubled")                                         \
-	X(inlined, "tasks run at their spawn for want of room")                 \
-	X(joins_waited, "syncs that found their task with a thief")             \
-	X(asked, "spawns that looked for a parked worker")                      \
-	X(parks, "times a worker went to sleep")                                \
-	X(wakes, "times a worker was woken by another thread")                  \
-	X(jobs, "jobs started")                                                 \
-	X(jobs_nested, "jobs run by a worker that waited for them")             \
-	X(expired, "jobs shed because their start_by had passed")               \
-	X(cancelled, "jobs that completed before they started")                 \
-	X(faults, "faults of guarded jobs that were contained")                 \
-	X(given_up, "workers' threads given up with a job")                     \
-	X(replaced, "workers' threads started in place of lost ones")           \
+#define FILCH_STATS_LIST(X)                                           \
+	X(steals, "tasks taken from another worker's deque")          \
+	X(raced, "steals that lost the race for a task")              \
+	X(barred, "steals refused by the rules of the stack")         \
+	X(grows, "deques that doubled")                               \
+	X(inlined, "tasks run at their spawn for want of room")       \
+	X(joins_waited, "syncs that found their task with a thief")   \
+	X(asked, "spawns that looked for a parked worker")            \
+	X(parks, "times a worker went to sleep")                      \
+	X(wakes, "times a worker was woken by another thread")        \
+	X(jobs, "jobs started")                                       \
+	X(jobs_nested, "jobs run on top of another job's frames")     \
+	X(expired, "jobs shed because their start_by had passed")     \
+	X(cancelled, "jobs that completed before they started")       \
+	X(faults, "faults of guarded jobs that were contained")       \
+	X(given_up, "workers' threads given up with a job")           \
+	X(replaced, "workers' threads started in place of lost ones") \
 	X(stuck, "jobs that ran longer than watchdog_ns")
 
 /* size as in struct filch_config: set it before the call */
@@ -43,27 +44,30 @@ struct filch_stats {
 #define FILCH_STATS_INIT FILCH_SIZED(struct filch_stats)
 
 /*
- * Sums the counters. Each is exact once the pool is quiet; while it runs, the sum is of slightly different moments.
+ * Sums the counters. Each is exact once the pool is quiet. While it runs, the sum is of slightly
+ * different moments.
  *
  * Callers:  any thread, a worker included.
  * Progress: wait-free: a load per counter and worker.
- * Ordering: none; a count may be seen before what was counted, or after.
+ * Ordering: none; a count may be seen before or after the event it counts.
  * Lifetime: @out is the caller's.
- * Returns:  0; -EINVAL (NULL, size 0).
+ * Returns:  0; -EINVAL (NULL, a size below 8 or above 4096).
  */
-FILCH_API int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
+FILCH_API int filch_pool_stats(
+	const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
 
 /*
- * One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL, but for those that the creator of a
- * FILCH_POOL_CALLER pool runs itself: they pass through no queue, and only filch_stats.jobs counts them. size: set it before the call.
+ * One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL. Those that
+ * the creator of a FILCH_POOL_CALLER pool runs itself are not: they pass through no queue, and only
+ * filch_stats.jobs counts them. size: set it before the call.
  */
 struct filch_lane_stats {
 	size_t size;
-	uint64_t queued;    /* jobs that wait to be started, now */
-	uint64_t running;   /* jobs that have been started and are not complete, now */
-	uint64_t oldest_ns; /* how long the oldest queued job has waited, in nanoseconds; 0 if none waits */
+	uint64_t queued;    /* jobs waiting to be started, now */
+	uint64_t running;   /* jobs started and not complete, now */
+	uint64_t oldest_ns; /* nanoseconds that the oldest queued job has waited; 0 = none waits */
 	uint64_t accepted;  /* jobs that got an id: all below, and those queued and running */
-	uint64_t completed; /* jobs that ran to their end, also where that end was a fault or pthread_exit() */
+	uint64_t completed; /* jobs that ran to their end, be it a fault or pthread_exit() */
 	uint64_t shed;      /* jobs not started because their start_by had passed */
 	uint64_t cancelled; /* jobs that completed before they started, for another reason */
 	uint64_t rejected;  /* submits refused for want of room: -EAGAIN, -ETIMEDOUT, -ENOBUFS */
@@ -71,16 +75,19 @@ struct filch_lane_stats {
 #define FILCH_LANE_STATS_INIT FILCH_SIZED(struct filch_lane_stats)
 
 /*
- * The figures of one lane, FILCH_LANE_NORMAL or FILCH_LANE_URGENT. Exact once the pool is quiet; while it runs, of slightly different
- * moments. The age is good to some milliseconds for detached jobs.
+ * The figures of one lane, FILCH_LANE_NORMAL or FILCH_LANE_URGENT. They are exact once the pool is
+ * quiet; while it runs, they are of slightly different moments. The age is good to some
+ * milliseconds for detached jobs.
  *
- * Callers:  any thread, a worker included. For a monitor, not for a hot path: it looks at each of jobs_max slots.
+ * Callers:  any thread, a worker included. For a monitor, not for a hot path: it looks at each of
+ *           jobs_max slots.
  * Progress: wait-free.
  * Ordering: none.
  * Lifetime: @out is the caller's.
- * Returns:  0; -EINVAL (NULL, size 0, no such lane).
+ * Returns:  0; -EINVAL (NULL, a size below 8 or above 4096, no such lane).
  */
-FILCH_API int filch_pool_lane_stats(const struct filch_pool *pool, uint32_t lane, struct filch_lane_stats *out) FILCH_MUST_CHECK;
+FILCH_API int filch_pool_lane_stats(const struct filch_pool *pool, uint32_t lane,
+	struct filch_lane_stats *out) FILCH_MUST_CHECK;
 
 FILCH_EXTERN_C_END
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filch-info: prints the plan that a pool created here, with the options given, would have: how many workers, on which CPUs,
- * in which order they steal, and the reason for each of these. Creates no pool and pins nothing.
+ * filch-info: prints the plan that a pool created here would have, with the options given. That is
+ * how many workers, on which CPUs, in which order they steal, and the reason for each of these.
+ * Creates no pool and pins nothing.
  *
- * It obeys what a pool obeys: the affinity mask (taskset -c 1 filch-info), the cgroup quota, FILCH_WORKERS, FILCH_CPUSET,
- * FILCH_NO_PIN; HWLOC_SYNTHETIC and HWLOC_XMLFILE show another machine's plan. --proc and --sys read the quota from a copy of
- * these trees instead.
+ * It obeys what a pool obeys: the affinity mask (taskset -c 1 filch-info), the cgroup quota,
+ * FILCH_WORKERS, FILCH_CPUSET, FILCH_NO_PIN, FILCH_PIN. HWLOC_SYNTHETIC and HWLOC_XMLFILE show
+ * another machine's plan. --proc and --sys read the quota from a copy of these trees instead.
  *
- * Exit status: 0 the plan was printed; 1 there is no such plan, or the output failed; 2 the options were wrong.
+ * Exit status: 0 the plan was printed; 1 there is no such plan, or the output failed; 2 the options
+ * were wrong.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
-#include "placement.h"
+#include "place/placement.h"
 
 #include <errno.h>
 #include <filch/pool.h>
@@ -23,12 +25,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/environment.h"
+#include "base/number.h"
+
 enum option_code {
 	OPT_WORKERS = 1,
 	OPT_WORKLOAD,
 	OPT_RESERVE,
 	OPT_CPUSET,
 	OPT_NO_PIN,
+	OPT_PIN,
 	OPT_OVERSUBSCRIBE,
 	OPT_USE_SMT,
 	OPT_JSON,
@@ -44,6 +50,7 @@ static const struct option options[] = {
 	{ "reserve-cores", required_argument, NULL, OPT_RESERVE },
 	{ "cpuset", required_argument, NULL, OPT_CPUSET },
 	{ "no-pin", no_argument, NULL, OPT_NO_PIN },
+	{ "pin", no_argument, NULL, OPT_PIN },
 	{ "oversubscribe", no_argument, NULL, OPT_OVERSUBSCRIBE },
 	{ "use-smt", no_argument, NULL, OPT_USE_SMT },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -63,30 +70,17 @@ static void usage(FILE *out)
 	      "  --reserve-cores N    cores to leave free\n"
 	      "  --cpuset LIST        only these CPUs: 0-3,8\n"
 	      "  --no-pin             leave the threads where the system puts them\n"
+	      "  --pin                workers stay on their CPUs, whatever else runs there\n"
 	      "  --oversubscribe      allow more workers than usable cores\n"
 	      "  --use-smt            a worker per hardware thread, not per core\n"
 	      "  --json               for programs\n"
 	      "  --proc DIR           read cgroup membership and mounts from DIR instead of /proc\n"
 	      "  --sys DIR            read cgroup limits from DIR instead of /sys\n"
-	      "  --help, --version\n"
-	      "Environment: FILCH_WORKERS, FILCH_CPUSET, FILCH_NO_PIN; HWLOC_SYNTHETIC, HWLOC_XMLFILE.\n",
+	      "  --help, --version\n",
 		out);
-}
-
-/* Reads a whole decimal number below 2^32. */
-static bool parse_number(const char *text, uint32_t *value)
-{
-	char *end;
-	unsigned long v;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	v = strtoul(text, &end, 10);
-	if (*end || errno || v > UINT32_MAX)
-		return false;
-	*value = (uint32_t)v;
-	return true;
+	fprintf(out, "Environment: %s, %s, %s, %s; HWLOC_SYNTHETIC, HWLOC_XMLFILE.\n",
+		filchi_env_name(FILCHI_ENV_WORKERS), filchi_env_name(FILCHI_ENV_CPUSET),
+		filchi_env_name(FILCHI_ENV_NO_PIN), filchi_env_name(FILCHI_ENV_PIN));
 }
 
 /* Says what is wrong with @value, and how it is done. */
@@ -101,74 +95,116 @@ static int wrong(const char *option, const char *value)
 static int failed(int err)
 {
 	fprintf(stderr, "filch-info: no such plan: %s\n",
-		err == -EINVAL ? "more workers than are usable (see --oversubscribe), or a cpuset that leaves no CPU"
+		err == -EINVAL ? "more workers than are usable (see --oversubscribe), "
+				 "or a cpuset that leaves no CPU"
 			       : strerror(-err));
 	return 1;
 }
 
-int main(int argc, char **argv)
-{
-	struct filchi_place_request request = { 0 };
-	struct filchi_surroundings where = { { NULL, NULL }, NULL };
-	struct filchi_cpuset set;
-	struct filchi_plan *plan;
-	int format = FILCH_TEXT, code, err;
+/* What is asked for. */
+struct asked {
+	struct filchi_place_request request;
+	struct filchi_surroundings where;
+	int format;
+};
 
-	while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (code) {
-		case OPT_WORKERS:
-			if (!parse_number(optarg, &request.workers))
-				return wrong("--workers", optarg);
-			break;
-		case OPT_WORKLOAD:
-			if (strcmp(optarg, "cpu") && strcmp(optarg, "io"))
-				return wrong("--workload", optarg);
-			request.workload = strcmp(optarg, "io") ? FILCH_WORKLOAD_CPU : FILCH_WORKLOAD_IO;
-			break;
-		case OPT_RESERVE:
-			if (!parse_number(optarg, &request.reserve_cores))
-				return wrong("--reserve-cores", optarg);
-			break;
-		case OPT_CPUSET:
-			if (filchi_cpuset_parse(optarg, &set))
-				return wrong("--cpuset", optarg);
-			request.cpuset = optarg;
-			break;
-		case OPT_NO_PIN:
-			request.flags |= FILCH_POOL_NO_PIN;
-			break;
-		case OPT_OVERSUBSCRIBE:
-			request.flags |= FILCH_POOL_OVERSUBSCRIBE;
-			break;
-		case OPT_USE_SMT:
-			request.flags |= FILCH_POOL_USE_SMT;
-			break;
-		case OPT_JSON:
-			format = FILCH_JSON;
-			break;
-		case OPT_PROC:
-			where.roots.proc = optarg;
-			break;
-		case OPT_SYS:
-			where.roots.sys = optarg;
-			break;
-		case OPT_HELP:
+static bool take_workload(const char *text, uint32_t *workload)
+{
+	*workload = strcmp(text, "io") ? FILCH_WORKLOAD_CPU : FILCH_WORKLOAD_IO;
+	return !strcmp(text, "cpu") || !strcmp(text, "io");
+}
+
+static bool take_cpuset(const char *text, const char **cpuset)
+{
+	struct filchi_cpuset set;
+
+	*cpuset = text;
+	return !filchi_cpuset_parse(text, &set);
+}
+
+/* An option that has a value; false if that is not valid. */
+static bool take_value(struct asked *a, int code, const char *value)
+{
+	switch (code) {
+	case OPT_WORKERS:
+		return filchi_number_is(value, UINT32_MAX, &a->request.workers);
+	case OPT_WORKLOAD:
+		return take_workload(value, &a->request.workload);
+	case OPT_RESERVE:
+		return filchi_number_is(value, UINT32_MAX, &a->request.reserve_cores);
+	case OPT_CPUSET:
+		return take_cpuset(value, &a->request.cpuset);
+	case OPT_PROC:
+		a->where.roots.proc = value;
+		return true;
+	default: /* OPT_SYS */
+		a->where.roots.sys = value;
+		return true;
+	}
+}
+
+/* An option without a value. */
+static void take_switch(struct asked *a, int code)
+{
+	switch (code) {
+	case OPT_NO_PIN:
+		a->request.flags |= FILCH_POOL_NO_PIN;
+		break;
+	case OPT_PIN:
+		a->request.flags |= FILCH_POOL_PIN;
+		break;
+	case OPT_OVERSUBSCRIBE:
+		a->request.flags |= FILCH_POOL_OVERSUBSCRIBE;
+		break;
+	case OPT_USE_SMT:
+		a->request.flags |= FILCH_POOL_USE_SMT;
+		break;
+	default: /* OPT_JSON */
+		a->format = FILCH_JSON;
+	}
+}
+
+/* Reads all options. Returns -1 to go on, or the exit status. */
+static int read_options(int argc, char **argv, struct asked *a)
+{
+	int code, index;
+
+	while ((code = getopt_long(argc, argv, "", options, &index)) != -1) {
+		char option[24];
+
+		if (code == OPT_HELP) {
 			usage(stdout);
 			return fflush(stdout) ? 1 : 0;
-		case OPT_VERSION:
+		}
+		if (code == OPT_VERSION) {
 			printf("filch-info %s\n", FILCH_VERSION_STRING);
 			return fflush(stdout) ? 1 : 0;
-		default: /* getopt_long has said what it did not understand */
+		}
+		if (code == '?') { /* getopt_long has said what it did not understand */
 			usage(stderr);
 			return 2;
 		}
+		snprintf(option, sizeof option, "--%s", options[index].name);
+		if (!optarg)
+			take_switch(a, code);
+		else if (!take_value(a, code, optarg))
+			return wrong(option, optarg);
 	}
-	if (optind < argc)
-		return wrong("argument", argv[optind]);
-	err = filchi_plan_make_in(&request, &where, &plan);
+	return optind < argc ? wrong("argument", argv[optind]) : -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct asked a = { .format = FILCH_TEXT };
+	struct filchi_plan *plan;
+	int err = read_options(argc, argv, &a);
+
+	if (err >= 0)
+		return err;
+	err = filchi_plan_make_in(&a.request, &a.where, &plan);
 	if (err)
 		return failed(err);
-	err = filchi_plan_write(plan, stdout, format, NULL);
+	err = filchi_plan_write(plan, stdout, a.format, NULL);
 	filchi_plan_free(plan);
 	if (err || fflush(stdout)) {
 		fprintf(stderr, "filch-info: the output could not be written\n");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The layout of every public structure, and the values of every public constant. If this fails, you changed the ABI: a program that
- * was compiled before would read or write the wrong bytes. A structure that opens with its size may grow at its end; then its
- * size here changes, and nothing else.
+ * The layout of every public structure, and the values of every public constant. If this fails, you
+ * changed the ABI: a program that was compiled before would read or write the wrong bytes. A
+ * structure that opens with its size may grow at its end; then its size here changes, and nothing
+ * else.
  */
 #include <stddef.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 #include <filch/filch.h>
 #include <test.h>
 
-#define SIZE(type, bytes)          CHECK_EQ(sizeof(struct type), bytes)
-#define AT(type, field, offset, n) (CHECK_EQ(offsetof(struct type, field), offset), CHECK_EQ(sizeof(((struct type *)0)->field), n))
+#define SIZE(type, bytes) CHECK_EQ(sizeof(struct type), bytes)
+#define AT(type, field, offset, n)                       \
+	(CHECK_EQ(offsetof(struct type, field), offset), \
+		CHECK_EQ(sizeof(((struct type *)0)->field), n))
 
 static void configuration(void)
 {
@@ -34,13 +37,16 @@ static void configuration(void)
 	AT(filch_config, hook_arg, 88, 8);
 	AT(filch_config, watchdog_ns, 96, 8);
 	AT(filch_config, on_stuck, 104, 8);
-	SIZE(filch_stuck, 48);
+	SIZE(filch_stuck, 72);
 	AT(filch_stuck, id, 0, 8);
 	AT(filch_stuck, run_ns, 8, 8);
 	AT(filch_stuck, worker, 16, 4);
 	AT(filch_stuck, frames, 20, 4);
 	AT(filch_stuck, frame, 24, 8);
-	AT(filch_stuck, reserved, 32, 16);
+	AT(filch_stuck, fn, 32, 8);
+	AT(filch_stuck, arg, 40, 8);
+	AT(filch_stuck, user, 48, 8);
+	AT(filch_stuck, reserved, 56, 16);
 }
 
 static void submission(void)
@@ -59,6 +65,11 @@ static void submission(void)
 	AT(filch_job_spec, fn, 0, 8);
 	AT(filch_job_spec, arg, 8, 8);
 	AT(filch_job_spec, user, 16, 8);
+	SIZE(filch_cq_config, 24);
+	AT(filch_cq_config, size, 0, 8);
+	AT(filch_cq_config, flags, 8, 8);
+	AT(filch_cq_config, capacity, 16, 4);
+	AT(filch_cq_config, reserved, 20, 4);
 }
 
 static void completion(void)
@@ -78,15 +89,18 @@ static void completion(void)
 
 static void statistics(void)
 {
-	static const char *const names[] = { "steals", "lost",	"barred",      "grows",	  "inlined", "joins_waited", "asked",
-					     "parks",  "wakes", "jobs", "jobs_nested", "expired", "cancelled",
-					     "faults", "given_up", "replaced", "stuck" };
+	static const char *const names[] = { "steals", "raced", "barred", "grows", "inlined",
+		"joins_waited", "asked", "parks", "wakes", "jobs", "jobs_nested", "expired",
+		"cancelled", "faults", "given_up", "replaced", "stuck" };
 	size_t n = 0;
 
-	/* in this order, one word each: new ones go to the end of the list, which moves queued and asleep and nothing before them */
-#define FIELD(name, meaning)                             \
+	/*
+	 * in this order, one word each: new ones go to the end of the list, which moves queued and
+	 * asleep and nothing before them
+	 */
+#define FIELD(name, meaning)                                                    \
 	CHECK(n < 17 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
-	AT(filch_stats, name, 8 + 8 * n, 8);             \
+	AT(filch_stats, name, 8 + 8 * n, 8);                                    \
 	n++;
 	FILCH_STATS_LIST(FIELD)
 #undef FIELD
@@ -152,6 +166,7 @@ static void constants(void)
 	CHECK_EQ(FILCH_POOL_NO_SEARCH, 8);
 	CHECK_EQ(FILCH_POOL_CALLER, 16);
 	CHECK_EQ(FILCH_POOL_GUARD, 32);
+	CHECK_EQ(FILCH_POOL_BLOCK_SIGNALS, 64);
 	CHECK_EQ(FILCH_WORKLOAD_CPU, 0);
 	CHECK_EQ(FILCH_WORKLOAD_IO, 1);
 	CHECK_EQ(FILCH_DRAIN, 0);
@@ -160,6 +175,7 @@ static void constants(void)
 	CHECK_EQ(FILCH_JSON, 1);
 	CHECK_EQ(FILCH_JOB_DETACHED, 1);
 	CHECK_EQ(FILCH_JOB_GUARD, 2);
+	CHECK_EQ(FILCH_JOB_FREE, 4);
 	CHECK_EQ(FILCH_DONE_FAULT, 1);
 	CHECK_EQ(FILCH_DONE_EXITED, 2);
 	CHECK_EQ(FILCH_BLOCK, 0);
@@ -179,7 +195,8 @@ static void initializers(void)
 	CHECK_EQ(config.size, sizeof config);
 	CHECK_EQ(how.size, sizeof how);
 	CHECK_EQ(stats.size, sizeof stats);
-	CHECK(config.flags == 0 && config.hook_arg == NULL && how.user == NULL && stats.asleep == 0, "the rest is zero");
+	CHECK(config.flags == 0 && config.hook_arg == NULL && how.user == NULL && stats.asleep == 0,
+		"the rest is zero");
 }
 
 int main(void)
@@ -190,7 +207,8 @@ int main(void)
 	test_case("a completion has the layout it was released with", completion);
 	test_case("statistics have their fields in the order of the list", statistics);
 	test_case("what programs have inlined lies where they think it lies", the_inlined_path);
-	test_case("a typed frame is the task, the result, and the arguments in their order", a_typed_frame);
+	test_case("a typed frame is the task, the result, and the arguments in their order",
+		a_typed_frame);
 	test_case("constants have the values they were released with", constants);
 	test_case("initializers set the size and nothing else", initializers);
 	return test_finish("abi");

@@ -5,13 +5,14 @@
 # (as root, or by sudo without a password); otherwise prints the one line to run and ends the script. Sourced by tests/run and
 # bench/run. On a system without dpkg it says so and goes on: the build will name what it misses.
 
-# The names of "$@" that are not installed, one a line.
+# The names of "$@" that are not installed, one a line. A package may be there once for each
+# architecture; this machine's own, or "all", is the one that counts.
 missing_packages() {
-	local package
+	local package own
+	own=$(dpkg --print-architecture)
 	for package in "$@"; do
-		if [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true) != installed ]]; then
-			echo "$package"
-		fi
+		dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$package" 2>/dev/null |
+			grep -qxE "($own|all) installed" || echo "$package"
 	done
 }
 

@@ -24,7 +24,9 @@ FNR == NR {
 		rest = name
 		sub(/ .*/, "", name)
 		rest = substr(rest, length(name) + 1)
-		fate[name] = rest ~ /\*\*\*Skipped/ ? "skipped" : rest ~ /^ \.* +Passed +[0-9.]+ sec/ ? "passed" : "failed"
+		if (rest ~ /\*\*\*Not Run \(Disabled\)/)
+			reason[name] = "switched off by its CMakeLists.txt, which says why"
+		fate[name] = rest ~ /\*\*\*Skipped/ || name in reason ? "skipped" : rest ~ /^ \.* +Passed +[0-9.]+ sec/ ? "passed" : "failed"
 		order[++n] = name
 	}
 	next

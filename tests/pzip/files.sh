@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # pzip: what it writes gzip -d reads, for files of every awkward size; errors are told, leave no partial output and keep the input;
-# memory is bounded however large the input and however slow whoever reads.
+# what is no regular file is refused; memory is bounded however large the input and however slow whoever reads.
 #
 # usage: files.sh PZIP DIRECTORY KIB      KIB: the most memory it may have resident
 set -euo pipefail
@@ -102,6 +102,74 @@ mkfifo pipe
 expect_failure "Broken pipe" "$pzip" -o pipe -f random
 wait $!
 [[ -p pipe ]] || fail "the pipe was removed"
+# What is no regular file is refused and not touched; without a bound on it the fifo would be waited for.
+rm -f pipe
+mkfifo pipe
+echo in the pipe >pipe & # it waits for a reader, which pzip must not be
+writer=$!
+mkdir directory
+cp n1 plain
+ln -s plain link
+ln -s directory link_to_directory
+ln -s nothing dangling
+for options in "" "-f" "-k" "-c" "-o out"; do
+	# shellcheck disable=SC2086
+	{
+		expect_failure "pipe: a fifo, not a regular file" timeout 20 "$pzip" $options pipe
+		expect_failure "directory: Is a directory" "$pzip" $options directory
+		expect_failure "/dev/null: a device, not a regular file" timeout 20 "$pzip" $options /dev/null
+	}
+done
+kill -0 $writer || fail "the fifo was opened"
+[[ $(<pipe) == "in the pipe" ]] || fail "the fifo was read"
+wait $writer
+for options in "" "-k"; do
+	# shellcheck disable=SC2086
+	{
+		expect_failure "link: a symbolic link" "$pzip" $options link
+		expect_failure "dangling: a symbolic link" "$pzip" $options dangling
+	}
+done
+for options in "-f" "-c" "-o out"; do
+	# shellcheck disable=SC2086
+	{
+		expect_failure "link_to_directory: Is a directory" "$pzip" $options link_to_directory
+		expect_failure "dangling: No such file" "$pzip" $options dangling
+	}
+done
+expect_failure "standard input or output: Is a directory" "$pzip" <directory
+[[ -L link && -L dangling && -d directory && ! -e out ]] || fail "what was refused has changed"
+for left in pipe directory link link_to_directory dangling; do
+	[[ ! -e $left.gz ]] || fail "$left was refused, and left something"
+done
+"$pzip" -c link | gzip -dc | cmp - plain || fail "-c of a link"
+"$pzip" -o out link
+gzip -dc out | cmp - plain || fail "-o of a link"
+[[ -L link && -f plain ]] || fail "a link that was read has changed"
+"$pzip" -f link
+gzip -dc link.gz | cmp - plain || fail "-f of a link"
+[[ ! -L link && -f plain && ! -L link.gz ]] || fail "-f of a link: the link goes, the file stays"
+cp random target
+ln -sf target plain.gz
+"$pzip" -f -k plain
+gzip -dc plain.gz | cmp - plain || fail "-f over a link"
+cmp target random || fail "-f wrote through a link"
+[[ ! -L plain.gz ]] || fail "-f left a link in FILE.gz's place"
+checks=$((checks + 6))
+
+expect_usage() { # WORDS OPTIONS...
+	local words=$1 status=0
+	shift
+	"$pzip" "$@" </dev/null >/dev/null 2>message || status=$?
+	((status == 2)) || fail "status $status of $*"
+	grep -qF -- "$words" message || fail "$(<message) is not \"$words\", of: $*"
+	checks=$((checks + 1))
+}
+expect_usage "-p must be a number from 1 to 1024" -p 0
+expect_usage "-p must be a number from 1 to 1024" -p 1025
+expect_usage "-p must be a number from 1 to 1024" -p 99999999999999999999999
+expect_usage "either -c or -o" -c -o a
+expect_usage "one FILE at a time" a b
 for options in "-p 0" "-p x" "-p 1025" "-c -o a" "--what" "a b"; do
 	status=0
 	# shellcheck disable=SC2086
@@ -115,7 +183,7 @@ truncate -s 100M holes
 "$pzip" -1 -v -p 4 -c holes 2>message | gzip -dc | cmp - holes || fail "100 MB of nothing"
 read -r kib < <(sed -n 's/.*resident_kib //p' message)
 ((kib > 0 && kib < limit)) || fail "$kib KiB resident, $limit allowed"
-for i in {1..8}; do cat random; done >large
+for _ in {1..8}; do cat random; done >large
 rm -f pipe
 mkfifo pipe
 "$pzip" -1 -v -p 2 -f -o pipe large 2>message &
@@ -124,12 +192,12 @@ exec 3<pipe
 head -c 70000 <&3 >part
 asleep() { # every thread of pzip sleeps: it has come as far as it may
 	local stat
-	for stat in /proc/$writer/task/*/stat; do
+	for stat in "/proc/$writer"/task/*/stat; do
 		[[ $(cut -d ' ' -f 3 "$stat") == S ]] || return 1
 	done
 }
 until asleep; do :; done
-for fd in /proc/$writer/fd/*; do
+for fd in "/proc/$writer"/fd/*; do
 	if [[ $(readlink "$fd") == */large ]]; then
 		taken=$(awk '$1 == "pos:" { print $2 }' "/proc/$writer/fdinfo/${fd##*/}")
 	fi

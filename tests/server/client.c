@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See client.h. */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include "client.h"
@@ -32,7 +32,9 @@ struct link {
 /* A connected socket, or -1 when nobody listens. */
 static int connect_to(uint16_t port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	CHECK(fd >= 0, "socket: %s", strerror(errno));
@@ -45,12 +47,16 @@ static int connect_to(uint16_t port)
 	return fd;
 }
 
-/* False when the connection has ended. A request is small and the connection empty, so it goes whole. */
+/*
+ * False when the connection has ended. A request is small and the connection empty, so it goes
+ * whole.
+ */
 static bool send_request(int fd, const char *path)
 {
 	char text[1024];
 	const char *method = strchr(path, ' ') ? "" : "GET ";
-	int n = snprintf(text, sizeof text, "%s%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", method, path);
+	int n = snprintf(
+		text, sizeof text, "%s%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", method, path);
 	ssize_t sent = send(fd, text, (size_t)n, MSG_NOSIGNAL);
 
 	if (sent < 0) {
@@ -84,7 +90,10 @@ uint64_t client_number(const char *json, const char *key)
 	return strtoull(at, NULL, 10);
 }
 
-/* Whether a whole answer lies in the buffer; then @a says what it is, and @whole how long. Cuts head and body by zeros. */
+/*
+ * Whether a whole answer lies in the buffer; then @a says what it is, and @whole how long. Cuts
+ * head and body by zeros.
+ */
 static bool parse(struct link *l, struct client_answer *a, size_t *whole)
 {
 	char *end, *at;
@@ -112,7 +121,8 @@ static bool parse(struct link *l, struct client_answer *a, size_t *whole)
 static void end_connection(struct client *c, struct link *l)
 {
 	if (l->busy) {
-		CHECK(l->used == 0, "request %llu: the answer was cut short", (unsigned long long)l->number);
+		CHECK(l->used == 0, "request %llu: the answer was cut short",
+			(unsigned long long)l->number);
 		c->unanswered++;
 		c->under_way--;
 		l->busy = false;
@@ -139,7 +149,8 @@ static void receive(struct client *c, struct link *l)
 	l->used += (size_t)n;
 	if (!parse(l, &a, &whole))
 		return;
-	CHECK(l->used == whole, "request %llu: %zu bytes behind the answer", (unsigned long long)l->number, l->used - whole);
+	CHECK(l->used == whole, "request %llu: %zu bytes behind the answer",
+		(unsigned long long)l->number, l->used - whole);
 	l->used = 0;
 	l->busy = false;
 	c->under_way--;
@@ -243,7 +254,11 @@ static void one_answered(void *arg, const struct client_answer *a)
 int client_get(uint16_t port, const char *path, char *body, size_t size)
 {
 	struct one one = { .path = path, .body = body, .size = size };
-	struct client c = { .port = port, .connections = 1, .next = one_next, .answered = one_answered, .arg = &one };
+	struct client c = { .port = port,
+		.connections = 1,
+		.next = one_next,
+		.answered = one_answered,
+		.arg = &one };
 
 	client_run(&c);
 	CHECK(one.code, "no answer to %s", path);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * barrier: work that lies there is run while a worker sleeps, always. n tasks, or n jobs, that wait for each other on n workers must
- * all run at once; and tasks that were spawned are within the reach of thieves while their spawner computes on.
+ * barrier: work that lies there is run while a worker sleeps, always. n tasks, or n jobs, that wait
+ * for each other on n workers must all run at once; and tasks that were spawned are within the
+ * reach of thieves while their spawner computes on.
  *
- * In CI (scale 1) about 10^5 rounds; the campaign is FILCH_TEST_SCALE=10. A round that takes longer than ten seconds is stuck.
- * timeout: 300
+ * In CI (scale 1) about 10^5 rounds; the campaign is FILCH_TEST_SCALE=10. A round that takes longer
+ * than ten seconds is stuck. timeout: 300
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -32,16 +33,18 @@ static void meet(struct meeting *m)
 			sched_yield();
 		if (look % 1024 == 1023) {
 			since = since ? since : test_now();
-			CHECK(test_now() - since < LATE, "%llu of %llu have come; workers parked: %llu, jobs queued: %llu",
-			      (unsigned long long)(m->arrived % m->n), (unsigned long long)m->n,
-			      (unsigned long long)pool_stats(pool).asleep, (unsigned long long)pool_stats(pool).queued);
+			CHECK(test_now() - since < LATE,
+				"%llu of %llu have come; workers parked: %llu, jobs queued: %llu",
+				(unsigned long long)(m->arrived % m->n), (unsigned long long)m->n,
+				(unsigned long long)pool_stats(pool).asleep,
+				(unsigned long long)pool_stats(pool).queued);
 		}
 	}
 }
 
-/* --- tasks ------------------------------------------------------------------------------------------------------------------------ */
+/* --- tasks ------------------------------------------------------------ */
 
-FILCH_VOID_TASK(guest, (struct meeting *, m))
+FILCH_VOID_TASK(client, (struct meeting *, m))
 {
 	meet(m);
 }
@@ -49,20 +52,23 @@ FILCH_VOID_TASK(guest, (struct meeting *, m))
 /* All spawned in one frame; @from_sleep: while all other workers sleep. */
 FILCH_VOID_TASK(flat, (struct meeting *, m), (uint64_t, rounds), (bool, from_sleep))
 {
-	FILCH_FRAME(guest) kid[32];
+	FILCH_FRAME(client) kid[32];
 
 	while (rounds--) {
 		if (from_sleep)
 			pool_until_asleep(pool, m->n - 1);
 		for (uint64_t i = 1; i < m->n; i++)
-			FILCH_SPAWN_INTO(&kid[i], guest, m);
-		FILCH_CALL(guest, m);
+			FILCH_SPAWN_INTO(&kid[i], client, m);
+		FILCH_CALL(client, m);
 		for (uint64_t i = m->n; --i;)
-			FILCH_SYNC_FROM(guest, &kid[i]);
+			FILCH_SYNC_FROM(client, &kid[i]);
 	}
 }
 
-/* @n guests: half of them are handed on before this one waits, so thieves must find work at thieves. */
+/*
+ * @n clients: half of them are handed on before this one waits, so thieves must find work at
+ *    thieves.
+ */
 FILCH_VOID_TASK(hand_on, (struct meeting *, m), (uint64_t, n))
 {
 	FILCH_FRAME(hand_on) kid[8];
@@ -77,7 +83,10 @@ FILCH_VOID_TASK(hand_on, (struct meeting *, m), (uint64_t, n))
 		FILCH_SYNC_FROM(hand_on, &kid[--kids]);
 }
 
-/* Every so many rounds begin while all others sleep, so these two do not depend on how long a worker looks before it parks. */
+/*
+ * Every so many rounds begin while all others sleep, so these two do not depend on how long a
+ * worker looks before it parks.
+ */
 static void wake_ups_are_covered(void)
 {
 	pools_print();
@@ -103,8 +112,9 @@ static void tasks_meet(uint32_t workers, uint64_t flags, uint64_t n)
 		}
 	}
 	pool_close(pool);
-	printf("    %u workers%s: %llu rounds\n", workers, flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "",
-	       (unsigned long long)(m.arrived / m.n));
+	printf("    %u workers%s: %llu rounds\n", workers,
+		flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "",
+		(unsigned long long)(m.arrived / m.n));
 	wake_ups_are_covered();
 	POOLS_COVER(steals);
 }
@@ -126,7 +136,7 @@ static void n_tasks_in_the_fenced_mode_all_run_at_once(void)
 	unsetenv("FILCH_MEMBARRIER");
 }
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------- */
 
 static int guest_job(void *arg)
 {
@@ -170,22 +180,25 @@ static void jobs_meet(uint32_t workers, uint64_t flags, uint64_t n)
 		switch (round % 3) {
 		case 0: /* one by one, in one batch, or from a worker */
 			for (uint32_t i = 0; i < workers; i++)
-				CHECK((id[i] = filch_submit(pool, guest_job, &m, NULL)) > 0, "%lld", (long long)id[i]);
+				CHECK((id[i] = filch_submit(pool, guest_job, &m, NULL)) > 0, "%lld",
+					(long long)id[i]);
 			break;
 		case 1:
 			CHECK_EQ(filch_submit_batch(pool, spec, workers, NULL, id), workers);
 			break;
 		default:
 			out = 1;
-			CHECK((id[0] = filch_submit(pool, host_job, &m, NULL)) > 0, "%lld", (long long)id[0]);
+			CHECK((id[0] = filch_submit(pool, host_job, &m, NULL)) > 0, "%lld",
+				(long long)id[0]);
 		}
 		for (uint32_t i = 0; i < out; i++)
 			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
 		CHECK_EQ(m.arrived, (round + 1) * m.n);
 	}
-	CHECK_EQ(filch_pool_drain(pool, NULL), 0); /* guests of a host are nobody's to wait for */
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0); /* clients of a host are nobody's to wait for */
 	pool_close(pool);
-	printf("    %u workers%s: %llu rounds\n", workers, flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "", (unsigned long long)n);
+	printf("    %u workers%s: %llu rounds\n", workers,
+		flags & FILCH_POOL_NO_SEARCH ? " that park at once" : "", (unsigned long long)n);
 	wake_ups_are_covered();
 }
 
@@ -198,7 +211,7 @@ static void n_jobs_on_n_workers_all_run_at_once(void)
 	jobs_meet(32, 0, 200);
 }
 
-/* Jobs and tasks mixed: one job is a tree of k guests, the others are single. */
+/* Jobs and tasks mixed: one job is a tree of k clients, the others are single. */
 static int tree_job(void *arg)
 {
 	struct meeting *m = arg;
@@ -229,7 +242,7 @@ static void jobs_and_tasks_that_meet_all_run_at_once(void)
 	POOLS_COVER(steals);
 }
 
-/* --- no work is hidden -------------------------------------------------------------------------------------------------------------- */
+/* --- no work is hidden ------------------------------------------------ */
 
 #define CROWD 1000u
 
@@ -250,7 +263,8 @@ FILCH_VOID_TASK(spawn_a_crowd, (_Atomic uint64_t *, gone))
 	for (unsigned look = 0; *gone < CROWD; look++) {
 		if (look % 64 == 63)
 			sched_yield();
-		CHECK(look % 1024 || test_now() - since < LATE, "%llu of %u tasks were taken", (unsigned long long)*gone, CROWD);
+		CHECK(look % 1024 || test_now() - since < LATE, "%llu of %u tasks were taken",
+			(unsigned long long)*gone, CROWD);
 	}
 	for (unsigned i = CROWD; i--;)
 		FILCH_SYNC_FROM(one_of_a_crowd, &kid[i]);
@@ -268,7 +282,8 @@ static void every_spawned_task_is_within_the_reach_of_thieves(void)
 			test_watchdog(120);
 			CHECK_EQ(FILCH_RUN(pool, NULL, spawn_a_crowd, &gone), 0);
 		}
-		CHECK(pool_stats(pool).steals >= n * CROWD, "%llu steals", (unsigned long long)pool_stats(pool).steals);
+		CHECK(pool_stats(pool).steals >= n * CROWD, "%llu steals",
+			(unsigned long long)pool_stats(pool).steals);
 		pool_close(pool);
 		printf("    %u workers\n", workers);
 		pools_print();
@@ -279,10 +294,15 @@ int main(void)
 {
 	test_watchdog(120);
 	(void)test_seed();
-	test_case("n tasks that wait for each other on n workers all run at once", n_tasks_on_n_workers_all_run_at_once);
-	test_case("n tasks that wait for each other all run at once in the fenced mode", n_tasks_in_the_fenced_mode_all_run_at_once);
-	test_case("n jobs that wait for each other on n workers all run at once", n_jobs_on_n_workers_all_run_at_once);
-	test_case("jobs and tasks that wait for each other all run at once", jobs_and_tasks_that_meet_all_run_at_once);
-	test_case("every spawned task is within the reach of thieves", every_spawned_task_is_within_the_reach_of_thieves);
+	test_case("n tasks that wait for each other on n workers all run at once",
+		n_tasks_on_n_workers_all_run_at_once);
+	test_case("n tasks that wait for each other all run at once in the fenced mode",
+		n_tasks_in_the_fenced_mode_all_run_at_once);
+	test_case("n jobs that wait for each other on n workers all run at once",
+		n_jobs_on_n_workers_all_run_at_once);
+	test_case("jobs and tasks that wait for each other all run at once",
+		jobs_and_tasks_that_meet_all_run_at_once);
+	test_case("every spawned task is within the reach of thieves",
+		every_spawned_task_is_within_the_reach_of_thieves);
 	return test_finish("barrier");
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The benchmarks' baseline: one queue, one mutex. A comparison with something wrong would be worth nothing, so: every task and
- * job runs exactly once, every accepted job has one completion, a full queue pushes back, no wake-up is lost, and a deep tree
- * nests within the stack.
- * timeout: 300
+ * The benchmarks' baseline: one queue, one mutex. A comparison with something wrong would be worth
+ * nothing, so: every task and job runs exactly once, every accepted job has one completion, a full
+ * queue pushes back, no wake-up is lost, and a deep tree nests within the stack. timeout: 300
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +15,10 @@
 #include "../../bench/baseline/jobs.c"
 #include "test.h"
 
-/* The ledger: a byte per task or job, counted up when it runs. Each is written by the one that runs it, read after the join. */
+/*
+ * The ledger: a byte per task or job, counted up when it runs. Each is written by the one that runs
+ * it, read after the join.
+ */
 static unsigned char *ledger;
 static size_t ledger_n;
 
@@ -44,7 +46,8 @@ static void ledger_close(void)
 }
 
 /* With @looks -1 every wait ends in a sleep, so that every wake-up is needed. */
-static struct base_pool *make_pool_that_looks(int workers, uint32_t capacity, uint32_t jobs_max, int looks)
+static struct base_pool *make_pool_that_looks(
+	int workers, uint32_t capacity, uint32_t jobs_max, int looks)
 {
 	const struct base_config config = {
 		.workers = workers, .queue_capacity = capacity, .jobs_max = jobs_max, .looks = looks
@@ -72,7 +75,9 @@ static void the_ledger_finds_a_duplicate_and_a_loss(void)
 	free(ledger);
 }
 
-/* A task that runs the ledger's entries [begin, end): an entry of its own, and its halves below it. */
+/*
+ * A task that runs the ledger's entries [begin, end): an entry of its own, and its halves below it.
+ */
 struct range {
 	struct base_task task;
 	size_t begin, end;
@@ -104,7 +109,10 @@ static void run_tree(int workers, int looks)
 	struct base_pool *pool = make_pool_that_looks(workers, 0, 0, looks);
 	struct base_counts counts;
 
-	/* two cores may be one for a while: goes on until a task has run away from its spawner, and gives up in the end */
+	/*
+	 * two cores may be one for a while: goes on until a task has run away from its spawner, and
+	 * gives up in the end
+	 */
 	for (int round = 0; round < 500; round++) {
 		ledger_open((size_t)test_scaled(1000000));
 		struct range all = { .begin = 0, .end = ledger_n };
@@ -115,9 +123,10 @@ static void run_tree(int workers, int looks)
 		if (workers == 1 || counts.passed + counts.helped)
 			break;
 	}
-	printf("  %d workers: taken back %llu, helped %llu, passed %llu, sleeps %llu, wakes %llu\n", workers,
-		(unsigned long long)counts.taken_back, (unsigned long long)counts.helped, (unsigned long long)counts.passed,
-		(unsigned long long)counts.sleeps, (unsigned long long)counts.wakes);
+	printf("  %d workers: taken back %llu, helped %llu, passed %llu, sleeps %llu, wakes %llu\n",
+		workers, (unsigned long long)counts.taken_back, (unsigned long long)counts.helped,
+		(unsigned long long)counts.passed, (unsigned long long)counts.sleeps,
+		(unsigned long long)counts.wakes);
 	CHECK(counts.taken_back > 0, "no join found its task queued");
 	if (workers > 1)
 		CHECK(counts.passed + counts.helped > 0, "no task ran away from its spawner");
@@ -173,7 +182,10 @@ static void run_chains(struct base_worker *w, struct base_task *task)
 		base_join(w, &c->kid[i].task);
 }
 
-/* Deeper than any program of the benchmarks (3,388), many at once, so that a joiner finds other deep chains to help with. */
+/*
+ * Deeper than any program of the benchmarks (3,388), many at once, so that a joiner finds other
+ * deep chains to help with.
+ */
 static void deep_chains_nest_within_the_stack(void)
 {
 	struct base_pool *pool = make_pool(4, 0, 0);
@@ -193,9 +205,10 @@ static void deep_chains_nest_within_the_stack(void)
 }
 
 /*
- * Helping upon helping: all workers but one are held by tasks that wait at a gate. The one left climbs: each stair takes a large
- * frame, spawns the next stair, and joins a held task, so it can only help, with the next stair, on top of itself. All stairs
- * together need twice the stack. The gate opens when the climber has given up and sleeps.
+ * Helping upon helping: all workers but one are held by tasks that wait at a gate. The one left
+ * climbs: each stair takes a large frame, spawns the next stair, and joins a held task, so it can
+ * only help, with the next stair, on top of itself. All stairs together need twice the stack. The
+ * gate opens when the climber has given up and sleeps.
  */
 #define STAIRS      60
 #define STAIR_BYTES ((size_t)256 << 10)
@@ -234,7 +247,10 @@ static void run_stair(struct base_worker *w, struct base_task *task)
 	volatile char frame[STAIR_BYTES];
 	bool open;
 
-	/* The address escapes: clang else splits the array into the bytes that are touched, and no stair has a height. */
+	/*
+	 * The address escapes: clang else splits the array into the bytes that are touched, and no
+	 * stair has a height.
+	 */
 	__asm__ volatile("" : : "r"(frame) : "memory");
 	for (size_t i = 0; i < STAIR_BYTES; i += 4096)
 		frame[i] = 1;
@@ -298,7 +314,8 @@ static int climb_once(void)
 	while (c.held < STAIRS)
 		pthread_cond_wait(&c.moved, &c.lock);
 	base_pool_counts(pool, &counts);
-	before = counts.sleeps; /* every worker is inside a function of ours: the next sleep is the climber's */
+	/* every worker is inside a function of ours: the next sleep is the climber's */
+	before = counts.sleeps;
 	c.go = true;
 	pthread_cond_broadcast(&c.moved);
 	pthread_mutex_unlock(&c.lock);
@@ -316,7 +333,10 @@ static int climb_once(void)
 	return c.highest;
 }
 
-/* A worker that was late to its place may be counted as the sleeper: then the climb ends too early and is repeated. */
+/*
+ * A worker that was late to its place may be counted as the sleeper: then the climb ends too early
+ * and is repeated.
+ */
 static void a_joiner_stops_helping_when_half_of_its_stack_is_in_use(void)
 {
 	int highest = climb_once();
@@ -352,7 +372,10 @@ static void call_meeting(struct base_worker *w, struct base_task *task)
 		base_join(w, &kid[i].task);
 }
 
-/* Work conservation: each task needs a worker of its own, all of which sleep when the first is spawned. */
+/*
+ * Work conservation: each task needs a worker of its own, all of which sleep when the first is
+ * spawned.
+ */
 static void as_many_tasks_as_workers_run_at_the_same_time(void)
 {
 	struct base_pool *pool = make_pool_that_looks(MEETING, 0, 0, -1);
@@ -408,7 +431,10 @@ static void run_producers(uint32_t when_full, uint64_t n)
 
 	ledger_open((size_t)n);
 	for (size_t i = 0; i < 8; i++) {
-		p[i] = (struct producer){ .pool = pool, .begin = ledger_n * i / 8, .end = ledger_n * (i + 1) / 8, .how = &how };
+		p[i] = (struct producer){ .pool = pool,
+			.begin = ledger_n * i / 8,
+			.end = ledger_n * (i + 1) / 8,
+			.how = &how };
 		CHECK_EQ(pthread_create(&p[i].thread, NULL, produce_detached, &p[i]), 0);
 	}
 	for (size_t i = 0; i < 8; i++) {
@@ -418,7 +444,8 @@ static void run_producers(uint32_t when_full, uint64_t n)
 	base_pool_drain(pool);
 	ledger_close();
 	base_pool_counts(pool, &counts);
-	printf("  blocked %llu, refused %llu\n", (unsigned long long)counts.blocked, (unsigned long long)again);
+	printf("  blocked %llu, refused %llu\n", (unsigned long long)counts.blocked,
+		(unsigned long long)again);
 	CHECK((when_full == BASE_BLOCK ? counts.blocked : again) > 0, "the queue was never full");
 	base_pool_destroy(pool);
 }
@@ -445,7 +472,8 @@ static void *produce_and_reap(void *arg)
 	unsigned char *seen = calloc(n + 1, 1);
 
 	while (back < n) {
-		int64_t id = sent < p->end ? base_submit(p->pool, note_job, (void *)sent, &how) : -ENOBUFS;
+		int64_t id = sent < p->end ? base_submit(p->pool, note_job, (void *)sent, &how)
+					   : -ENOBUFS;
 
 		CHECK(id > 0 || id == -ENOBUFS, "%lld", (long long)id);
 		if (id > 0) {
@@ -478,7 +506,9 @@ static void run_completion_queues(int looks)
 
 	ledger_open((size_t)test_scaled(100000));
 	for (size_t i = 0; i < 4; i++) {
-		p[i] = (struct producer){ .pool = pool, .begin = ledger_n * i / 4, .end = ledger_n * (i + 1) / 4 };
+		p[i] = (struct producer){
+			.pool = pool, .begin = ledger_n * i / 4, .end = ledger_n * (i + 1) / 4
+		};
 		CHECK_EQ(pthread_create(&p[i].thread, NULL, produce_and_reap, &p[i]), 0);
 	}
 	for (size_t i = 0; i < 4; i++) {
@@ -495,7 +525,10 @@ static void every_accepted_job_has_exactly_one_completion_in_its_queue(void)
 	run_completion_queues(-1);
 }
 
-/* One job in flight at a time, so that every wake-up of the worker and of the waiter is needed: a lost one trips the watchdog. */
+/*
+ * One job in flight at a time, so that every wake-up of the worker and of the waiter is needed: a
+ * lost one trips the watchdog.
+ */
 static void no_wake_up_is_lost_with_one_job_in_flight(void)
 {
 	struct base_pool *pool = make_pool_that_looks(2, 1, 2, -1);
@@ -517,7 +550,8 @@ static void no_wake_up_is_lost_with_one_job_in_flight(void)
 	}
 	ledger_close();
 	base_pool_counts(pool, &counts);
-	printf("  sleeps %llu, wakes %llu\n", (unsigned long long)counts.sleeps, (unsigned long long)counts.wakes);
+	printf("  sleeps %llu, wakes %llu\n", (unsigned long long)counts.sleeps,
+		(unsigned long long)counts.wakes);
 	CHECK(counts.wakes > rounds / 10, "workers were hardly ever asleep");
 	base_pool_destroy(pool);
 }
@@ -550,7 +584,8 @@ static int nothing(void *arg)
 
 static void a_full_queue_and_exhausted_slots_refuse_and_lose_nothing(void)
 {
-	const struct base_submit try = { .when_full = BASE_TRY }, detached = { .when_full = BASE_TRY, .flags = BASE_DETACHED };
+	const struct base_submit try = { .when_full = BASE_TRY },
+				 detached = { .when_full = BASE_TRY, .flags = BASE_DETACHED };
 	struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
 	struct base_pool *pool = make_pool(1, 2, 4);
 	int64_t held = base_submit(pool, wait_at_gate, &gate, NULL), id[2];
@@ -586,7 +621,10 @@ static void a_full_queue_and_exhausted_slots_refuse_and_lose_nothing(void)
 	base_pool_destroy(pool);
 }
 
-/* Runs of tasks and bare jobs at once: joiners must not take jobs, and neither may starve the other. */
+/*
+ * Runs of tasks and bare jobs at once: joiners must not take jobs, and neither may starve the
+ * other.
+ */
 struct mixer {
 	struct base_pool *pool;
 	uint64_t rounds, sum;
@@ -663,7 +701,8 @@ static void pools_come_and_go_and_leave_no_thread(void)
 		struct base_pool *pool = make_pool(2, 4, 0);
 
 		if (i % 2)
-			CHECK(base_submit(pool, nothing, NULL, NULL) > 0, "round %llu", (unsigned long long)i);
+			CHECK(base_submit(pool, nothing, NULL, NULL) > 0, "round %llu",
+				(unsigned long long)i);
 		base_pool_destroy(pool);
 	}
 	CHECK_EQ(test_threads(), before);
@@ -672,23 +711,28 @@ static void pools_come_and_go_and_leave_no_thread(void)
 int main(void)
 {
 	test_watchdog(240);
-	test_case("the ledger finds a duplicate and a loss", the_ledger_finds_a_duplicate_and_a_loss);
+	test_case(
+		"the ledger finds a duplicate and a loss", the_ledger_finds_a_duplicate_and_a_loss);
 	test_case("a pool without workers is refused", a_pool_without_workers_is_refused);
-	test_case("every task runs exactly once on 1, 2 and 8 workers", every_task_runs_exactly_once_on_1_2_and_8_workers);
+	test_case("every task runs exactly once on 1, 2 and 8 workers",
+		every_task_runs_exactly_once_on_1_2_and_8_workers);
 	test_case("deep chains nest within the stack", deep_chains_nest_within_the_stack);
 	test_case("a joiner stops helping when half of its stack is in use",
 		a_joiner_stops_helping_when_half_of_its_stack_is_in_use);
-	test_case("as many tasks as workers run at the same time", as_many_tasks_as_workers_run_at_the_same_time);
+	test_case("as many tasks as workers run at the same time",
+		as_many_tasks_as_workers_run_at_the_same_time);
 	test_case("jobs of 8 producers run exactly once through a queue of 64 when they wait",
 		jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_wait);
 	test_case("jobs of 8 producers run exactly once through a queue of 64 when they try",
 		jobs_of_8_producers_run_exactly_once_through_a_queue_of_64_when_they_try);
 	test_case("every accepted job has exactly one completion in its queue",
 		every_accepted_job_has_exactly_one_completion_in_its_queue);
-	test_case("no wake-up is lost with one job in flight", no_wake_up_is_lost_with_one_job_in_flight);
+	test_case("no wake-up is lost with one job in flight",
+		no_wake_up_is_lost_with_one_job_in_flight);
 	test_case("a full queue and exhausted slots refuse and lose nothing",
 		a_full_queue_and_exhausted_slots_refuse_and_lose_nothing);
-	test_case("trees and jobs from several threads share one queue", trees_and_jobs_from_several_threads_share_one_queue);
+	test_case("trees and jobs from several threads share one queue",
+		trees_and_jobs_from_several_threads_share_one_queue);
 	test_case("pools come and go and leave no thread", pools_come_and_go_and_leave_no_thread);
 	return test_finish("baseline");
 }

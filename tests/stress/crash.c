@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crash: guarded jobs that fault by the thousand. Threads, memory and descriptors stay flat; every job is complete exactly once, with
- * its own result or its own signal; jobs that are well are right while others fault beside them.
+ * crash: guarded jobs that fault by the thousand. Threads, memory and descriptors stay flat; every
+ * job is complete exactly once, with its own result or its own signal; jobs that are well are right
+ * while others fault beside them.
  *
- * In CI (scale 1) 10^4 crashes one by one, and some thousands more in crowds of jobs of which a tenth fault, at 1, 2 and 8 workers.
- * What is claimed is counted: faults in stolen tasks, joins that did not return, threads replaced. The campaign is FILCH_TEST_SCALE=10.
- * timeout: 300
+ * In CI (scale 1) 10^4 crashes one by one, and some thousands more in crowds of jobs of which a
+ * tenth fault, at 1, 2 and 8 workers. What is claimed is counted: faults in stolen tasks, joins
+ * that did not return, threads replaced. The campaign is FILCH_TEST_SCALE=10. timeout: 300
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,12 +20,14 @@
 
 static struct filch_pool *open_guarding(uint32_t workers, uint32_t capacity)
 {
-	return pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = workers, .queue_capacity = capacity,
-						      .stack_bytes = ILL_STACK,
-						      .flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD });
+	return pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = workers,
+		.queue_capacity = capacity,
+		.stack_bytes = ILL_STACK,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD });
 }
 
-/* --- one by one -------------------------------------------------------------------------------------------------------------- */
+/* --- one by one ------------------------------------------------------- */
 
 static _Atomic uint64_t in_stolen, in_own; /* faults in tasks, by who ran them */
 
@@ -47,7 +50,7 @@ FILCH_TASK(int, tree, (pthread_t, root), (int, depth), (int, leaf), (int, bad), 
 	return sum + FILCH_SYNC(right);
 }
 
-#define DEPTH 5
+#define DEPTH  5
 #define LEAVES (1 << DEPTH)
 
 struct request {
@@ -93,7 +96,8 @@ static void ten_thousand_crashes_leave_threads_memory_and_descriptors_flat(void)
 	threads = test_threads();
 	descriptors = test_descriptors();
 	for (uint64_t i = 0; i < warm + n; i++) {
-		struct request r = { .bad = i % 3 ? (int)(i % LEAVES) : -1, .ailment = (int)(i % AILMENTS) };
+		struct request r = { .bad = i % 3 ? (int)(i % LEAVES) : -1,
+			.ailment = (int)(i % AILMENTS) };
 		struct filch_completion c;
 		int64_t id = filch_submit(pool, serve, &r, &how);
 
@@ -110,16 +114,20 @@ static void ten_thousand_crashes_leave_threads_memory_and_descriptors_flat(void)
 		sched_yield();
 	CHECK_EQ(test_descriptors(), descriptors);
 	/* a sanitizer keeps the shadow of every stack there ever was */
-	CHECK(ILL_SANITIZED || test_resident() < rss + (4 << 20), "%llu bytes resident after a tenth, %llu at the end", (unsigned long long)rss,
-	      (unsigned long long)test_resident());
+	CHECK(ILL_SANITIZED || test_resident() < rss + (4 << 20),
+		"%llu bytes resident after a tenth, %llu at the end", (unsigned long long)rss,
+		(unsigned long long)test_resident());
 	CHECK_EQ(pool_stats(pool).faults, warm + n);
-	CHECK(pool_stats(pool).replaced >= warm + n, "%llu", (unsigned long long)pool_stats(pool).replaced);
+	CHECK(pool_stats(pool).replaced >= warm + n, "%llu",
+		(unsigned long long)pool_stats(pool).replaced);
 	pool_close(pool);
-	printf("    %llu faults, %llu threads given up and %llu replaced, %llu faults in stolen tasks\n", (unsigned long long)pools_sum.faults,
-	       (unsigned long long)pools_sum.given_up, (unsigned long long)pools_sum.replaced, (unsigned long long)in_stolen);
+	printf("    %llu faults, %llu threads given up and %llu replaced, %llu faults in stolen "
+	       "tasks\n",
+		(unsigned long long)pools_sum.faults, (unsigned long long)pools_sum.given_up,
+		(unsigned long long)pools_sum.replaced, (unsigned long long)in_stolen);
 }
 
-/* --- crowds ------------------------------------------------------------------------------------------------------------------ */
+/* --- crowds ----------------------------------------------------------- */
 
 static struct ledger ledger;
 static _Atomic uint64_t n_faults, n_well;
@@ -146,13 +154,19 @@ static void crowd(uint32_t workers, uint64_t n, uint64_t *rng)
 	ledger_open(&ledger, n);
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t dice = test_random(rng);
-		const struct filch_submit how = { .size = sizeof how, .user = &request[i], .on_complete = i % 2 ? on_complete : NULL,
-						  .flags = dice % 10 == 0 || i % 3 == 0 ? FILCH_JOB_GUARD : 0 };
+		const struct filch_submit how = { .size = sizeof how,
+			.user = &request[i],
+			.on_complete = i % 2 ? on_complete : NULL,
+			.flags = dice % 10 == 0 || i % 3 == 0 ? FILCH_JOB_GUARD : 0 };
 		int64_t id;
 
-		request[i] = (struct request){ .id = i, .ailment = (int)(dice / 10 % AILMENTS), .bad = LEAVES };
+		request[i] = (struct request){
+			.id = i, .ailment = (int)(dice / 10 % AILMENTS), .bad = LEAVES
+		};
 		if (dice % 10 == 0)
-			request[i].bad = (int)(dice / 100 % (LEAVES + 8)) - 8 < 0 ? -1 : (int)(dice / 100 % LEAVES);
+			request[i].bad = (int)(dice / 100 % (LEAVES + 8)) - 8 < 0
+						 ? -1
+						 : (int)(dice / 100 % LEAVES);
 		while ((id = filch_submit(pool, serve, &request[i], &how)) == -ENOBUFS)
 			sched_yield();
 		CHECK(id > 0, "%lld", (long long)id);
@@ -183,13 +197,16 @@ static void a_crowd_of_jobs_of_which_a_tenth_crash_is_complete_exactly_once(void
 		crowd(2, n, &rng);
 		crowd(8, n, &rng);
 	} while (!(in_stolen && in_own && pools_sum.given_up > pools_sum.faults) && ++rounds < 200);
-	printf("    %llu faults (%llu in stolen tasks), %llu well, %llu threads given up, %llu replaced\n", (unsigned long long)n_faults,
-	       (unsigned long long)in_stolen, (unsigned long long)n_well, (unsigned long long)pools_sum.given_up,
-	       (unsigned long long)pools_sum.replaced);
-	CHECK(in_stolen && in_own && n_well, "%llu and %llu", (unsigned long long)in_stolen, (unsigned long long)in_own);
+	printf("    %llu faults (%llu in stolen tasks), %llu well, %llu threads given up, %llu "
+	       "replaced\n",
+		(unsigned long long)n_faults, (unsigned long long)in_stolen,
+		(unsigned long long)n_well, (unsigned long long)pools_sum.given_up,
+		(unsigned long long)pools_sum.replaced);
+	CHECK(in_stolen && in_own && n_well, "%llu and %llu", (unsigned long long)in_stolen,
+		(unsigned long long)in_own);
 	/* joins that did not return */
-	CHECK(pools_sum.given_up > pools_sum.faults, "%llu and %llu", (unsigned long long)pools_sum.given_up,
-	      (unsigned long long)pools_sum.faults);
+	CHECK(pools_sum.given_up > pools_sum.faults, "%llu and %llu",
+		(unsigned long long)pools_sum.given_up, (unsigned long long)pools_sum.faults);
 	CHECK_EQ(pools_sum.faults, n_faults);
 	POOLS_COVER(replaced);
 	POOLS_COVER(steals);
@@ -211,10 +228,14 @@ static void pools_destroyed_while_their_jobs_crash_lose_nothing(void)
 		CHECK(request, "no memory");
 		ledger_open(&ledger, jobs);
 		for (uint64_t j = 0; j < jobs; j++) {
-			const struct filch_submit how = { .size = sizeof how, .user = &request[j], .on_complete = on_complete,
-							  .flags = FILCH_JOB_GUARD };
+			const struct filch_submit how = { .size = sizeof how,
+				.user = &request[j],
+				.on_complete = on_complete,
+				.flags = FILCH_JOB_GUARD };
 
-			request[j] = (struct request){ .id = j, .bad = (int)(test_random(&rng) % (2 * LEAVES)), .ailment = (int)(j % AILMENTS) };
+			request[j] = (struct request){ .id = j,
+				.bad = (int)(test_random(&rng) % (2 * LEAVES)),
+				.ailment = (int)(j % AILMENTS) };
 			CHECK(filch_submit(pool, serve, &request[j], &how) > 0, "refused");
 		}
 		CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
@@ -225,21 +246,22 @@ static void pools_destroyed_while_their_jobs_crash_lose_nothing(void)
 		free(request);
 	}
 	CHECK_EQ(pools_sum.faults, n_faults);
-	CHECK(n_faults && n_well, "%llu and %llu", (unsigned long long)n_faults, (unsigned long long)n_well);
+	CHECK(n_faults && n_well, "%llu and %llu", (unsigned long long)n_faults,
+		(unsigned long long)n_well);
 }
 
 int main(void)
 {
-#if !defined(__x86_64__)
-	test_skip("guarded jobs are for x86-64");
-#endif
+	if (!TEST_HAS_GUARDS)
+		test_skip("guards are for x86-64");
 	test_watchdog(60);
 	CHECK(ill_begin(), "no memory to fault on");
 	test_case("a ledger finds what is lost or doubled", ledger_self_test);
 	test_case("ten thousand crashes leave threads, memory and descriptors flat",
-		  ten_thousand_crashes_leave_threads_memory_and_descriptors_flat);
+		ten_thousand_crashes_leave_threads_memory_and_descriptors_flat);
 	test_case("a crowd of jobs of which a tenth crash is complete exactly once",
-		  a_crowd_of_jobs_of_which_a_tenth_crash_is_complete_exactly_once);
-	test_case("pools destroyed while their jobs crash lose nothing", pools_destroyed_while_their_jobs_crash_lose_nothing);
+		a_crowd_of_jobs_of_which_a_tenth_crash_is_complete_exactly_once);
+	test_case("pools destroyed while their jobs crash lose nothing",
+		pools_destroyed_while_their_jobs_crash_lose_nothing);
 	return test_finish("crash");
 }

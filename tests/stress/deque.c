@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deque: the task at an index leaves exactly once, whoever takes it; the owner takes the newest, thieves the oldest; growth loses
- * nothing while others steal. A ladder: one thread, 1+1, a stampede on one victim, growth from capacity 2, the last item, no
- * starvation, destruction; in both modes (membarrier, fenced); then with random yields in the race windows, from 20 seeds.
+ * deque: the task at an index leaves exactly once, whoever takes it; the owner takes the newest,
+ * thieves the oldest; growth loses nothing while others steal. A ladder: one thread, 1+1, a
+ * stampede on one victim, growth from capacity 2, the last item, no starvation, destruction; in
+ * both modes (membarrier, fenced); then with random yields in the race windows, from 20 seeds.
  *
- * The headers of the deque and of the join are compiled into this driver, with hooks; the cold half of spawn and sync, which the
- * library has in wait.c and worker.c, is a small one of its own here, which waits by yielding and counts what it saw.
+ * The headers of the deque and of the join are compiled into this driver, with hooks; the cold half
+ * of spawn and sync, which the library has in await.c and worker.c, is a small one of its own here,
+ * which waits by yielding and counts what it saw.
  *
  * In CI (scale 1) about 45 million tasks; the campaign is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -20,8 +22,8 @@
 #define FILCHI_DEQUE_MAX deque_max
 #include <filch/task.h>
 static filch_index deque_max = INT32_C(1) << 24;
-#include "join.h"
-#include "membarrier.h"
+#include "struct/join.h"
+#include "base/membarrier.h"
 
 #include "ledger.h"
 #include "test.h"
@@ -37,14 +39,18 @@ struct hand {
 };
 
 static struct hand hands[1 + THIEVES];
-static struct filchi_marks marks = { .base = (uintptr_t)hands, .stride = sizeof hands[0], .size = sizeof hands };
-static struct filchi_crew crew_of_all;
+static struct filchi_marks marks = {
+	.base = (uintptr_t)hands, .stride = sizeof hands[0], .size = sizeof hands
+};
+static struct filchi_team team_of_all;
+/* of segments without a task, which come and go between the others: no task may be found there */
+static struct filchi_team team_of_none;
 static struct ledger ledger;
 static bool fenced;
 static unsigned thieves;
 static _Atomic bool stop;
 
-/* --- hooks --------------------------------------------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------ */
 
 static _Atomic unsigned hook_rate; /* one in so many visits yields; 0: none */
 static _Atomic uint64_t hook_visits, hook_yields, hook_seed;
@@ -66,42 +72,46 @@ void filchi_hook(const char *point)
 		sched_yield();
 }
 
-/* --- the cold half ------------------------------------------------------------------------------------------------------------- */
+/* --- the cold half ---------------------------------------------------- */
 
 static struct hand *hand_of(struct filch_worker *hot)
 {
 	return (struct hand *)(void *)hot;
 }
 
-static void run_stolen(struct hand *h, struct filch_task *task, struct filchi_crew *crew)
+static void run_stolen(struct hand *h, struct filch_task *task, struct filchi_team *team)
 {
-	bool opened = crew != filchi_segment_crew(&h->deque) && filchi_segment_open(&h->deque, crew);
 	filch_thunk *thunk = filchi_task_begin(task, &marks, h->id);
+	unsigned decoys = (unsigned)(test_random(&h->rng) % 4);
 
+	for (unsigned i = 0; i < decoys; i++)
+		CHECK(filchi_segment_open(&h->deque, &team_of_none, NULL), "too deep");
+	CHECK(filchi_segment_open(&h->deque, team, task), "stolen tasks lie too deep");
 	thunk(&h->deque.hot, filchi_deque_carried(&h->deque), task);
-	CHECK_EQ(filchi_task_finish(task, &marks), -1); /* nobody parks here */
-	if (opened)
+	for (unsigned i = 0; i <= decoys; i++)
 		filchi_segment_close(&h->deque);
-	(void)filchi_fetch_sub_acq_rel(&crew->inside, 1);
+	CHECK_EQ(filchi_task_finish(task, &marks), -1); /* nobody parks here */
+	(void)filchi_fetch_sub_acq_rel(&team->inside, 1);
 }
 
 /* One attempt of @h at @victim. */
 static bool attempt(struct hand *h, struct hand *victim)
 {
-	static const struct filchi_want anything = { .any = true };
+	static const struct filchi_filter anything = { .any = true };
 	struct filch_task *task;
-	struct filchi_crew *crew = NULL;
+	struct filchi_team *team = NULL;
+	struct filchi_found in;
 
-	switch (filchi_deque_steal(&victim->deque, &anything, &task, &crew)) {
+	switch (filchi_deque_steal(&victim->deque, &anything, &task, &team, &in)) {
 	case FILCHI_STEAL_GOT:
-		CHECK(crew == &crew_of_all, "a stolen task belongs to crew %p", (void *)crew);
+		CHECK(team == &team_of_all, "a stolen task belongs to team %p", (void *)team);
 		h->steals++;
-		run_stolen(h, task, crew);
+		run_stolen(h, task, team);
 		return true;
 	case FILCHI_STEAL_LOST:
 		h->lost++;
-		if (crew)
-			(void)filchi_fetch_sub_acq_rel(&crew->inside, 1);
+		if (team)
+			(void)filchi_fetch_sub_acq_rel(&team->inside, 1);
 		return false;
 	case FILCHI_STEAL_BARRED:
 		h->barred++;
@@ -119,14 +129,15 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	if (filchi_deque_push_slow(&h->deque, carried, task, &index))
 		return filch_index_add(index, 1);
 	h->inlined++;
-	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(&h->deque), task);
-	filchi_store_relaxed(&task->word, 0);
+	((filch_thunk *)filch_load_relaxed(&task->word))(
+		hot, filchi_deque_carried(&h->deque), task);
+	filch_store_relaxed(&task->word, 0);
 	return carried;
 }
 
 void filch_push_asked(struct filch_worker *hot)
 {
-	filchi_store_relaxed(&hot->ask, 0);
+	filch_store_relaxed(&hot->ask, 0);
 }
 
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
@@ -142,7 +153,9 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 		return true;
 	}
 	h->lost_last++;
-	/* rule 1: while the owner waits it may take its own tasks, by steal; half the time it does */
+	/*
+	 * rule 1: while the owner waits it may take its own tasks, by steal; half the time it does
+	 */
 	while (!filchi_task_done(task)) {
 		if (test_random(&h->rng) % 2 || !attempt(h, h))
 			sched_yield();
@@ -156,7 +169,9 @@ static void *thief_main(void *arg)
 	struct hand *h = arg;
 
 	while (!stop) {
-		unsigned victim = test_random(&h->rng) % 4 ? 0 : (unsigned)(test_random(&h->rng) % (1 + thieves));
+		unsigned victim = test_random(&h->rng) % 4
+					  ? 0
+					  : (unsigned)(test_random(&h->rng) % (1 + thieves));
 
 		if (victim == h->id || !attempt(h, &hands[victim]))
 			sched_yield();
@@ -170,14 +185,14 @@ static void open_hands(unsigned n, filch_index capacity)
 {
 	thieves = n;
 	stop = false;
-	filchi_store_relaxed(&crew_of_all.inside, 0);
+	filch_store_relaxed(&team_of_all.inside, 0);
 	memset((void *)hands, 0, sizeof hands);
 	for (unsigned i = 0; i <= n; i++) {
 		hands[i].id = i;
 		hands[i].rng = test_seed() + i;
 		CHECK_EQ(filchi_deque_init(&hands[i].deque, capacity, fenced), 0);
 	}
-	CHECK(filchi_segment_open(&hands[0].deque, &crew_of_all), "no segment");
+	CHECK(filchi_segment_open(&hands[0].deque, &team_of_all, NULL), "no segment");
 	for (unsigned i = 1; i <= n; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, thief_main, &hands[i]), 0);
 }
@@ -195,7 +210,7 @@ static void close_hands(void)
 		struct hand *h = &hands[i];
 
 		CHECK(filchi_deque_seems_empty(&h->deque), "deque %u holds a task at the end", i);
-		CHECK_EQ(filchi_load_relaxed(&h->deque.depth), 0);
+		CHECK_EQ(filch_load_relaxed(&h->deque.depth), 0);
 		total.steals += h->steals;
 		total.lost += h->lost;
 		total.won_last += h->won_last;
@@ -205,7 +220,7 @@ static void close_hands(void)
 		total_grows += h->deque.grows;
 		filchi_deque_destroy(&h->deque);
 	}
-	CHECK_EQ(filchi_load_acquire(&crew_of_all.inside), 0);
+	CHECK_EQ(filchi_load_acquire(&team_of_all.inside), 0);
 }
 
 static void totals_begin(void)
@@ -216,18 +231,20 @@ static void totals_begin(void)
 
 static void totals_print(void)
 {
-	printf("    steals %llu, lost races %llu, grows %llu, last items won %llu and lost %llu, waits %llu, inlined %llu\n",
-	       (unsigned long long)total.steals, (unsigned long long)total.lost, (unsigned long long)total_grows,
-	       (unsigned long long)total.won_last, (unsigned long long)total.lost_last, (unsigned long long)total.waited,
-	       (unsigned long long)total.inlined);
+	printf("    steals %llu, lost races %llu, grows %llu, last items won %llu and lost %llu, "
+	       "waits %llu, inlined %llu\n",
+		(unsigned long long)total.steals, (unsigned long long)total.lost,
+		(unsigned long long)total_grows, (unsigned long long)total.won_last,
+		(unsigned long long)total.lost_last, (unsigned long long)total.waited,
+		(unsigned long long)total.inlined);
 }
 
-/* --- the work ------------------------------------------------------------------------------------------------------------------ */
+/* --- the work --------------------------------------------------------- */
 
 /*
- * Ids [begin, end): enters the first, and splits the rest at random into children that are spawned into an array, spawned alone
- * or called; now and then syncs some and spawns more, so that frames are used again above a floor that thieves have raised.
- * Returns how many ids it has covered.
+ * Ids [begin, end): enters the first, and splits the rest at random into children that are spawned
+ * into an array, spawned alone or called; now and then syncs some and spawns more, so that frames
+ * are used again above a floor that thieves have raised. Returns how many ids it has covered.
  */
 FILCH_TASK(uint64_t, walk, (uint64_t, begin), (uint64_t, end), (unsigned, width))
 {
@@ -286,14 +303,16 @@ FILCH_VOID_TASK(item, (uint64_t, id))
 	ledger_enter(&ledger, id);
 }
 
-/* --- the ladder ---------------------------------------------------------------------------------------------------------------- */
+/* --- the ladder ------------------------------------------------------- */
 
 static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 {
-	struct filchi_crew other = { 0 };
-	const struct filchi_want any = { .any = true }, mine = { .crew = { &crew_of_all } }, others = { .crew = { &other } };
+	struct filchi_team other = { 0 };
+	const struct filchi_filter any = { .any = true }, mine = { .team = { &team_of_all } },
+				   others = { .team = { &other } };
 	struct filch_task *task;
-	struct filchi_crew *crew = NULL;
+	struct filchi_team *team = NULL;
+	struct filchi_found in;
 	struct filch_worker *w;
 	struct filchi_deque *d = &hands[0].deque;
 	FILCH_FRAME(item) kid[64];
@@ -305,29 +324,33 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 	ledger_open(&ledger, 64);
 
 	/* a steal and a take on an empty, fresh deque come first */
-	CHECK_EQ(filchi_deque_steal(d, &any, &task, &crew), FILCHI_STEAL_EMPTY);
+	CHECK_EQ(filchi_deque_steal(d, &any, &task, &team, &in), FILCHI_STEAL_EMPTY);
 	filch_store_relaxed(&kid[0].filch_task_.word, (uintptr_t)1);
-	CHECK(!filch_take(w, filch_index_add(carried, -1), &kid[0].filch_task_), "a take on an empty deque");
+	CHECK(!filch_take(w, filch_index_add(carried, -1), &kid[0].filch_task_),
+		"a take on an empty deque");
 	filch_store_relaxed(&kid[0].filch_task_.word, (uintptr_t)0);
-	CHECK(!filch_sync_slow(w, carried, &kid[0].filch_task_), "a slow sync of a task that is done");
+	CHECK(!filch_sync_slow(w, carried, &kid[0].filch_task_),
+		"a slow sync of a task that is done");
 	CHECK_EQ(filchi_deque_carried(d), carried);
 
 	for (unsigned i = 0; i < 64; i++)
 		(void)item_filch_spawn(w, &carried, &kid[i], i);
 	CHECK_EQ(d->grows, 5); /* 2 to 64 */
-	CHECK_EQ(filchi_deque_steal(d, &others, &task, &crew), FILCHI_STEAL_BARRED);
-	CHECK_EQ(filchi_load_relaxed(&crew_of_all.inside), 0);
+	CHECK_EQ(filchi_deque_steal(d, &others, &task, &team, &in), FILCHI_STEAL_BARRED);
+	CHECK_EQ(filch_load_relaxed(&team_of_all.inside), 0);
 	for (unsigned i = 0; i < 32; i++) {
-		CHECK_EQ(filchi_deque_steal(d, i % 2 ? &any : &mine, &task, &crew), FILCHI_STEAL_GOT);
+		CHECK_EQ(filchi_deque_steal(d, i % 2 ? &any : &mine, &task, &team, &in),
+			FILCHI_STEAL_GOT);
 		CHECK(task == &kid[i].filch_task_, "steal %u did not get the oldest task", i);
-		CHECK(crew == &crew_of_all, "crew %p", (void *)crew);
-		run_stolen(&hands[0], task, crew);
+		CHECK(team == &team_of_all, "team %p", (void *)team);
+		run_stolen(&hands[0], task, team);
 	}
-	CHECK_EQ(filchi_load_relaxed(&crew_of_all.inside), 0);
+	CHECK_EQ(filch_load_relaxed(&team_of_all.inside), 0);
 	for (unsigned i = 64; i-- > 0;) {
 		bool mine_to_run = filch_take(w, filch_index_add(carried, -1), &kid[i].filch_task_);
 
-		CHECK_EQ(mine_to_run, i > 32); /* the task at top is decided by CAS, those below it were stolen */
+		/* the task at top is decided by CAS, those below it were stolen */
+		CHECK_EQ(mine_to_run, i > 32);
 		if (!mine_to_run) {
 			CHECK_EQ(filch_sync_slow(w, carried, &kid[i].filch_task_), i == 32);
 			mine_to_run = i == 32;
@@ -338,15 +361,15 @@ static void one_thread_takes_the_newest_and_steals_the_oldest(void)
 			ledger_enter(&ledger, i);
 	}
 	ledger_close(&ledger);
-	CHECK_EQ(filchi_deque_steal(d, &any, &task, &crew), FILCHI_STEAL_EMPTY);
+	CHECK_EQ(filchi_deque_steal(d, &any, &task, &team, &in), FILCHI_STEAL_EMPTY);
 
 	/* below the floor that the thieves have left, the same indices are never used again */
 	carried = 0;
 	ledger_open(&ledger, 1);
 	(void)item_filch_spawn(w, &carried, &kid[0], 0);
 	CHECK(filch_index_after(carried, 33), "a push below top");
-	CHECK_EQ(filchi_deque_steal(d, &any, &task, &crew), FILCHI_STEAL_GOT);
-	run_stolen(&hands[0], task, crew);
+	CHECK_EQ(filchi_deque_steal(d, &any, &task, &team, &in), FILCHI_STEAL_GOT);
+	run_stolen(&hands[0], task, team);
 	CHECK(!filch_sync_slow(w, carried, &kid[0].filch_task_), "a stolen task is the owner's");
 	ledger_close(&ledger);
 	close_hands();
@@ -365,8 +388,11 @@ static void one_thread_alone_runs_everything_itself(void)
 	CHECK(total_grows > 0, "no deque grew");
 }
 
-/* Walks until @enough of the totals says so, at least @n ids and at most a hundred times as many. */
-static void walk_until(unsigned n_thieves, filch_index capacity, unsigned width, uint64_t n, bool (*enough)(void))
+/*
+ * Walks until @enough of the totals says so, at least @n ids and at most a hundred times as many.
+ */
+static void walk_until(
+	unsigned n_thieves, filch_index capacity, unsigned width, uint64_t n, bool (*enough)(void))
 {
 	uint64_t done = 0;
 
@@ -381,7 +407,8 @@ static void walk_until(unsigned n_thieves, filch_index capacity, unsigned width,
 		done += piece;
 	}
 	totals_print();
-	CHECK(enough(), "after %llu ids not all events have occurred that this case is about", (unsigned long long)done);
+	CHECK(enough(), "after %llu ids not all events have occurred that this case is about",
+		(unsigned long long)done);
 }
 
 static bool stolen_and_both_last(void)
@@ -454,12 +481,14 @@ static void the_last_item_goes_to_exactly_one_taker(void)
 			if (i % 64 == 0)
 				sched_yield();
 			item_filch_sync(w, &carried, &kid);
-			CHECK(ledger_has(&ledger, i), "item %llu has not run when its sync is done", (unsigned long long)i);
+			CHECK(ledger_has(&ledger, i), "item %llu has not run when its sync is done",
+				(unsigned long long)i);
 		}
 		close_hands();
 		ledger_close(&ledger);
 		done += piece;
-	} while (done < n || (!(total.won_last && total.lost_last && total.steals && total.lost) && done < 100 * n + 1000000));
+	} while (done < n || (!(total.won_last && total.lost_last && total.steals && total.lost) &&
+				     done < 100 * n + 1000000));
 	hook_rate = 0;
 	totals_print();
 	CHECK(total.won_last && total.lost_last, "one side never won the last item");
@@ -484,12 +513,16 @@ static void every_thief_gets_something(void)
 		}
 	}
 	totals_print();
-	printf("    after %u rounds the thieves have %llu, %llu, %llu, %llu tasks\n", rounds, (unsigned long long)got[1],
-	       (unsigned long long)got[2], (unsigned long long)got[3], (unsigned long long)got[4]);
+	printf("    after %u rounds the thieves have %llu, %llu, %llu, %llu tasks\n", rounds,
+		(unsigned long long)got[1], (unsigned long long)got[2], (unsigned long long)got[3],
+		(unsigned long long)got[4]);
 	CHECK(least > 0, "a thief got nothing");
 }
 
-/* Deques that have grown are destroyed while thieves' last look is just over; ASan and valgrind see arrays freed too early or not. */
+/*
+ * Deques that have grown are destroyed while thieves' last look is just over; ASan and valgrind see
+ * arrays freed too early or not.
+ */
 static void destruction_leaves_nothing_behind(void)
 {
 	uint64_t rounds = test_scaled(2000);
@@ -523,8 +556,9 @@ static void twenty_seeds_of_yields_in_the_race_windows_lose_nothing(void)
 	}
 	hook_rate = 0;
 	totals_print();
-	printf("    windows visited %llu times, %llu yields, FILCH_TEST_SEED=%llu\n", (unsigned long long)hook_visits,
-	       (unsigned long long)hook_yields, (unsigned long long)test_seed());
+	printf("    windows visited %llu times, %llu yields, FILCH_TEST_SEED=%llu\n",
+		(unsigned long long)hook_visits, (unsigned long long)hook_yields,
+		(unsigned long long)test_seed());
 	CHECK(hook_yields > 0 && total.steals > 0, "no window was visited");
 }
 
@@ -534,17 +568,23 @@ static void ladder(const char *mode)
 		const char *name;
 		void (*body)(void);
 	} step[] = {
-		{ "one thread takes the newest and steals the oldest", one_thread_takes_the_newest_and_steals_the_oldest },
-		{ "one thread alone runs everything itself", one_thread_alone_runs_everything_itself },
+		{ "one thread takes the newest and steals the oldest",
+			one_thread_takes_the_newest_and_steals_the_oldest },
+		{ "one thread alone runs everything itself",
+			one_thread_alone_runs_everything_itself },
 		{ "owner and one thief share every task", owner_and_one_thief_share_every_task },
-		{ "four thieves on one victim share every task", four_thieves_on_one_victim_share_every_task },
-		{ "growth loses nothing while others steal", growth_loses_nothing_while_others_steal },
-		{ "a deque that may not grow runs tasks at their spawn", a_deque_that_may_not_grow_runs_tasks_at_their_spawn },
-		{ "the last item goes to exactly one taker", the_last_item_goes_to_exactly_one_taker },
+		{ "four thieves on one victim share every task",
+			four_thieves_on_one_victim_share_every_task },
+		{ "growth loses nothing while others steal",
+			growth_loses_nothing_while_others_steal },
+		{ "a deque that may not grow runs tasks at their spawn",
+			a_deque_that_may_not_grow_runs_tasks_at_their_spawn },
+		{ "the last item goes to exactly one taker",
+			the_last_item_goes_to_exactly_one_taker },
 		{ "every thief gets something", every_thief_gets_something },
 		{ "destruction leaves nothing behind", destruction_leaves_nothing_behind },
 		{ "twenty seeds of yields in the race windows lose nothing",
-		  twenty_seeds_of_yields_in_the_race_windows_lose_nothing },
+			twenty_seeds_of_yields_in_the_race_windows_lose_nothing },
 	};
 
 	for (size_t i = 0; i < sizeof step / sizeof step[0]; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fork: a process with busy pools forks, from an outside thread, while other threads submit, wait, run trees, and create and destroy
- * pools. The child leaves, or runs another program, or gets -ECHILD from every call on a pool it has inherited, or makes a pool of
- * its own and works; it never hangs. The parent does not notice. A child that takes longer than 20 seconds is ended by its alarm,
- * which the parent sees.
+ * fork: a process with busy pools forks, from an outside thread, while other threads submit, wait,
+ * run trees, and create and destroy pools. The child leaves, or runs another program, or gets
+ * -ECHILD from every call on a pool it has inherited, or makes a pool of its own and works; it
+ * never hangs. The parent does not notice. A child that takes longer than 20 seconds is ended by
+ * its alarm, which the parent sees.
  *
  * In CI (scale 1) 200 children; the campaign of 10^3 and more is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -53,7 +54,10 @@ FILCH_VOID_TASK(take, (_Atomic bool *, taken))
 	*taken = true;
 }
 
-/* Not over before another worker has stolen from it: on one processor a small tree is hardly ever stolen from by chance. */
+/*
+ * Not over before another worker has stolen from it: on one processor a small tree is hardly ever
+ * stolen from by chance.
+ */
 FILCH_VOID_TASK(until_stolen)
 {
 	_Atomic bool taken = false;
@@ -93,16 +97,16 @@ static void *create_and_destroy(void *unused)
 	return NULL;
 }
 
-/* --- children: their statuses say what went wrong ----------------------------------------------------------------------------------- */
+/* --- children: their statuses say what went wrong --------------------- */
 
 #define FINE 0
-static const char *const complaint[] = { "fine", "submit", "submit_batch", "wait", "cancel", "drain", "shutdown", "destroy", "run", "for",
-					 "current", "create", "run in a new pool", "result", "job in a new pool", "its completion",
-					 "destroy of a new pool" };
+static const char *const complaint[] = { "fine", "submit", "submit_batch", "wait", "cancel",
+	"drain", "shutdown", "destroy", "run", "for", "current", "create", "run in a new pool",
+	"result", "job in a new pool", "its completion", "destroy of a new pool" };
 
-#define EXPECT(what, condition) \
-	do { \
-		if (!(condition)) \
+#define EXPECT(what, condition)      \
+	do {                         \
+		if (!(condition))    \
 			_exit(what); \
 	} while (0)
 
@@ -116,7 +120,8 @@ static void nothing(size_t b, size_t e, void *arg)
 static void inherited_pools_are_refused(void)
 {
 	const struct filch_job_spec spec = { .fn = count_one };
-	const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+	const struct filch_submit detached = { .size = sizeof detached,
+		.flags = FILCH_JOB_DETACHED };
 	long r;
 
 	EXPECT(1, filch_submit(pool, count_one, NULL, NULL) == -ECHILD);
@@ -133,7 +138,9 @@ static void inherited_pools_are_refused(void)
 
 static void new_pools_work(void)
 {
-	const struct filch_config config = { .size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE };
+	const struct filch_config config = {
+		.size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE
+	};
 	struct filch_pool *own = NULL;
 	struct filch_completion c;
 	long r = 0;
@@ -160,7 +167,10 @@ static _Noreturn void child(uint64_t kind)
 		inherited_pools_are_refused();
 		_exit(FINE);
 	case 2:
-		if (!TEST_SANITIZED) /* a sanitizer's runtime may not start threads in a child of a process with threads */
+		/*
+		 * a sanitizer's runtime may not start threads in a child of a process with threads
+		 */
+		if (!TEST_SANITIZED)
 			new_pools_work();
 		inherited_pools_are_refused();
 		_exit(FINE);
@@ -176,16 +186,18 @@ static void await_child(pid_t pid, uint64_t kind)
 
 	while (waitpid(pid, &status, 0) < 0)
 		CHECK_EQ(errno, EINTR);
-	CHECK(!WIFSIGNALED(status), "a child of kind %llu was ended by signal %d%s", (unsigned long long)kind % 4, WTERMSIG(status),
-	      WTERMSIG(status) == SIGALRM ? ": it hung" : "");
+	CHECK(!WIFSIGNALED(status), "a child of kind %llu was ended by signal %d%s",
+		(unsigned long long)kind % 4, WTERMSIG(status),
+		WTERMSIG(status) == SIGALRM ? ": it hung" : "");
 	unsigned code = (unsigned)WEXITSTATUS(status);
 	CHECK(code == FINE, "a child of kind %llu complains: %s (%u)", (unsigned long long)kind % 4,
-	      code < sizeof complaint / sizeof complaint[0] ? complaint[code] : "unknown", code);
+		code < sizeof complaint / sizeof complaint[0] ? complaint[code] : "unknown", code);
 }
 
 static void children_of_a_busy_process_never_hang(void)
 {
-	static void *(*const body[4])(void *) = { submit_and_wait, submit_and_wait, run_trees, create_and_destroy };
+	static void *(*const body[4])(
+		void *) = { submit_and_wait, submit_and_wait, run_trees, create_and_destroy };
 	uint64_t n = test_scaled(200);
 	pthread_t thread[4];
 
@@ -196,7 +208,10 @@ static void children_of_a_busy_process_never_hang(void)
 	pool_until_asleep(pool, 3);
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, body[i], NULL), 0);
-	for (uint64_t round = 0; round < n || (!(jobs_run && runs && lives && pool_stats(pool).steals) && round < n + 10000); round++) {
+	for (uint64_t round = 0;
+		round < n ||
+		(!(jobs_run && runs && lives && pool_stats(pool).steals) && round < n + 10000);
+		round++) {
 		pid_t pid;
 
 		test_watchdog(60);
@@ -209,15 +224,15 @@ static void children_of_a_busy_process_never_hang(void)
 	over = true;
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
-	printf("    meanwhile the parent ran %llu jobs, %llu trees, %llu pools\n", (unsigned long long)jobs_run, (unsigned long long)runs,
-	       (unsigned long long)lives);
+	printf("    meanwhile the parent ran %llu jobs, %llu trees, %llu pools\n",
+		(unsigned long long)jobs_run, (unsigned long long)runs, (unsigned long long)lives);
 	pool_close(pool);
 	pools_print();
 	POOLS_COVER(parks);
 	POOLS_COVER(steals);
 }
 
-/* --- from inside a job ---------------------------------------------------------------------------------------------------------------- */
+/* --- from inside a job ------------------------------------------------ */
 
 static int fork_in_a_job(void *arg)
 {
@@ -242,7 +257,8 @@ static void a_job_may_fork(void)
 
 		test_watchdog(60);
 		for (unsigned i = 0; i < 2; i++) {
-			id[i] = filch_submit(pool, fork_in_a_job, (void *)(uintptr_t)(round + i), NULL);
+			id[i] = filch_submit(
+				pool, fork_in_a_job, (void *)(uintptr_t)(round + i), NULL);
 			CHECK(id[i] > 0, "%lld", (long long)id[i]);
 		}
 		for (unsigned i = 0; i < 2; i++)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jobs: every accepted id completes exactly once. Eight producers through a queue of 64, under each policy, singly and in batches,
- * with cancellations in between; completions seen by filch_wait(), by a callback, or (detached) by nobody but the job itself.
+ * jobs: every accepted id completes exactly once. Eight producers through a queue of 64, under each
+ * policy, singly and in batches, with cancellations in between; completions seen by filch_wait(),
+ * by a callback, or (detached) by nobody but the job itself.
  *
- * Three ledgers: what was started, what was completed, and for each job whether the two agree: a job that completed as cancelled
- * before its start has not run, every other has, once.
+ * Three ledgers: what was started, what was completed, and for each job whether the two agree: a
+ * job that completed as cancelled before its start has not run, every other has, once.
  *
- * In CI (scale 1) 10^7 jobs: rounds of 700,000, three under each policy, and as many batches; the campaign of 10^8 is
- * FILCH_TEST_SCALE=10.
- * timeout: 300
+ * In CI (scale 1) 10^7 jobs: rounds of 700,000, three under each policy, and as many batches; the
+ * campaign of 10^8 is FILCH_TEST_SCALE=10. timeout: 300
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,8 +20,8 @@
 #include "pools.h"
 
 #define PRODUCERS 8u
-#define WINDOW 16u /* jobs a producer may have out and not waited for */
-#define CAPACITY 64u
+#define WINDOW    16u /* jobs a producer may have out and not waited for */
+#define CAPACITY  64u
 
 enum kind { WAIT, CALLBACK, DETACHED };
 
@@ -31,7 +31,8 @@ static uint64_t per_producer;
 static uint32_t policy;
 static size_t batch; /* 0: one by one */
 
-static _Atomic uint64_t refused, timed_out, no_slots, cancelled, ran_here, completed_here, flags_seen, partial_batches;
+static _Atomic uint64_t refused, timed_out, no_slots, cancelled, ran_here, completed_here,
+	flags_seen, partial_batches;
 static _Atomic uint64_t detached_started;
 
 static enum kind kind_of(uint64_t job)
@@ -45,7 +46,8 @@ static int count_me(void *arg)
 	uint64_t job = (uintptr_t)arg;
 
 	CHECK(filch_job_id() > 0, "a job without an id");
-	CHECK(!ledger_has(&completed, job), "job %llu runs though it is complete", (unsigned long long)job);
+	CHECK(!ledger_has(&completed, job), "job %llu runs though it is complete",
+		(unsigned long long)job);
 	ledger_enter(&started, job);
 	if (filch_worker_id() < 0)
 		ran_here++;
@@ -68,13 +70,15 @@ static void check_completion(const struct filch_completion *c)
 	CHECK_EQ((uintptr_t)c->user, job + 1);
 	CHECK_EQ(c->flags, 0);
 	if (c->status == -ECANCELED) {
-		CHECK(!ledger_has(&started, job), "job %llu was cancelled, and has run", (unsigned long long)job);
+		CHECK(!ledger_has(&started, job), "job %llu was cancelled, and has run",
+			(unsigned long long)job);
 		CHECK_EQ(c->run_ns, 0);
 		CHECK_EQ(c->worker, -1);
 		cancelled++;
 	} else {
 		CHECK_EQ(c->status, job % 1000);
-		CHECK(ledger_has(&started, job), "job %llu is complete, and has not run", (unsigned long long)job);
+		CHECK(ledger_has(&started, job), "job %llu is complete, and has not run",
+			(unsigned long long)job);
 		if (c->worker < 0)
 			completed_here++;
 	}
@@ -118,7 +122,8 @@ static void accepted(struct window *w, uint64_t job, int64_t id)
 	if (kind != DETACHED && job % 8 == 0) {
 		int error = filch_cancel(pool, id);
 
-		CHECK(error == 0 || error == -EALREADY || (kind == CALLBACK && error == -ESRCH), "%d", error);
+		CHECK(error == 0 || error == -EALREADY || (kind == CALLBACK && error == -ESRCH),
+			"%d", error);
 	}
 }
 
@@ -176,7 +181,10 @@ static void submit_singly(struct window *w, uint64_t from, uint64_t to, uint64_t
 	}
 }
 
-/* Batches of jobs of one kind: as many as follow each other with that kind, so most are short; every accepted prefix counts. */
+/*
+ * Batches of jobs of one kind: as many as follow each other with that kind, so most are short;
+ * every accepted prefix counts.
+ */
 static void submit_in_batches(struct window *w, uint64_t from, uint64_t to, uint64_t *rng)
 {
 	for (uint64_t job = from; job < to;) {
@@ -190,8 +198,9 @@ static void submit_in_batches(struct window *w, uint64_t from, uint64_t to, uint
 		if (policy == FILCH_UNTIL)
 			how.deadline = &deadline;
 		while (n < batch && job + n < to && kind_of(job + n) == kind) {
-			spec[n] = (struct filch_job_spec){ .fn = count_me, .arg = (void *)(uintptr_t)(job + n),
-							   .user = (void *)(uintptr_t)(job + n + 1) };
+			spec[n] = (struct filch_job_spec){ .fn = count_me,
+				.arg = (void *)(uintptr_t)(job + n),
+				.user = (void *)(uintptr_t)(job + n + 1) };
 			n++;
 		}
 		got = filch_submit_batch(pool, spec, n, &how, ids);
@@ -223,7 +232,8 @@ static void *produce(void *arg)
 
 static void counters_zero(void)
 {
-	refused = timed_out = no_slots = cancelled = ran_here = completed_here = flags_seen = partial_batches = detached_started = 0;
+	refused = timed_out = no_slots = cancelled = ran_here = completed_here = flags_seen =
+		partial_batches = detached_started = 0;
 	pools_begin();
 }
 
@@ -231,8 +241,11 @@ static void counters_zero(void)
 static void round_of(uint64_t n, uint32_t workers, uint32_t jobs_max)
 {
 	pthread_t thread[PRODUCERS];
-	const struct filch_config config = { .size = sizeof config, .workers = workers, .flags = FILCH_POOL_OVERSUBSCRIBE,
-					     .queue_capacity = CAPACITY, .jobs_max = jobs_max };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = workers,
+		.flags = FILCH_POOL_OVERSUBSCRIBE,
+		.queue_capacity = CAPACITY,
+		.jobs_max = jobs_max };
 
 	test_watchdog(120);
 	per_producer = n / PRODUCERS + 1;
@@ -249,19 +262,23 @@ static void round_of(uint64_t n, uint32_t workers, uint32_t jobs_max)
 	struct ledger_verdict v = ledger_judge(&started);
 	CHECK_EQ(v.doubled, 0);
 	CHECK_EQ(v.foreign, 0);
-	for (uint64_t job = 0; job < started.n; job++) /* what was not cancelled has run; check_completion() saw to the rest */
-		CHECK(ledger_has(&started, job) || kind_of(job) != DETACHED, "detached job %llu is lost", (unsigned long long)job);
+	/* what was not cancelled has run; check_completion() saw to the rest */
+	for (uint64_t job = 0; job < started.n; job++)
+		CHECK(ledger_has(&started, job) || kind_of(job) != DETACHED,
+			"detached job %llu is lost", (unsigned long long)job);
 	ledger_free(&started);
 	ledger_close(&completed);
 }
 
 static void print_counters(void)
 {
-	printf("    refused %llu, timed out %llu, no slots %llu, cancelled before the start %llu, cancelled while running %llu, "
+	printf("    refused %llu, timed out %llu, no slots %llu, cancelled before the start "
+	       "%llu, cancelled while running %llu, "
 	       "run by their submitters %llu, partial batches %llu\n",
-	       (unsigned long long)refused, (unsigned long long)timed_out, (unsigned long long)no_slots,
-	       (unsigned long long)cancelled, (unsigned long long)flags_seen, (unsigned long long)ran_here,
-	       (unsigned long long)partial_batches);
+		(unsigned long long)refused, (unsigned long long)timed_out,
+		(unsigned long long)no_slots, (unsigned long long)cancelled,
+		(unsigned long long)flags_seen, (unsigned long long)ran_here,
+		(unsigned long long)partial_batches);
 	pools_print();
 }
 
@@ -276,7 +293,8 @@ static void rounds(uint32_t with, uint64_t n, bool (*enough)(void))
 		round_of(n, 1 + (round + 1) % 3, round % 2 ? 256 : 160);
 	while (++round < 3 || (!enough() && round < 200));
 	print_counters();
-	CHECK(enough(), "after %u rounds not all events have occurred that this case is about", round);
+	CHECK(enough(), "after %u rounds not all events have occurred that this case is about",
+		round);
 }
 
 static bool met_cancels(void)
@@ -332,7 +350,7 @@ static void batches_complete_once(void)
 	batch = 0;
 }
 
-/* --- two waiters for one id -------------------------------------------------------------------------------------------------------- */
+/* --- two waiters for one id ------------------------------------------- */
 
 static int64_t contested;
 static pthread_barrier_t both;
@@ -383,12 +401,13 @@ static void of_three_waiters_exactly_one_reaps(void)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	pthread_barrier_destroy(&both);
 	pool_close(pool);
-	printf("    %llu contests, %llu lost\n", (unsigned long long)wins, (unsigned long long)losses);
+	printf("    %llu contests, %llu lost\n", (unsigned long long)wins,
+		(unsigned long long)losses);
 	CHECK_EQ(wins, contests);
 	CHECK_EQ(losses, 2 * contests);
 }
 
-/* --- jobs that submit jobs --------------------------------------------------------------------------------------------------------- */
+/* --- jobs that submit jobs -------------------------------------------- */
 
 static struct ledger family;
 
@@ -400,7 +419,8 @@ static int submit_children(void *arg)
 
 	ledger_enter(&family, k);
 	for (uint64_t child = 4 * k + 1; child <= 4 * k + 4 && child < family.n; child++) {
-		int64_t id = filch_submit(filch_pool_current(), submit_children, (void *)(uintptr_t)child, &how);
+		int64_t id = filch_submit(
+			filch_pool_current(), submit_children, (void *)(uintptr_t)child, &how);
 
 		/* a worker never waits for room; without a slot it runs the child itself */
 		CHECK(id > 0 || id == -ENOBUFS, "%lld", (long long)id);
@@ -414,8 +434,11 @@ static int submit_children(void *arg)
 
 static void jobs_that_submit_jobs_never_block_themselves(void)
 {
-	const struct filch_config config = { .size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE,
-					     .queue_capacity = 2, .jobs_max = 64 };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = 2,
+		.flags = FILCH_POOL_OVERSUBSCRIBE,
+		.queue_capacity = 2,
+		.jobs_max = 64 };
 
 	counters_zero();
 	for (unsigned round = 0; round < 3; round++) {
@@ -427,7 +450,10 @@ static void jobs_that_submit_jobs_never_block_themselves(void)
 		id = filch_submit(pool, submit_children, NULL, NULL);
 		CHECK(id > 0, "%lld", (long long)id);
 		CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
-		/* a drain is for the jobs that were accepted before it, and those submit more: the last one ends the round */
+		/*
+		 * a drain is for the jobs that were accepted before it, and those submit more: the
+		 * last one ends the round
+		 */
 		while (ledger_judge(&family).entered < family.n)
 			CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 		CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
@@ -443,12 +469,18 @@ int main(void)
 	test_watchdog(120);
 	(void)test_seed();
 	test_case("the ledger finds a duplicate and a loss", ledger_self_test);
-	test_case("jobs that block on a full queue complete exactly once", jobs_that_block_complete_once);
+	test_case("jobs that block on a full queue complete exactly once",
+		jobs_that_block_complete_once);
 	test_case("jobs that try complete exactly once if accepted", jobs_that_try_complete_once);
-	test_case("jobs with a deadline for room complete exactly once if accepted", jobs_with_a_deadline_complete_once);
-	test_case("jobs their callers may run complete exactly once", jobs_their_callers_may_run_complete_once);
-	test_case("batches complete exactly once, whatever part of them is accepted", batches_complete_once);
-	test_case("of three waiters for one id exactly one reaps", of_three_waiters_exactly_one_reaps);
-	test_case("jobs that submit jobs never block themselves", jobs_that_submit_jobs_never_block_themselves);
+	test_case("jobs with a deadline for room complete exactly once if accepted",
+		jobs_with_a_deadline_complete_once);
+	test_case("jobs their callers may run complete exactly once",
+		jobs_their_callers_may_run_complete_once);
+	test_case("batches complete exactly once, whatever part of them is accepted",
+		batches_complete_once);
+	test_case("of three waiters for one id exactly one reaps",
+		of_three_waiters_exactly_one_reaps);
+	test_case("jobs that submit jobs never block themselves",
+		jobs_that_submit_jobs_never_block_themselves);
 	return test_finish("jobs");
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * join: waiting for a stolen task, and for a job, within the rules of the stack. Deep chains of spawns; joins that wait, help and park;
- * frames used again and again while thieves complete them; jobs that wait for jobs; no work of a stranger is ever started on top of
- * a suspended frame (every job and task enters its job's id in a stack of its worker's, and looks at what lies below it); and where
- * little stack is left nothing more is started.
+ * join: waiting for a stolen task, and for a job, within the rules of the stack. Deep chains of
+ * spawns; joins that wait, help and park; frames used again and again while thieves complete them;
+ * jobs that wait for jobs; no work of a stranger is ever started on top of a suspended frame (every
+ * job and task enters its job's id in a stack of its worker's, and looks at what lies below it);
+ * and where little stack is left nothing more is started.
  *
  * In CI (scale 1) about 10^6 joins that wait; the campaign is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -29,7 +30,7 @@ static void look_elsewhere(uint64_t dice)
 		sched_yield();
 }
 
-/* --- deep chains ------------------------------------------------------------------------------------------------------------------ */
+/* --- deep chains ------------------------------------------------------ */
 
 FILCH_TASK(uint64_t, chain, (uint64_t, n))
 {
@@ -44,8 +45,10 @@ static void chains_on(uint32_t workers, uint64_t flags)
 {
 	uint64_t n = test_scaled(200);
 
-	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = workers,
-						      .flags = flags | FILCH_POOL_OVERSUBSCRIBE, .stack_bytes = DEEP_STACK });
+	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = workers,
+		.flags = flags | FILCH_POOL_OVERSUBSCRIBE,
+		.stack_bytes = DEEP_STACK });
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t depth = 0;
 
@@ -72,9 +75,11 @@ static void chains_of_ten_thousand_spawns_end(void)
 	POOLS_COVER(parks);
 }
 
-/* --- joins that wait, and frames used again --------------------------------------------------------------------------------------- */
+/* --- joins that wait, and frames used again --------------------------- */
 
-/* The result depends on the argument, so that a frame that is written too late or too early shows. */
+/*
+ * The result depends on the argument, so that a frame that is written too late or too early shows.
+ */
 FILCH_TASK(uint64_t, stir, (uint64_t, seed), (unsigned, depth))
 {
 	FILCH_FRAME(stir) kid[3];
@@ -118,7 +123,10 @@ static void frames_are_used_again_only_when_their_task_is_done(void)
 
 	pools_begin();
 	do {
-		pool = pool_open(round % 3 == 0 ? 2 : round % 3 == 1 ? 4 : 16, round % 2 ? FILCH_POOL_NO_SEARCH : 0);
+		pool = pool_open(round % 3 == 0   ? 2
+				 : round % 3 == 1 ? 4
+						  : 16,
+			round % 2 ? FILCH_POOL_NO_SEARCH : 0);
 		for (unsigned i = 0; i < 4; i++) {
 			uint64_t sum = 0;
 
@@ -127,15 +135,16 @@ static void frames_are_used_again_only_when_their_task_is_done(void)
 			CHECK_EQ(sum, expected);
 		}
 		pool_close(pool);
-	} while (++round < n || (!(pools_sum.joins_waited && pools_sum.parks && pools_sum.lost) && round < 5000));
+	} while (++round < n ||
+		 (!(pools_sum.joins_waited && pools_sum.parks && pools_sum.raced) && round < 5000));
 	pools_print();
 	POOLS_COVER(steals);
-	POOLS_COVER(lost);
+	POOLS_COVER(raced);
 	POOLS_COVER(joins_waited);
 	POOLS_COVER(parks);
 }
 
-/* --- jobs that wait for jobs ------------------------------------------------------------------------------------------------------ */
+/* --- jobs that wait for jobs ------------------------------------------ */
 
 struct nest {
 	uint64_t n;   /* how many jobs hang on this one */
@@ -186,18 +195,24 @@ static int nested_tree(void *arg)
 
 static void nest_on(uint32_t workers, uint64_t flags)
 {
-	const struct filch_config config = { .size = sizeof config, .workers = workers, .queue_capacity = 16, .jobs_max = 16384,
-					     .flags = flags | FILCH_POOL_OVERSUBSCRIBE, .stack_bytes = DEEP_STACK };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = workers,
+		.queue_capacity = 16,
+		.jobs_max = 16384,
+		.flags = flags | FILCH_POOL_OVERSUBSCRIBE,
+		.stack_bytes = DEEP_STACK };
 	uint64_t n = test_scaled(30);
 
 	pool = pool_open_with(&config);
 	for (uint64_t round = 0; round < n; round++) {
-		struct nest c[4] = { { 200, 0 }, { 199, 0 }, { 7, 0 }, { 150, 0 } }, t[2] = { { 4, 0 }, { 5, 0 } };
+		struct nest c[4] = { { 200, 0 }, { 199, 0 }, { 7, 0 }, { 150, 0 } },
+			    t[2] = { { 4, 0 }, { 5, 0 } };
 		int64_t id[6];
 
 		test_watchdog(120);
 		for (unsigned i = 0; i < 6; i++) {
-			id[i] = i < 4 ? filch_submit(pool, nested_chain, &c[i], NULL) : filch_submit(pool, nested_tree, &t[i - 4], NULL);
+			id[i] = i < 4 ? filch_submit(pool, nested_chain, &c[i], NULL)
+				      : filch_submit(pool, nested_tree, &t[i - 4], NULL);
 			CHECK(id[i] > 0, "%lld", (long long)id[i]);
 		}
 		for (unsigned i = 6; i--;)
@@ -224,9 +239,12 @@ static void jobs_may_wait_for_jobs_on_1_2_and_32_workers(void)
 	POOLS_COVER(parks);
 }
 
-/* --- rule 3 ----------------------------------------------------------------------------------------------------------------------- */
+/* --- rule 3 ----------------------------------------------------------- */
 
-/* What lies on a worker's stack: whose work, and for which job it waits. Written by its worker alone. */
+/*
+ * What lies on a worker's stack: whose work, and for which job it waits. Written by its worker
+ * alone.
+ */
 struct level {
 	int64_t id, awaits;
 };
@@ -252,8 +270,10 @@ static void come_in(void)
 		struct level top = stack[worker].level[stack[worker].depth - 1];
 
 		CHECK(top.id == id || top.awaits == id,
-		      "work of job %llx was started on top of a frame of job %llx, which waits for %llx", (unsigned long long)id,
-		      (unsigned long long)top.id, (unsigned long long)top.awaits);
+			"work of job %llx was started on top of a frame of job %llx, which waits "
+			"for %llx",
+			(unsigned long long)id, (unsigned long long)top.id,
+			(unsigned long long)top.awaits);
 		if (top.id == id)
 			on_top_of_own++;
 		else
@@ -266,7 +286,8 @@ static void go_out(void)
 {
 	int worker = filch_worker_id();
 
-	CHECK_EQ(stack[worker].level[--stack[worker].depth].id, filch_job_id()); /* a frame stays with its worker, its job with it */
+	/* a frame stays with its worker, its job with it */
+	CHECK_EQ(stack[worker].level[--stack[worker].depth].id, filch_job_id());
 }
 
 static int wait_on_record(int64_t id)
@@ -312,7 +333,9 @@ static int recorded_job(void *arg)
 	struct nest *me = arg;
 
 	come_in();
-	CHECK_EQ(FILCH_RUN(NULL, &me->sum, recorded, (uint64_t)(uintptr_t)me % 1000 + me->n * 1000, (unsigned)me->n), 0);
+	CHECK_EQ(FILCH_RUN(NULL, &me->sum, recorded, (uint64_t)(uintptr_t)me % 1000 + me->n * 1000,
+			 (unsigned)me->n),
+		0);
 	go_out();
 	return 0;
 }
@@ -352,10 +375,14 @@ static void no_stranger_is_started_on_top_of_a_frame(void)
 		strangers_on(2, 0);
 		strangers_on(4, FILCH_POOL_NO_SEARCH);
 		strangers_on(32, 0);
-	} while (!(pools_sum.steals && pools_sum.joins_waited && pools_sum.jobs_nested && pools_sum.barred) && ++round < 1000);
+	} while (!(pools_sum.steals && pools_sum.joins_waited && pools_sum.jobs_nested &&
+			 pools_sum.barred) &&
+		 ++round < 1000);
 	pools_print();
-	printf("    on an empty stack %llu, on its own job's frames %llu, on frames that waited for it %llu\n",
-	       (unsigned long long)on_empty, (unsigned long long)on_top_of_own, (unsigned long long)on_top_of_waiting);
+	printf("    on an empty stack %llu, on its own job's frames %llu, on frames that waited "
+	       "for it %llu\n",
+		(unsigned long long)on_empty, (unsigned long long)on_top_of_own,
+		(unsigned long long)on_top_of_waiting);
 	POOLS_COVER(steals);
 	POOLS_COVER(joins_waited);
 	POOLS_COVER(jobs_nested);
@@ -363,12 +390,14 @@ static void no_stranger_is_started_on_top_of_a_frame(void)
 	CHECK(on_top_of_waiting > 0, "no awaited job ran on top of its waiter");
 }
 
-/* --- little stack ----------------------------------------------------------------------------------------------------------------- */
+/* --- little stack ----------------------------------------------------- */
 
-#define SMALL_STACK   (UINT64_C(256) << 10)
-#define LIBRARY_LIMIT (UINT64_C(32) << 10) /* on a suspended frame with less than this left nothing stolen is started */
+#define SMALL_STACK (UINT64_C(256) << 10)
+/* on a suspended frame with less than this left nothing stolen is started */
+#define LIBRARY_LIMIT (UINT64_C(32) << 10)
 #define USERS_LIMIT   (UINT64_C(24) << 10) /* how far down the tasks go by themselves */
-#define START_COST    (UINT64_C(3) << 10)  /* from the wait to the first statement of what it starts, generously */
+/* from the wait to the first statement of what it starts, generously */
+#define START_COST (UINT64_C(3) << 10)
 
 static _Atomic uint64_t least_left, low_joins, stolen_starts;
 
@@ -378,9 +407,9 @@ struct dug {
 };
 
 /*
- * Goes down until its own limit, below the library's, spawning at every step; what is stolen goes down again, from wherever it is
- * started. A join below the library's limit must not start anything: what a thief runs there would begin with less than is left
- * at the limit.
+ * Goes down until its own limit, below the library's, spawning at every step; what is stolen goes
+ * down again, from wherever it is started. A join below the library's limit must not start
+ * anything: what a thief runs there would begin with less than is left at the limit.
  */
 FILCH_TASK(struct dug, dig, (int, spawner), (unsigned, depth))
 {
@@ -393,13 +422,16 @@ FILCH_TASK(struct dug, dig, (int, spawner), (unsigned, depth))
 	pad[511] = pad[0];
 	if (me != spawner) {
 		stolen_starts++;
-		CHECK(left > LIBRARY_LIMIT - START_COST, "a stolen task was started with %llu bytes of stack left",
-		      (unsigned long long)left);
+		CHECK(left > LIBRARY_LIMIT - START_COST,
+			"a stolen task was started with %llu bytes of stack left",
+			(unsigned long long)left);
 	}
-	for (uint64_t least = least_left; left < least && !atomic_compare_exchange_weak(&least_left, &least, left);)
+	for (uint64_t least = least_left;
+		left < least && !atomic_compare_exchange_weak(&least_left, &least, left);)
 		;
 	if (left < LIBRARY_LIMIT + 4096)
-		sched_yield(); /* so that others steal here, and are still at it when this worker joins */
+		/* so that others steal here, and are still at it when this worker joins */
+		sched_yield();
 	if (!depth || left < USERS_LIMIT)
 		return dug;
 	FILCH_SPAWN(a, dig, me, depth > 40 ? 2u : depth / 2);
@@ -422,7 +454,8 @@ static void nothing_is_started_where_little_stack_is_left(void)
 	unsigned round = 0;
 
 	if (TEST_SANITIZED) {
-		printf("    not measured: a sanitizer's frames are of other sizes, some of them on a stack of their own\n");
+		printf("    not measured: a sanitizer's frames are of other sizes, some of them "
+		       "on a stack of their own\n");
 		return;
 	}
 	pools_begin();
@@ -430,9 +463,10 @@ static void nothing_is_started_where_little_stack_is_left(void)
 	low_joins = stolen_starts = 0;
 	do {
 		test_watchdog(120);
-		pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = 2 + round % 3 * 3,
-							      .flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0),
-							      .stack_bytes = SMALL_STACK });
+		pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 2 + round % 3 * 3,
+			.flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0),
+			.stack_bytes = SMALL_STACK });
 		for (uint64_t i = test_scaled(200); i--;) {
 			struct dug dug = { 0, 0 };
 
@@ -442,9 +476,10 @@ static void nothing_is_started_where_little_stack_is_left(void)
 		pool_close(pool);
 	} while (++round < 6 || (!(pools_sum.joins_waited && low_joins) && round < 5000));
 	pools_print();
-	printf("    the least that was left of %llu bytes: %llu; joins with thieves below the limit: %llu, stolen starts %llu\n",
-	       (unsigned long long)SMALL_STACK, (unsigned long long)least_left, (unsigned long long)low_joins,
-	       (unsigned long long)stolen_starts);
+	printf("    the least that was left of %llu bytes: %llu; joins with thieves below the "
+	       "limit: %llu, stolen starts %llu\n",
+		(unsigned long long)SMALL_STACK, (unsigned long long)least_left,
+		(unsigned long long)low_joins, (unsigned long long)stolen_starts);
 	POOLS_COVER(steals);
 	POOLS_COVER(joins_waited);
 	CHECK(least_left < LIBRARY_LIMIT, "the tasks never came near the end of the stack");
@@ -456,9 +491,13 @@ int main(void)
 	test_watchdog(120);
 	(void)test_seed();
 	test_case("chains of ten thousand spawns end", chains_of_ten_thousand_spawns_end);
-	test_case("frames are used again only when their task is done", frames_are_used_again_only_when_their_task_is_done);
-	test_case("jobs may wait for jobs on 1, 2 and 32 workers", jobs_may_wait_for_jobs_on_1_2_and_32_workers);
-	test_case("no stranger is started on top of a suspended frame", no_stranger_is_started_on_top_of_a_frame);
-	test_case("nothing is started where little stack is left", nothing_is_started_where_little_stack_is_left);
+	test_case("frames are used again only when their task is done",
+		frames_are_used_again_only_when_their_task_is_done);
+	test_case("jobs may wait for jobs on 1, 2 and 32 workers",
+		jobs_may_wait_for_jobs_on_1_2_and_32_workers);
+	test_case("no stranger is started on top of a suspended frame",
+		no_stranger_is_started_on_top_of_a_frame);
+	test_case("nothing is started where little stack is left",
+		nothing_is_started_where_little_stack_is_left);
 	return test_finish("join");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loops: loops of random range, grain, kind and length of bodies, nested, called at once by several threads from outside and by the
- * creating thread, on 2, 3 and 16 workers: every item exactly once, by a ledger of all of them. And loops that are cancelled, by a body
- * of theirs or by another thread: no item twice, and 0 is returned if and only if every item was run.
+ * loops: loops of random range, grain, kind and length of bodies, nested, called at once by several
+ * threads from outside and by the creating thread, on 2, 3 and 16 workers: every item exactly once,
+ * by a ledger of all of them. And loops that are cancelled, by a body of theirs or by another
+ * thread: no item twice, and 0 is returned if and only if every item was run.
  *
  * timeout: 300
  */
@@ -57,7 +58,8 @@ static void for_body(size_t b, size_t e, void *arg)
 static void reduce_body(size_t b, size_t e, void *acc, void *arg)
 {
 	enter(arg, b, e);
-	*(uint64_t *)acc = *(uint64_t *)acc * UINT64_C(0x100000001b3) + (e - b); /* order is checked by unit tests; lengths here */
+	/* order is checked by unit tests; lengths here */
+	*(uint64_t *)acc = *(uint64_t *)acc * UINT64_C(0x100000001b3) + (e - b);
 	((uint64_t *)acc)[1] += e - b;
 }
 
@@ -82,10 +84,14 @@ static void loop_over(struct filch_pool *on, struct part part, uint64_t n)
 
 	switch (dice % 4) {
 	case 0:
-		CHECK_EQ(filch_reduce(on, 0, n, grain, sizeof zero, zero, reduce_body, add_second, &part, sum), 0);
+		CHECK_EQ(filch_reduce(on, 0, n, grain, sizeof zero, zero, reduce_body, add_second,
+				 &part, sum),
+			0);
 		break;
 	case 1:
-		CHECK_EQ(filch_scan(on, 0, n, grain, sizeof zero, zero, scan_body, add_second, &part, sum), 0);
+		CHECK_EQ(filch_scan(on, 0, n, grain, sizeof zero, zero, scan_body, add_second,
+				 &part, sum),
+			0);
 		break;
 	default:
 		CHECK_EQ(filch_for(on, 0, n, grain, for_body, &part), 0);
@@ -106,7 +112,8 @@ static void *caller(void *arg)
 		uint64_t n = ids - first < PIECE ? ids - first : PIECE, at = 0;
 
 		while (at < n) {
-			uint64_t dice = test_random(&rng), step = 1 + dice / 8 % (dice % 8 ? 3000 : 40);
+			uint64_t dice = test_random(&rng),
+				 step = 1 + dice / 8 % (dice % 8 ? 3000 : 40);
 
 			if (step > n - at)
 				step = n - at;
@@ -123,7 +130,8 @@ static void loops(uint32_t workers, uint64_t flags, uint64_t n, unsigned threads
 	pthread_t thread[8];
 
 	pools_begin();
-	for (uint64_t done = 0, bound = 100 * n + 10000000; done < n || (!pools_sum.steals && done < bound); done += ids) {
+	for (uint64_t done = 0, bound = 100 * n + 10000000;
+		done < n || (!pools_sum.steals && done < bound); done += ids) {
 		test_watchdog(120);
 		pool = pool_open(workers, flags);
 		ids = n < 1000000 ? n : 1000000;
@@ -160,13 +168,16 @@ static void on_more_workers_than_cores(void)
 	loops(16, FILCH_POOL_CALLER, test_scaled(4000000), 1);
 }
 
-/* --- cancellation ------------------------------------------------------------------------------------------------------------ */
+/* --- cancellation ----------------------------------------------------- */
 
 enum { ITEMS = 2000, CANCELLERS = 2 };
 static _Atomic uint8_t seen[ITEMS];
 static _Atomic uint64_t run_items;
-static _Atomic int64_t target; /* the job that the other threads are to cancel; 0 none, -1 they end */
-static uint64_t cancel_at;     /* the body that runs this item cancels its own job */
+/* the job that the other threads are to cancel; 0 none, -1 they end */
+static _Atomic int64_t target;
+static uint64_t cancel_at; /* the body that runs this item cancels its own job */
+/* the one of this item waits until another thread has: on one core that may never be at hand */
+static uint64_t meet_at;
 
 static void see(size_t b, size_t e)
 {
@@ -175,6 +186,8 @@ static void see(size_t b, size_t e)
 		run_items++;
 		if (i == cancel_at)
 			CHECK_EQ(filch_cancel(pool, filch_job_id()), 0);
+		while (i == meet_at && !filch_job_cancelled())
+			sched_yield();
 		spin(20);
 	}
 }
@@ -211,18 +224,21 @@ static int cancelled_loop(void *arg)
 		target = filch_job_id();
 	switch (dice % 4) {
 	case 0:
-		error = filch_reduce(NULL, 0, ITEMS, grain, sizeof zero, zero, see_reduce, add_second, NULL, sum);
+		error = filch_reduce(NULL, 0, ITEMS, grain, sizeof zero, zero, see_reduce,
+			add_second, NULL, sum);
 		CHECK_EQ(sum[1], error ? 77 : ITEMS);
 		break;
 	case 1:
-		error = filch_scan(NULL, 0, ITEMS, grain, sizeof zero, zero, see_scan, add_second, NULL, sum);
+		error = filch_scan(
+			NULL, 0, ITEMS, grain, sizeof zero, zero, see_scan, add_second, NULL, sum);
 		break;
 	default:
 		error = filch_for(NULL, 0, ITEMS, grain, see_for, NULL);
 		break;
 	}
 	CHECK(error == 0 || error == -ECANCELED, "%d", error);
-	CHECK((run_items == ITEMS) == !error, "%d, %llu items", error, (unsigned long long)run_items);
+	CHECK((run_items == ITEMS) == !error, "%d, %llu items", error,
+		(unsigned long long)run_items);
 	return error;
 }
 
@@ -239,7 +255,9 @@ static void *canceller(void *arg)
 	return NULL;
 }
 
-/* Until @n loops were stopped early by a body, as many by another thread, and something was stolen. */
+/*
+ * Until @n loops were stopped early by a body, as many by another thread, and something was stolen.
+ */
 static void cancelled_loops(uint32_t workers, uint64_t n)
 {
 	pthread_t thread[CANCELLERS];
@@ -258,7 +276,10 @@ static void cancelled_loops(uint32_t workers, uint64_t n)
 		memset((void *)seen, 0, sizeof seen);
 		run_items = 0;
 		cancel_at = dice / 1024 % 2 ? ITEMS : dice / 4096 % ITEMS;
-		CHECK_EQ(filch_wait(pool, filch_submit(pool, cancelled_loop, &dice, NULL), NULL, &c), 0);
+		meet_at = dice / 1024 % 2 && dice / 2048 % 2 ? dice / 4096 % ITEMS : ITEMS;
+		CHECK_EQ(
+			filch_wait(pool, filch_submit(pool, cancelled_loop, &dice, NULL), NULL, &c),
+			0);
 		target = 0;
 		if (!c.status)
 			whole++;
@@ -271,8 +292,9 @@ static void cancelled_loops(uint32_t workers, uint64_t n)
 	for (unsigned i = 0; i < CANCELLERS; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	pool_close(pool);
-	printf("    %llu stopped by a body, %llu by another thread, %llu not stopped\n", (unsigned long long)by_body,
-	       (unsigned long long)by_other, (unsigned long long)whole);
+	printf("    %llu stopped by a body, %llu by another thread, %llu not stopped\n",
+		(unsigned long long)by_body, (unsigned long long)by_other,
+		(unsigned long long)whole);
 	pools_print();
 }
 
@@ -286,8 +308,10 @@ int main(void)
 {
 	test_case("the ledger finds what is lost or doubled", ledger_self_test);
 	test_case("loops called from outside run every item once", called_from_outside);
-	test_case("loops called by the creating thread run every item once", called_by_the_creating_thread);
-	test_case("loops on more workers than cores run every item once", on_more_workers_than_cores);
+	test_case("loops called by the creating thread run every item once",
+		called_by_the_creating_thread);
+	test_case(
+		"loops on more workers than cores run every item once", on_more_workers_than_cores);
 	test_case("a cancelled loop runs no item twice and says whether it ran all", cancelled);
 	return test_finish("loops");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool: pools come and go, thousands of them, with and without work, and leave nothing behind: memory in use after the hundredth and
- * after the last within a megabyte, as many threads and descriptors as before. Several pools live at once and do not hear of each
- * other; a pool may be made by a worker of another.
+ * pool: pools come and go, thousands of them, with and without work, and leave nothing behind:
+ * memory in use after the hundredth and after the last within a megabyte, as many threads and
+ * descriptors as before. Several pools live at once and do not hear of each other; a pool may be
+ * made by a worker of another.
  *
  * In CI (scale 1) 10^4 pools; the campaign is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -39,23 +40,20 @@ static int count_one(void *arg)
 	return 0;
 }
 
-/* A joined thread's entry in /proc may outlast pthread_join() by a moment. */
-static void check_threads(int expected)
-{
-	for (uint64_t since = test_now(); test_threads() != expected;) {
-		sched_yield();
-		if (test_now() - since > UINT64_C(5000000000))
-			CHECK_EQ(test_threads(), expected);
-	}
-}
-
 /* One pool's life; @kind chooses which. */
 static void live(uint64_t kind)
 {
-	const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
-	struct filch_config config = { .size = sizeof config, .workers = (uint32_t)(1 + kind / 8 % 4), .queue_capacity = 64,
-				       .deque_capacity = 2, .flags = FILCH_POOL_OVERSUBSCRIBE, .name = "passing", .hook_arg = &starts,
-				       .on_worker_start = on_start, .on_worker_stop = on_stop };
+	const struct filch_submit detached = { .size = sizeof detached,
+		.flags = FILCH_JOB_DETACHED };
+	struct filch_config config = { .size = sizeof config,
+		.workers = (uint32_t)(1 + kind / 8 % 4),
+		.queue_capacity = 64,
+		.deque_capacity = 2,
+		.flags = FILCH_POOL_OVERSUBSCRIBE,
+		.name = "passing",
+		.hook_arg = &starts,
+		.on_worker_start = on_start,
+		.on_worker_stop = on_stop };
 	struct filch_pool *pool;
 	uint64_t before = jobs_run, n = 0;
 	long r = 0;
@@ -77,7 +75,8 @@ static void live(uint64_t kind)
 	case 3:
 	case 4:
 		for (; n < 20; n++)
-			CHECK(filch_submit(pool, count_one, NULL, &detached) > 0, "a submit is refused");
+			CHECK(filch_submit(pool, count_one, NULL, &detached) > 0,
+				"a submit is refused");
 		if (kind % 8 == 3)
 			CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 		if (kind % 8 == 4)
@@ -113,22 +112,25 @@ static void pools_leave_nothing_behind(void)
 			after_100 = test_resident();
 	}
 	at_end = test_resident();
-	check_threads(threads);
+	CHECK_EQ(test_threads(), threads);
 	CHECK_EQ(test_descriptors(), descriptors);
-	printf("    %llu pools; resident after 100: %llu KiB, at the end: %llu KiB; %llu jobs, %llu worker threads\n",
-	       (unsigned long long)rounds, (unsigned long long)after_100 >> 10, (unsigned long long)at_end >> 10,
-	       (unsigned long long)jobs_run, (unsigned long long)starts);
+	printf("    %llu pools; resident after 100: %llu KiB, at the end: %llu KiB; %llu jobs, "
+	       "%llu worker threads\n",
+		(unsigned long long)rounds, (unsigned long long)after_100 >> 10,
+		(unsigned long long)at_end >> 10, (unsigned long long)jobs_run,
+		(unsigned long long)starts);
 	CHECK(jobs_run > 0 && starts > 0, "nothing was done");
 	if (TEST_SANITIZED)
 		printf("    resident memory is not judged: a sanitizer keeps what was freed\n");
 	else if (rounds <= 200)
 		printf("    resident memory is not judged: too few rounds\n");
 	else
-		CHECK(at_end <= after_100 + (UINT64_C(1) << 20), "%llu bytes more than after 100 rounds",
-		      (unsigned long long)(at_end - after_100));
+		CHECK(at_end <= after_100 + (UINT64_C(1) << 20),
+			"%llu bytes more than after 100 rounds",
+			(unsigned long long)(at_end - after_100));
 }
 
-/* --- several at once --------------------------------------------------------------------------------------------------------------- */
+/* --- several at once -------------------------------------------------- */
 
 static void *live_and_let_live(void *arg)
 {
@@ -140,13 +142,15 @@ static void *live_and_let_live(void *arg)
 		long r;
 
 		for (unsigned k = 0; k < 3; k++)
-			pool[k] = pool_open(1 + (uint32_t)(kind + k) % 3, k == 1 ? FILCH_POOL_NO_SEARCH : 0);
+			pool[k] = pool_open(
+				1 + (uint32_t)(kind + k) % 3, k == 1 ? FILCH_POOL_NO_SEARCH : 0);
 		for (unsigned k = 0; k < 3; k++) {
 			id[k] = filch_submit(pool[k], count_one, NULL, NULL);
 			CHECK(id[k] > 0, "%lld", (long long)id[k]);
 		}
 		for (unsigned k = 0; k < 3; k++) {
-			CHECK_EQ(filch_wait(pool[(k + 1) % 3], id[k], NULL, NULL), -ESRCH); /* a foreign id */
+			/* a foreign id */
+			CHECK_EQ(filch_wait(pool[(k + 1) % 3], id[k], NULL, NULL), -ESRCH);
 			CHECK_EQ(filch_cancel(pool[(k + 1) % 3], id[k]), -ESRCH);
 			CHECK_EQ(FILCH_RUN(pool[k], &r, fib, 10), 0);
 			CHECK_EQ(r, 55);
@@ -168,7 +172,7 @@ static void pools_that_live_at_once_do_not_meet(void)
 		CHECK_EQ(pthread_create(&thread[i], NULL, live_and_let_live, (void *)i), 0);
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
-	check_threads(threads);
+	CHECK_EQ(test_threads(), threads);
 	CHECK_EQ(test_descriptors(), descriptors);
 }
 
@@ -179,7 +183,8 @@ static int pool_in_a_job(void *arg)
 	long r = 0;
 
 	(void)arg;
-	CHECK_EQ(FILCH_RUN(inner, &r, fib, 12), 0); /* from a worker of another pool: as from any thread */
+	/* from a worker of another pool: as from any thread */
+	CHECK_EQ(FILCH_RUN(inner, &r, fib, 12), 0);
 	CHECK_EQ(r, 144);
 	CHECK(filch_pool_current() == outer, "the worker has changed its pool");
 	CHECK_EQ(filch_pool_destroy(inner), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An idle pool costs nothing: over three seconds its threads use no CPU time and make no context switches. Measured from
- * /proc/self/task, after work has been done and every worker has parked; the sleep is the stretch that is measured, nothing
- * waits for it.
+ * An idle pool costs nothing: over three seconds its threads use no CPU time and make no context
+ * switches. Measured from /proc/self/task, after work has been done and every worker has parked;
+ * the sleep is the stretch that is measured, nothing waits for it.
  *
  * labels: quiet
  */
@@ -66,11 +66,14 @@ static struct usage measure(void)
 			continue;
 		sum.threads++;
 		slurp(entry->d_name, "status", text, sizeof text);
-		sum.switches += field(text, "\nvoluntary_ctxt_switches:") + field(text, "nonvoluntary_ctxt_switches:");
+		sum.switches += field(text, "\nvoluntary_ctxt_switches:") +
+				field(text, "nonvoluntary_ctxt_switches:");
 		slurp(entry->d_name, "stat", text, sizeof text);
 		after = strrchr(text, ')');
-		CHECK(after && sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user, &sys) == 3,
-		      "cannot read %s", text);
+		CHECK(after && sscanf(after + 1,
+				       " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				       &state, &user, &sys) == 3,
+			"cannot read %s", text);
 		sum.ticks += user + sys;
 		sum.sleeping += state == 'S';
 	}
@@ -97,12 +100,13 @@ static void idle_workers_use_nothing(void)
 		CHECK_EQ(filch_pool_stats(pool, &stats), 0);
 		before = measure();
 	} while (stats.asleep != 4 || before.sleeping != 4);
-	CHECK_EQ(filch_pool_stats(pool, &stats), 0); /* a park is counted between the two: now all are */
+	/* a park is counted between the two: now all are */
+	CHECK_EQ(filch_pool_stats(pool, &stats), 0);
 	nanosleep(&(struct timespec){ .tv_sec = 3 }, NULL);
 	after = measure();
-	printf("threads %d, in 3 s: context switches %llu, clock ticks %llu; parks %llu\n", after.threads,
-	       (unsigned long long)(after.switches - before.switches), (unsigned long long)(after.ticks - before.ticks),
-	       (unsigned long long)stats.parks);
+	printf("threads %d, in 3 s: context switches %llu, clock ticks %llu; parks %llu\n",
+		after.threads, (unsigned long long)(after.switches - before.switches),
+		(unsigned long long)(after.ticks - before.ticks), (unsigned long long)stats.parks);
 	CHECK_EQ(after.threads, 4);
 	CHECK_EQ(after.switches - before.switches, 0);
 	CHECK_EQ(after.ticks - before.ticks, 0);
@@ -113,6 +117,7 @@ static void idle_workers_use_nothing(void)
 int main(void)
 {
 	test_watchdog(60);
-	test_case("an idle pool uses no CPU time and makes no context switches for three seconds", idle_workers_use_nothing);
+	test_case("an idle pool uses no CPU time and makes no context switches for three seconds",
+		idle_workers_use_nothing);
 	return test_finish("quiet");
 }

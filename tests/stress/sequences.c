@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sequences: calls in an order drawn by lot. Three threads call whatever the interface offers on one pool that one of them shuts
- * down along the way: submits under every policy, of jobs that run trees and loops, wait for jobs of their own, and run jobs of a second
- * pool in their caller's place; waits, with and without a deadline, for ids of one's own and of others; cancels; runs; drains; bad
- * arguments. Whatever the order: what was accepted completes once, what was refused has not run, and every other result is one the
- * contract names.
+ * sequences: calls in an order drawn by lot. Three threads call whatever the interface offers on
+ * one pool that one of them shuts down along the way: submits under every policy, of jobs that run
+ * trees and loops, wait for jobs of their own, and run jobs of a second pool in their caller's
+ * place; waits, with and without a deadline, for ids of one's own and of others; cancels; runs;
+ * drains; bad arguments. Whatever the order: what was accepted completes once, what was refused has
+ * not run, and every other result is one the contract names.
  *
- * Each round has its seed, which it prints when it fails a check; FILCH_TEST_SEED of that value begins with the same lots (not
- * with the same schedule). tests/hooked runs the same on a library that yields at random in every race window.
+ * Each round has its seed, which it prints when it fails a check; FILCH_TEST_SEED of that value
+ * begins with the same lots (not with the same schedule). tests/windows runs the same on a library
+ * that yields at random in every race window.
  *
  * In CI (scale 1) 20 + 60 seeds; the campaign is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -20,8 +22,8 @@
 #include <string.h>
 
 #include "pools.h"
-#if defined(FILCH_TEST_HOOKED)
-#include "hooked.h"
+#if defined(FILCH_TEST_WINDOWS)
+#include "race_windows.h"
 #endif
 
 #define THREADS 3u
@@ -44,21 +46,27 @@ static _Atomic int64_t shown[SHOWN]; /* ids that any thread may wait for or canc
 static uint64_t round_seed;
 
 /* What a run must have met. */
-#define MET(X)                                                                                                                            \
-	X(accepted) X(full) X(late_for_room) X(no_slot) X(closed) X(cancelled) X(already) X(unknown) X(late_wait) X(strangers_reap)       \
-	X(ran_by_caller) X(nested) X(expired) X(runs) X(drains) X(refused_nonsense) X(loop_cut)
+/* clang-format off */
+#define MET(X)                                                                                 \
+	X(accepted)                                                                            \
+	X(full)                                                                                \
+	X(late_for_room)                                                                       \
+	X(no_slot) X(closed) X(cancelled) X(already) X(unknown) X(late_wait) X(strangers_reap) \
+		X(ran_by_caller) X(nested) X(expired) X(runs) X(drains) X(refused_nonsense)    \
+			X(loop_cut)
+/* clang-format on */
 enum met {
 #define MET_ENUM(name) met_##name,
 	MET(MET_ENUM)
 #undef MET_ENUM
-	METS
+		METS
 };
 static _Atomic uint64_t met[METS];
 
 #define RESULT_IS(condition, value) \
 	CHECK(condition, "%lld, seed %llu", (long long)(value), (unsigned long long)round_seed)
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------- */
 
 FILCH_TASK(unsigned, tree, (unsigned, depth))
 {
@@ -99,7 +107,8 @@ static void on_complete(const struct filch_completion *c)
 {
 	told(c);
 	if (c->id % 8 == 0)
-		look_for_a_victim((uint64_t)c->id); /* a callback may cancel, and so meet another callback */
+		/* a callback may cancel, and so meet another callback */
+		look_for_a_victim((uint64_t)c->id);
 }
 
 static int run_record(void *arg);
@@ -107,13 +116,17 @@ static int run_record(void *arg);
 /* Submits @r to @to from inside a job, waits for it, first with a deadline if it is its turn. */
 static void submit_and_wait(struct filch_pool *to, struct record *r)
 {
-	struct filch_submit how = { .size = sizeof how, .when_full = to == pool ? FILCH_TRY : FILCH_CALLER_RUNS, .user = r };
+	struct filch_submit how = { .size = sizeof how,
+		.when_full = to == pool ? FILCH_TRY : FILCH_CALLER_RUNS,
+		.user = r };
 	struct filch_completion c;
 	int64_t id = filch_submit(to, run_record, r, &how);
 	int error;
 
 	if (id < 0) {
-		RESULT_IS(id == -ENOBUFS || id == -ESHUTDOWN || (id == -EAGAIN && filch_pool_current() != to), id);
+		RESULT_IS(id == -ENOBUFS || id == -ESHUTDOWN ||
+				  (id == -EAGAIN && filch_pool_current() != to),
+			id);
 		r->refused = 1;
 		return;
 	}
@@ -155,9 +168,11 @@ static int run_record(void *arg)
 		break;
 	case LOOP:
 		if (filch_pool_current()) {
-			int error = filch_for(NULL, 5, 505, (size_t)(id % 3) * 7, count_range, &indices);
+			int error = filch_for(
+				NULL, 5, 505, (size_t)(id % 3) * 7, count_range, &indices);
 
-			RESULT_IS(error == 0 || (error == -ECANCELED && filch_job_cancelled()), error);
+			RESULT_IS(error == 0 || (error == -ECANCELED && filch_job_cancelled()),
+				error);
 			RESULT_IS(error ? indices < 500 : indices == 500, indices);
 			met[met_loop_cut] += error != 0;
 		}
@@ -179,7 +194,7 @@ static int run_record(void *arg)
 	return 0;
 }
 
-/* --- what the threads do ---------------------------------------------------------------------------------------------------------- */
+/* --- what the threads do ---------------------------------------------- */
 
 static void cancel(int64_t id)
 {
@@ -200,7 +215,10 @@ static void look_for_a_victim(uint64_t dice)
 		cancel(id);
 }
 
-/* Waits for @id, whoever's it is; its owner comes back until it is reaped. True: it is, by us or by another. */
+/*
+ * Waits for @id, whoever's it is; its owner comes back until it is reaped. True: it is, by us or by
+ * another.
+ */
 static bool wait_for(int64_t id, bool mine, bool patiently)
 {
 	struct timespec soon = filch_after(30000);
@@ -208,7 +226,9 @@ static bool wait_for(int64_t id, bool mine, bool patiently)
 	int error = filch_wait(pool, id, patiently ? NULL : &soon, &c);
 
 	/* -EINVAL: it has a callback */
-	RESULT_IS(error == 0 || error == -ESRCH || (error == -ETIMEDOUT && !patiently) || (error == -EINVAL && !mine), error);
+	RESULT_IS(error == 0 || error == -ESRCH || (error == -ETIMEDOUT && !patiently) ||
+			  (error == -EINVAL && !mine),
+		error);
 	if (error == 0) {
 		RESULT_IS(c.id == id, c.id);
 		told(&c);
@@ -266,8 +286,11 @@ static struct record *next_record(unsigned me, unsigned step, uint64_t dice)
 static void submit(unsigned me, unsigned step, uint64_t dice, struct window *w)
 {
 	struct record *r = next_record(me, step, dice >> 32);
-	struct filch_submit how = { .size = sizeof how, .when_full = dice % 4, .lane = dice / 4 % 2, .user = r };
-	struct timespec soon = filch_after(dice / 8 % 64 * 1000), start = filch_after(dice / 512 % 64 * 1000);
+	struct filch_submit how = {
+		.size = sizeof how, .when_full = dice % 4, .lane = dice / 4 % 2, .user = r
+	};
+	struct timespec soon = filch_after(dice / 8 % 64 * 1000),
+			start = filch_after(dice / 512 % 64 * 1000);
 	int64_t id;
 
 	how.deadline = &soon;
@@ -295,7 +318,9 @@ static void submit(unsigned me, unsigned step, uint64_t dice, struct window *w)
 /* As many as there is room for; their completions are told by callbacks. */
 static unsigned submit_batch(unsigned me, unsigned step, uint64_t dice)
 {
-	struct filch_submit how = { .size = sizeof how, .when_full = dice % 2 ? FILCH_TRY : FILCH_BLOCK, .on_complete = on_complete };
+	struct filch_submit how = { .size = sizeof how,
+		.when_full = dice % 2 ? FILCH_TRY : FILCH_BLOCK,
+		.on_complete = on_complete };
 	struct filch_job_spec spec[6];
 	int64_t ids[6], got;
 	unsigned n = 1 + (unsigned)(dice / 2 % 6);
@@ -325,7 +350,8 @@ static void run(void)
 	unsigned leaves = 0;
 	int error = FILCH_RUN(pool, &leaves, tree, 4);
 
-	RESULT_IS(error == 0 || error == -ENOBUFS || error == -ESHUTDOWN || error == -ECANCELED, error);
+	RESULT_IS(error == 0 || error == -ENOBUFS || error == -ESHUTDOWN || error == -ECANCELED,
+		error);
 	RESULT_IS(leaves == (error ? 0 : tree_size(4)), leaves);
 	met[met_runs] += !error;
 }
@@ -351,7 +377,9 @@ static void talk_nonsense(uint64_t dice)
 	RESULT_IS(filch_cancel(pool, -(int64_t)(dice >> 1)) == -ESRCH, 0);
 	RESULT_IS(filch_pool_drain(pool, &never) == -EINVAL, 0);
 	RESULT_IS(filch_pool_shutdown(pool, 9, NULL) == -EINVAL, 0);
-	RESULT_IS(filch_job_id() == 0 && !filch_job_cancelled() && filch_worker_id() == -1 && !filch_pool_current(), 0);
+	RESULT_IS(filch_job_id() == 0 && !filch_job_cancelled() && filch_worker_id() == -1 &&
+			  !filch_pool_current(),
+		0);
 	met[met_refused_nonsense]++;
 }
 
@@ -419,22 +447,29 @@ static void *call_at_random(void *arg)
 	return NULL;
 }
 
-/* --- rounds ----------------------------------------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------- */
 
 static void judge(const struct record *r)
 {
 	RESULT_IS(r->accepted + r->refused <= 1, r->accepted + r->refused);
-	RESULT_IS(r->completed == r->accepted, r->completed); /* once if it was accepted, else never */
+	/* once if it was accepted, else never */
+	RESULT_IS(r->completed == r->accepted, r->completed);
 	RESULT_IS(r->started + r->cancelled == r->accepted, r->started);
 }
 
 static void one_round(uint64_t number)
 {
-	const struct filch_config config = { .size = sizeof config, .workers = (uint32_t)(1 + number % 4), .queue_capacity = 4,
-					     .jobs_max = number % 3 ? 64 : 16, .deque_capacity = number % 2 ? 2 : 0,
-					     .flags = FILCH_POOL_OVERSUBSCRIBE | (number % 5 < 2 ? FILCH_POOL_NO_SEARCH : 0) };
-	const struct filch_config narrow = { .size = sizeof narrow, .workers = 1, .queue_capacity = 1, .jobs_max = 64,
-					     .flags = FILCH_POOL_OVERSUBSCRIBE };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = (uint32_t)(1 + number % 4),
+		.queue_capacity = 4,
+		.jobs_max = number % 3 ? 64 : 16,
+		.deque_capacity = number % 2 ? 2 : 0,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | (number % 5 < 2 ? FILCH_POOL_NO_SEARCH : 0) };
+	const struct filch_config narrow = { .size = sizeof narrow,
+		.workers = 1,
+		.queue_capacity = 1,
+		.jobs_max = 64,
+		.flags = FILCH_POOL_OVERSUBSCRIBE };
 	pthread_t thread[THREADS];
 
 	test_watchdog(60);
@@ -463,8 +498,8 @@ static bool all_met(void)
 	for (unsigned i = 0; i < METS; i++)
 		if (!met[i])
 			return false;
-#if defined(FILCH_TEST_HOOKED)
-	return hooked_all_met();
+#if defined(FILCH_TEST_WINDOWS)
+	return paused_all_met();
 #else
 	return pools_sum.steals && pools_sum.jobs_nested;
 #endif
@@ -472,7 +507,7 @@ static bool all_met(void)
 
 static void calls_in_any_order_keep_the_contract(void)
 {
-#if defined(FILCH_TEST_HOOKED)
+#if defined(FILCH_TEST_WINDOWS)
 	const uint64_t n = 20;
 #else
 	const uint64_t n = 20 + test_scaled(60);
@@ -482,9 +517,9 @@ static void calls_in_any_order_keep_the_contract(void)
 	pools_begin();
 	do {
 		round_seed = number ? test_random(&rng) : rng;
-#if defined(FILCH_TEST_HOOKED)
+#if defined(FILCH_TEST_WINDOWS)
 		printf("    seed %llu\n", (unsigned long long)round_seed);
-		hooked_begin(round_seed);
+		paused_begin(round_seed);
 #endif
 		one_round(number);
 	} while (++number < n || (!all_met() && number < 3000));
@@ -493,8 +528,8 @@ static void calls_in_any_order_keep_the_contract(void)
 	MET(MET_PRINT)
 #undef MET_PRINT
 	pools_print();
-#if defined(FILCH_TEST_HOOKED)
-	hooked_print();
+#if defined(FILCH_TEST_WINDOWS)
+	paused_print();
 #endif
 	CHECK(all_met(), "not all has been met that the case is about");
 }

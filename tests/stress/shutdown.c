@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shutdown: whatever races with it, every accepted id has exactly one completion, what was refused has not run, and nobody stays
- * blocked. Producers submit under every policy, wait, cancel and run tasks while another thread drains, shuts down in either mode,
- * with or without a deadline, twice or from two threads; then the pool is destroyed. And pools are destroyed under callers that are
+ * shutdown: whatever races with it, every accepted id has exactly one completion, what was refused
+ * has not run, and nobody stays blocked. Producers submit under every policy, wait, cancel and run
+ * tasks while another thread drains, shuts down in either mode, with or without a deadline, twice
+ * or from two threads; then the pool is destroyed. And pools are destroyed under callers that are
  * blocked in a submit, in a wait and in FILCH_RUN.
  *
  * In CI (scale 1) 10^4 shutdowns; the campaign is FILCH_TEST_SCALE=10.
@@ -16,9 +17,9 @@
 #include <string.h>
 
 #include "pools.h"
-#include "shared.h" /* guests: who is blocked inside a call */
+#include "core/types.h" /* clients: who is blocked inside a call */
 
-#define PRODUCERS 3u
+#define PRODUCERS    3u
 #define PER_PRODUCER 256u
 
 /* What happened to one submit. */
@@ -85,15 +86,20 @@ static void *produce(void *arg)
 	for (unsigned i = 0; i + 1 < PER_PRODUCER && !closed; i++) {
 		struct record *r = &record[me][i];
 		uint64_t dice = test_random(&rng);
-		struct filch_submit how = { .size = sizeof how, .when_full = (uint32_t)(dice % 4), .user = r };
+		struct filch_submit how = {
+			.size = sizeof how, .when_full = (uint32_t)(dice % 4), .user = r
+		};
 		struct timespec soon = filch_after(50000);
 		int64_t id;
 
 		how.deadline = &soon;
-		if (dice / 4 % 8 == 0) { /* a task in place of a job; its child takes the next record */
+		/* a task in place of a job; its child takes the next record */
+		if (dice / 4 % 8 == 0) {
 			int error = FILCH_RUN(pool, NULL, touch_both, r, r + 1);
 
-			CHECK(error == 0 || error == -ESHUTDOWN || error == -ECANCELED || error == -ENOBUFS, "%d", error);
+			CHECK(error == 0 || error == -ESHUTDOWN || error == -ECANCELED ||
+					error == -ENOBUFS,
+				"%d", error);
 			CHECK_EQ(r->started, error ? 0 : 1);
 			CHECK_EQ((r + 1)->started, error ? 0 : 1);
 			r->accepted = (r + 1)->accepted = !error;
@@ -117,12 +123,17 @@ static void *produce(void *arg)
 				waits_for[out++] = r;
 			}
 		} else {
-			CHECK(id == -ESHUTDOWN || id == -EAGAIN || id == -ETIMEDOUT || id == -ENOBUFS, "%lld", (long long)id);
+			CHECK(id == -ESHUTDOWN || id == -EAGAIN || id == -ETIMEDOUT ||
+					id == -ENOBUFS,
+				"%lld", (long long)id);
 			r->refused = true;
 			closed = id == -ESHUTDOWN;
 		}
 		done[me] = i + 1;
-		/* half of the waits come after the pool has closed: completions stay until they are reaped */
+		/*
+		 * half of the waits come after the pool has closed: completions stay until they are
+		 * reaped
+		 */
 		while (out == 8 || (out && (closed || i + 2 >= PER_PRODUCER))) {
 			struct filch_completion c;
 
@@ -157,14 +168,19 @@ static void judge(void)
 			struct record *r = &record[p][i];
 
 			if (!r->accepted) {
-				CHECK(!r->started && !r->completed, "submit %u of %u was refused, started %u times and completed %u times",
-				      i, p, r->started, r->completed);
+				CHECK(!r->started && !r->completed,
+					"submit %u of %u was refused, started %u times and "
+					"completed %u times",
+					i, p, r->started, r->completed);
 				n_refused += r->refused;
 				continue;
 			}
-			CHECK(r->completed == 1, "submit %u of %u was accepted and completed %u times", i, p, r->completed);
-			CHECK(r->started + r->cancelled == 1, "submit %u of %u: started %u times, cancelled %u times", i, p, r->started,
-			      r->cancelled);
+			CHECK(r->completed == 1,
+				"submit %u of %u was accepted and completed %u times", i, p,
+				r->completed);
+			CHECK(r->started + r->cancelled == 1,
+				"submit %u of %u: started %u times, cancelled %u times", i, p,
+				r->started, r->cancelled);
 			n_accepted++;
 			n_cancelled += r->cancelled;
 			n_run += r->started;
@@ -175,9 +191,11 @@ static void judge(void)
 /* One shutdown under three producers; the round's number chooses how. */
 static void race(uint64_t round, uint64_t *rng)
 {
-	const struct filch_config config = { .size = sizeof config, .workers = (uint32_t)(1 + round % 3), .queue_capacity = 8,
-					     .jobs_max = round % 5 ? 64 : 16,
-					     .flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0) };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = (uint32_t)(1 + round % 3),
+		.queue_capacity = 8,
+		.jobs_max = round % 5 ? 64 : 16,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0) };
 	pthread_t thread[PRODUCERS], other;
 	unsigned seen[PRODUCERS];
 	bool second = round % 7 == 3;
@@ -201,8 +219,9 @@ static void race(uint64_t round, uint64_t *rng)
 		CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 		for (unsigned p = 0; p < PRODUCERS; p++)
 			for (unsigned i = 0; i < seen[p]; i++)
-				CHECK(!record[p][i].calls_back || !record[p][i].accepted || record[p][i].completed == 1,
-				      "drained, and job %u of %u is not complete", i, p);
+				CHECK(!record[p][i].calls_back || !record[p][i].accepted ||
+						record[p][i].completed == 1,
+					"drained, and job %u of %u is not complete", i, p);
 	}
 	if (second)
 		CHECK_EQ(pthread_create(&other, NULL, shut_down_too, round % 2 ? &other : NULL), 0);
@@ -243,17 +262,20 @@ static void shutdowns_that_race_with_everything_lose_and_double_nothing(void)
 		if (round % 100 == 0)
 			test_watchdog(120);
 		race(round, &rng);
-	} while (++round < n || (!(n_refused && n_cancelled && n_run && pools_sum.parks && pools_sum.wakes) && round < n + 5000));
-	printf("    %llu shutdowns: %llu accepted, %llu refused, %llu run, %llu cancelled\n", (unsigned long long)round,
-	       (unsigned long long)n_accepted, (unsigned long long)n_refused, (unsigned long long)n_run,
-	       (unsigned long long)n_cancelled);
+	} while (++round < n ||
+		 (!(n_refused && n_cancelled && n_run && pools_sum.parks && pools_sum.wakes) &&
+			 round < n + 5000));
+	printf("    %llu shutdowns: %llu accepted, %llu refused, %llu run, %llu cancelled\n",
+		(unsigned long long)round, (unsigned long long)n_accepted,
+		(unsigned long long)n_refused, (unsigned long long)n_run,
+		(unsigned long long)n_cancelled);
 	pools_print();
 	CHECK(n_refused && n_cancelled && n_run, "one kind of end was never met");
 	POOLS_COVER(parks);
 	POOLS_COVER(wakes);
 }
 
-/* --- destroyed under blocked callers ------------------------------------------------------------------------------------------------ */
+/* --- destroyed under blocked callers ---------------------------------- */
 
 static _Atomic bool gate;
 static uint64_t let_in, sent_away; /* blocked submits that got room in time, and that did not */
@@ -273,7 +295,9 @@ static int64_t running_id;
 static void *block_in_submit(void *arg)
 {
 	struct record *r = arg;
-	const struct filch_submit how = { .size = sizeof how, .on_complete = on_complete, .user = r };
+	const struct filch_submit how = {
+		.size = sizeof how, .on_complete = on_complete, .user = r
+	};
 	int64_t id = filch_submit(pool, job, r, &how);
 
 	CHECK(id > 0 || id == -ESHUTDOWN, "%lld", (long long)id);
@@ -306,15 +330,22 @@ static void *block_in_run(void *arg)
 }
 
 /*
- * One worker runs a job that ends when it is cancelled, the queue (of one) is full; four threads block. Half of the time the job is
- * let go just before the destroy, so that one submitter is on its way in while the pool goes down.
+ * One worker runs a job that ends when it is cancelled, the queue (of one) is full; four threads
+ * block. Half of the time the job is let go just before the destroy, so that one submitter is on
+ * its way in while the pool goes down.
  */
 static void destroy_under(uint64_t round, uint64_t *rng)
 {
-	static void *(*const body[4])(void *) = { block_in_submit, block_in_submit, block_in_wait, block_in_run };
-	const struct filch_config config = { .size = sizeof config, .workers = 1, .queue_capacity = 1, .jobs_max = 16,
-					     .flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0) };
-	const struct filch_submit called = { .size = sizeof called, .on_complete = on_complete, .user = &record[1][1] };
+	static void *(*const body[4])(
+		void *) = { block_in_submit, block_in_submit, block_in_wait, block_in_run };
+	const struct filch_config config = { .size = sizeof config,
+		.workers = 1,
+		.queue_capacity = 1,
+		.jobs_max = 16,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | (round % 2 ? FILCH_POOL_NO_SEARCH : 0) };
+	const struct filch_submit called = {
+		.size = sizeof called, .on_complete = on_complete, .user = &record[1][1]
+	};
 	pthread_t thread[4];
 
 	memset((void *)record, 0, sizeof record);
@@ -330,7 +361,8 @@ static void destroy_under(uint64_t round, uint64_t *rng)
 	record[1][1].accepted = true;
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, body[i], &record[0][i]), 0);
-	while (filchi_load_acquire(&pool->guests) < 5) /* FILCH_RUN is a guest twice over: of the run, and of its submit */
+	/* FILCH_RUN is a client twice over: of the run, and of its submit */
+	while (filchi_load_acquire(&pool->clients_inside) < 5)
 		sched_yield();
 	if (round % 2) {
 		gate = true;
@@ -350,14 +382,18 @@ static void callers_blocked_in_a_pool_that_is_destroyed_return(void)
 	uint64_t n = test_scaled(3000), rng = test_seed();
 
 	n_accepted = n_refused = n_cancelled = n_run = 0;
-	for (uint64_t round = 0; round < n || (!(n_cancelled && n_run && let_in && sent_away) && round < n + 5000); round++) {
+	for (uint64_t round = 0;
+		round < n || (!(n_cancelled && n_run && let_in && sent_away) && round < n + 5000);
+		round++) {
 		if (round % 100 == 0)
 			test_watchdog(120);
 		destroy_under(round, &rng);
 	}
-	printf("    %llu accepted, %llu run, %llu cancelled; of the blocked submits %llu were let in and %llu sent away\n",
-	       (unsigned long long)n_accepted, (unsigned long long)n_run, (unsigned long long)n_cancelled, (unsigned long long)let_in,
-	       (unsigned long long)sent_away);
+	printf("    %llu accepted, %llu run, %llu cancelled; of the blocked submits %llu were "
+	       "let in and %llu sent away\n",
+		(unsigned long long)n_accepted, (unsigned long long)n_run,
+		(unsigned long long)n_cancelled, (unsigned long long)let_in,
+		(unsigned long long)sent_away);
 	CHECK(n_cancelled && n_run && let_in && sent_away, "one kind of end was never met");
 }
 
@@ -366,7 +402,8 @@ int main(void)
 	test_watchdog(120);
 	(void)test_seed();
 	test_case("shutdowns that race with everything lose and double nothing",
-		  shutdowns_that_race_with_everything_lose_and_double_nothing);
-	test_case("callers blocked in a pool that is destroyed return", callers_blocked_in_a_pool_that_is_destroyed_return);
+		shutdowns_that_race_with_everything_lose_and_double_nothing);
+	test_case("callers blocked in a pool that is destroyed return",
+		callers_blocked_in_a_pool_that_is_destroyed_return);
 	return test_finish("shutdown");
 }

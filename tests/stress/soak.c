@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * soak: one pool, thousands of bursts of work, all its workers asleep between them. Memory after the hundredth burst and after the last
- * within a megabyte; threads and descriptors as many as before; and every sleep has been ended by a wake: workers do not wake by
- * themselves. Bursts are jobs of eight kinds at once: trees, loops, jobs that wait, jobs with callbacks, cancelled ones.
+ * soak: one pool, thousands of bursts of work, all its workers asleep between them. Memory after
+ * the hundredth burst and after the last within a megabyte; threads and descriptors as many as
+ * before; and every sleep has been ended by a wake: workers do not wake by themselves. Bursts are
+ * jobs of eight kinds at once: trees, loops, jobs that wait, jobs with callbacks, cancelled ones.
  *
- * In CI (scale 1) 3,000 bursts, a few seconds; FILCH_TEST_SCALE=10 is 30,000, FILCH_TEST_SCALE=500 a soak of more than ten minutes.
- * timeout: 300
+ * In CI (scale 1) 3,000 bursts, a few seconds; FILCH_TEST_SCALE=10 is 30,000, FILCH_TEST_SCALE=500
+ * a soak of more than ten minutes. timeout: 300
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,7 +49,8 @@ static int loop(void *arg)
 	(void)arg;
 	if (error) {
 		CHECK(error == -ECANCELED && filch_job_cancelled(), "%d", error);
-		CHECK(covered < 256, "%llu indices of a loop cut short", (unsigned long long)covered);
+		CHECK(covered < 256, "%llu indices of a loop cut short",
+			(unsigned long long)covered);
 		cut_loops++;
 	} else {
 		CHECK_EQ(covered, 256);
@@ -76,9 +78,11 @@ static void burst(uint64_t round)
 	long r = 0;
 
 	for (unsigned i = 0; i < 4; i++)
-		CHECK((id[i] = filch_submit(pool, kind[i], NULL, NULL)) > 0, "%lld", (long long)id[i]);
+		CHECK((id[i] = filch_submit(pool, kind[i], NULL, NULL)) > 0, "%lld",
+			(long long)id[i]);
 	for (unsigned i = 0; i < CALLBACKS; i++)
-		CHECK((late[i] = filch_submit(pool, kind[(round + i) % 4], NULL, &how)) > 0, "%lld", (long long)late[i]);
+		CHECK((late[i] = filch_submit(pool, kind[(round + i) % 4], NULL, &how)) > 0, "%lld",
+			(long long)late[i]);
 	for (unsigned i = 0; i < CALLBACKS; i += 2)
 		(void)filch_cancel(pool, late[i]);
 	CHECK_EQ(FILCH_RUN(pool, &r, fib, 10), 0);
@@ -114,15 +118,22 @@ static void bursts_leave_nothing_behind(void)
 	CHECK_EQ(test_threads(), threads);
 	CHECK_EQ(test_descriptors(), descriptors);
 	CHECK_EQ(told, round * CALLBACKS);
-	CHECK(whole_loops >= 2 * round, "%llu loops", (unsigned long long)whole_loops); /* two of the four waited for */
+	/* two of the four waited for */
+	CHECK(whole_loops >= 2 * round, "%llu loops", (unsigned long long)whole_loops);
 	if (!TEST_SANITIZED) /* their allocators keep what is freed for a while */
-		CHECK(late < early + (1 << 20), "%llu KiB after 100 bursts, %llu after %llu", (unsigned long long)early / 1024,
-		      (unsigned long long)late / 1024, (unsigned long long)round);
-	printf("    %llu bursts, %llu KiB after 100, %llu KiB at the end; %llu loops whole, %llu cut short\n", (unsigned long long)round,
-	       (unsigned long long)early / 1024, (unsigned long long)late / 1024, (unsigned long long)whole_loops,
-	       (unsigned long long)cut_loops);
-	/* a wake may also meet a worker that was about to sleep and has found something by itself */
-	CHECK(s.parks <= s.wakes + workers, "%llu parks, %llu wakes", (unsigned long long)s.parks, (unsigned long long)s.wakes);
+		CHECK(late < early + (1 << 20), "%llu KiB after 100 bursts, %llu after %llu",
+			(unsigned long long)early / 1024, (unsigned long long)late / 1024,
+			(unsigned long long)round);
+	printf("    %llu bursts, %llu KiB after 100, %llu KiB at the end; %llu loops whole, %llu "
+	       "cut short\n",
+		(unsigned long long)round, (unsigned long long)early / 1024,
+		(unsigned long long)late / 1024, (unsigned long long)whole_loops,
+		(unsigned long long)cut_loops);
+	/*
+	 * a wake may also meet a worker that was about to sleep and has found something by itself
+	 */
+	CHECK(s.parks <= s.wakes + workers, "%llu parks, %llu wakes", (unsigned long long)s.parks,
+		(unsigned long long)s.wakes);
 	pool_close(pool);
 	pools_print();
 	POOLS_COVER(steals);
@@ -134,6 +145,7 @@ int main(void)
 {
 	test_watchdog(60);
 	(void)test_seed();
-	test_case("bursts of work leave nothing behind, and workers sleep until they are woken", bursts_leave_nothing_behind);
+	test_case("bursts of work leave nothing behind, and workers sleep until they are woken",
+		bursts_leave_nothing_behind);
 	return test_finish("soak");
 }

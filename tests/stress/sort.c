@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sort: pieces of one array that move between two sides under several workers, also under ThreadSanitizer: sorted, stable, and pieces
- * were stolen.
- * Full campaign: FILCH_TEST_SCALE=10.
+ * sort: pieces of one array that move between two sides under several workers, also under
+ * ThreadSanitizer: sorted, stable, and pieces were stolen. Full campaign: FILCH_TEST_SCALE=10.
  */
 #include <stdlib.h>
 
@@ -36,10 +35,16 @@ static void stolen_pieces_come_back_sorted_and_in_their_order(void)
 
 		test_watchdog(120);
 		for (size_t i = 0; i < n; i++)
-			a[i] = (struct tagged){ (uint32_t)(i < n / 4 ? i : test_random(&state) % 1000), (uint32_t)i };
-		CHECK_EQ(round % 2 ? sort_tagged(pool, a, n) : filch_sort(pool, a, n, sizeof *a, compare, NULL), 0);
+			a[i] = (struct tagged){
+				(uint32_t)(i < n / 4 ? i : test_random(&state) % 1000), (uint32_t)i
+			};
+		CHECK_EQ(round % 2 ? sort_tagged(pool, a, n)
+				   : filch_sort(pool, a, n, sizeof *a, compare, NULL),
+			0);
 		for (size_t i = 1; i < n; i++)
-			CHECK(a[i - 1].key < a[i].key || (a[i - 1].key == a[i].key && a[i - 1].tag < a[i].tag), "at %zu", i);
+			CHECK(a[i - 1].key < a[i].key ||
+					(a[i - 1].key == a[i].key && a[i - 1].tag < a[i].tag),
+				"at %zu", i);
 		pool_close(pool);
 	}
 	pools_print();
@@ -50,6 +55,7 @@ static void stolen_pieces_come_back_sorted_and_in_their_order(void)
 int main(void)
 {
 	test_watchdog(120);
-	test_case("stolen pieces come back sorted, and equal ones in their order", stolen_pieces_come_back_sorted_and_in_their_order);
+	test_case("stolen pieces come back sorted, and equal ones in their order",
+		stolen_pieces_come_back_sorted_and_in_their_order);
 	return test_finish("sort");
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stacks: what a worker does on top of a suspended frame. With room it helps: it runs tasks of its own job. With little stack left it
- * parks at once, starts nothing, and is not woken by work that it may not run; it wakes when what it waits for is done. Whoever waits,
- * in a sync, in filch_wait() on a worker or outside, or for room in a full queue, sleeps: its CPU time is counted, not the time that
- * passes.
+ * stacks: what a worker does on top of a suspended frame. With room it helps: it runs tasks of its
+ * own job. With little stack left it parks at once, starts nothing, and is not woken by work that
+ * it may not run; it wakes when what it waits for is done. Whoever waits, in a sync, in
+ * filch_wait() on a worker or outside, or for room in a full queue, sleeps: its CPU time is
+ * counted, not the time that passes.
  *
- * Each case stands on events (somebody sleeps, somebody has come); nothing waits for a time to pass but the stretch that is measured.
+ * Each case stands on events (somebody sleeps, somebody has come); nothing waits for a time to pass
+ * but the stretch that is measured.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,15 +33,16 @@ static void until(bool (*happened)(void))
 		sched_yield();
 }
 
-/* --- a joiner, and a thief whose tasks it might run ------------------------------------------------------------------------------- */
+/* --- a joiner, and a thief whose tasks it might run ------------------- */
 
 #define KIDS 16u
 
 static struct {
-	bool low;                 /* the joiner goes down before it spawns */
+	bool low; /* the joiner goes down before it spawns */
 	_Atomic int joiner, thief;
 	_Atomic unsigned by_joiner, by_thief;
-	_Atomic uint64_t parks;   /* of the whole pool, and one more: when the joiner, and nobody else, has gone to sleep */
+	/* of the whole pool, and one more: when the joiner, and nobody else, has gone to sleep */
+	_Atomic uint64_t parks;
 	uint64_t left;
 } meet;
 
@@ -108,8 +111,10 @@ static void joiner_on(bool low, uint64_t flags)
 {
 	test_watchdog(120);
 	pools_begin();
-	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = 2, .stack_bytes = SMALL_STACK,
-						      .flags = FILCH_POOL_OVERSUBSCRIBE | flags });
+	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = 2,
+		.stack_bytes = SMALL_STACK,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | flags });
 	for (uint64_t i = test_scaled(200); i--;) {
 		meet.low = low;
 		meet.joiner = meet.thief = -1;
@@ -135,7 +140,8 @@ static void a_joiner_with_room_runs_tasks_of_its_job(void)
 static void a_joiner_with_little_stack_parks_and_runs_nothing(void)
 {
 	if (TEST_SANITIZED) {
-		printf("    not measured: a sanitizer's frames are of other sizes, some of them on a stack of their own\n");
+		printf("    not measured: a sanitizer's frames are of other sizes, some of them "
+		       "on a stack of their own\n");
 		return;
 	}
 	joiner_on(true, 0);
@@ -144,10 +150,11 @@ static void a_joiner_with_little_stack_parks_and_runs_nothing(void)
 	POOLS_COVER(parks);
 }
 
-/* --- whoever waits sleeps --------------------------------------------------------------------------------------------------------- */
+/* --- whoever waits sleeps --------------------------------------------- */
 
 #define STRETCH UINT64_C(200000000) /* CPU time that the one who is waited for uses */
-#define FRUGAL  UINT64_C(40000000)  /* and what the one who waits may, searching and the system's accounting included */
+/* and what the one who waits may, searching and the system's accounting included */
+#define FRUGAL UINT64_C(40000000)
 
 static _Atomic bool started;
 static _Atomic unsigned waiting;
@@ -199,8 +206,8 @@ static void was_frugal(const char *who, uint64_t from)
 	uint64_t used = cpu_time() - from;
 
 	waiting = 0;
-	printf("    %s used %llu us of CPU time while %llu were worked for it\n", who, (unsigned long long)used / 1000,
-	       (unsigned long long)STRETCH / 1000);
+	printf("    %s used %llu us of CPU time while %llu were worked for it\n", who,
+		(unsigned long long)used / 1000, (unsigned long long)STRETCH / 1000);
 	CHECK(used < FRUGAL, "%s used %llu ns", who, (unsigned long long)used);
 }
 
@@ -246,7 +253,8 @@ static void begin_hard_work(void)
 
 static void whoever_waits_sleeps(void)
 {
-	const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+	const struct filch_submit detached = { .size = sizeof detached,
+		.flags = FILCH_JOB_DETACHED };
 	uint64_t from;
 	int64_t id;
 
@@ -264,8 +272,10 @@ static void whoever_waits_sleeps(void)
 	POOLS_COVER(joins_waited);
 	POOLS_COVER(parks);
 
-	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = 1, .queue_capacity = 1,
-						      .flags = FILCH_POOL_OVERSUBSCRIBE });
+	pool = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = 1,
+		.queue_capacity = 1,
+		.flags = FILCH_POOL_OVERSUBSCRIBE });
 	begin_hard_work();
 	CHECK(filch_submit(pool, nothing, NULL, &detached) > 0, "the queue is not empty");
 	from = cpu_time();
@@ -277,7 +287,7 @@ static void whoever_waits_sleeps(void)
 	pool_close(pool);
 }
 
-/* --- sixteen joiners at once ------------------------------------------------------------------------------------------------------ */
+/* --- sixteen joiners at once ------------------------------------------ */
 
 #define PAIRS 16u
 
@@ -294,7 +304,8 @@ FILCH_VOID_TASK(hold_a_thief)
 FILCH_VOID_TASK(join_what_is_held)
 {
 	FILCH_SPAWN(kid, hold_a_thief);
-	while (held < PAIRS) /* this worker takes none: when all are held, its own has been stolen */
+	/* this worker takes none: when all are held, its own has been stolen */
+	while (held < PAIRS)
 		sched_yield();
 	FILCH_SYNC(kid);
 }
@@ -324,13 +335,16 @@ static void all_joiners_of_32_workers_sleep(void)
 	held = 0;
 	pool = pool_open(2 * PAIRS, 0);
 	for (unsigned i = 0; i < PAIRS; i++)
-		CHECK((id[i] = filch_submit(pool, join_job, NULL, NULL)) > 0, "%lld", (long long)id[i]);
+		CHECK((id[i] = filch_submit(pool, join_job, NULL, NULL)) > 0, "%lld",
+			(long long)id[i]);
 	while (pool_stats(pool).asleep < PAIRS)
 		sched_yield();
 	from = process_time();
-	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL); /* the stretch that is measured */
+	/* the stretch that is measured */
+	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
 	used = process_time() - from;
-	printf("    %u joiners asleep, %u thieves held: %llu us of CPU time in 300 ms\n", PAIRS, held, (unsigned long long)used / 1000);
+	printf("    %u joiners asleep, %u thieves held: %llu us of CPU time in 300 ms\n", PAIRS,
+		held, (unsigned long long)used / 1000);
 	CHECK(used < 30000000, "%llu ns", (unsigned long long)used);
 	CHECK_EQ(pool_stats(pool).asleep, PAIRS);
 	for (unsigned i = 0; i < PAIRS; i++)
@@ -348,8 +362,10 @@ int main(void)
 {
 	test_watchdog(120);
 	(void)test_seed();
-	test_case("a joiner with room runs tasks of its job", a_joiner_with_room_runs_tasks_of_its_job);
-	test_case("a joiner with little stack parks and runs nothing", a_joiner_with_little_stack_parks_and_runs_nothing);
+	test_case("a joiner with room runs tasks of its job",
+		a_joiner_with_room_runs_tasks_of_its_job);
+	test_case("a joiner with little stack parks and runs nothing",
+		a_joiner_with_little_stack_parks_and_runs_nothing);
 	test_case("whoever waits sleeps", whoever_waits_sleeps);
 	test_case("all joiners of 32 workers sleep", all_joiners_of_32_workers_sleep);
 	return test_finish("stacks");

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tasks: every spawned task runs exactly once and its result arrives, on 1, 2 and 32 workers: irregular trees with arrays of frames,
- * fib without a cut-off, deques that start with room for two, the fenced mode, several threads that run trees at once, loops, and
- * the untyped form. Count and XOR of ids travel up as results; trees of a million ids are also entered in a ledger with a bit each.
+ * tasks: every spawned task runs exactly once and its result arrives, on 1, 2 and 32 workers:
+ * irregular trees with arrays of frames, fib without a cut-off, deques that start with room for
+ * two, the fenced mode, several threads that run trees at once, loops, and the untyped form. Count
+ * and XOR of ids travel up as results; trees of a million ids are also entered in a ledger with a
+ * bit each.
  *
- * In CI (scale 1) 1.6 * 10^8 tasks, 10^8 of them on two workers; the campaign of 10^9 is FILCH_TEST_SCALE=10.
- * timeout: 300
+ * In CI (scale 1) 1.6 * 10^8 tasks, 10^8 of them on two workers; the campaign of 10^9 is
+ * FILCH_TEST_SCALE=10. timeout: 300
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -17,7 +19,7 @@
 
 static struct ledger ledger;
 
-/* --- irregular trees ------------------------------------------------------------------------------------------------------------- */
+/* --- irregular trees -------------------------------------------------- */
 
 struct sum {
 	uint64_t count, xored;
@@ -53,7 +55,8 @@ FILCH_TASK(struct sum, tree, (uint64_t, begin), (uint64_t, end), (bool, keep))
 		}
 		case 2: {
 			struct sum nested = { 0, 0 };
-			int error = FILCH_RUN(NULL, &nested, tree, at, at + step, keep); /* a call, through a plain helper's door */
+			/* a call, through a plain helper's door */
+			int error = FILCH_RUN(NULL, &nested, tree, at, at + step, keep);
 
 			CHECK_EQ(error, 0);
 			add(&sum, nested);
@@ -86,7 +89,10 @@ static void check_sum(struct sum sum, uint64_t n)
 	CHECK_EQ(sum.xored, expected);
 }
 
-/* Trees of a million ids (or @n if that is fewer) until @n are done and, if @steals, some were stolen. */
+/*
+ * Trees of a million ids (or @n if that is fewer) until @n are done and, if @steals, some were
+ * stolen.
+ */
 static uint64_t trees(const struct filch_config *config, uint64_t n, bool keep)
 {
 	uint64_t done = 0, bound = 100 * n + 10000000;
@@ -111,7 +117,9 @@ static uint64_t trees(const struct filch_config *config, uint64_t n, bool keep)
 
 static struct filch_config config_of(uint32_t workers)
 {
-	return (struct filch_config){ .size = sizeof(struct filch_config), .workers = workers, .flags = FILCH_POOL_OVERSUBSCRIBE };
+	return (struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = workers,
+		.flags = FILCH_POOL_OVERSUBSCRIBE };
 }
 
 static void irregular_trees(uint32_t workers, uint64_t n)
@@ -181,7 +189,7 @@ static void trees_in_the_fenced_mode(void)
 	POOLS_COVER(steals);
 }
 
-/* --- fib ------------------------------------------------------------------------------------------------------------------------- */
+/* --- fib -------------------------------------------------------------- */
 
 static long plain_fib(int n)
 {
@@ -196,7 +204,10 @@ static long plain_fib(int n)
 	return a;
 }
 
-/* A body that the compiler may put into itself: frames of several levels in one, and thieves between them. */
+/*
+ * A body that the compiler may put into itself: frames of several levels in one, and thieves
+ * between them.
+ */
 FILCH_TASK_INLINE(long, fib_inline, (int, n))
 {
 	if (n < 2)
@@ -244,7 +255,7 @@ static void fib_put_into_itself(void)
 	run_fib(test_scaled(2000000), true);
 }
 
-/* --- several at once ------------------------------------------------------------------------------------------------------------- */
+/* --- several at once -------------------------------------------------- */
 
 static struct filch_pool *shared_pool;
 
@@ -280,7 +291,7 @@ static void four_threads_run_trees_at_once(void)
 	POOLS_COVER(steals);
 }
 
-/* --- loops and the untyped form -------------------------------------------------------------------------------------------------- */
+/* --- loops and the untyped form --------------------------------------- */
 
 static void enter_range(size_t begin, size_t end, void *arg)
 {
@@ -318,7 +329,9 @@ static void loops_cover_each_index_once(void)
 			ledger_open(&ledger, n);
 			CHECK_EQ(filch_for(pool, 0, n, grain, enter_range, &ledger), 0);
 			ledger_close(&ledger);
-			CHECK_EQ(filch_reduce(pool, 0, n, grain, sizeof sum, &zero, count_range, join_sums, NULL, &sum), 0);
+			CHECK_EQ(filch_reduce(pool, 0, n, grain, sizeof sum, &zero, count_range,
+					 join_sums, NULL, &sum),
+				0);
 			check_sum(sum, n);
 		}
 		pool_close(pool);
@@ -336,7 +349,8 @@ static void untyped_tree(struct filch_worker *worker, filch_index index, struct 
 	struct filch_context here = { worker, index };
 	struct untyped *me = (struct untyped *)(void *)task;
 	uint64_t middle = me->begin + 1 + (me->end - me->begin - 1) / 2;
-	struct untyped left = { .begin = me->begin + 1, .end = middle }, right = { .begin = middle, .end = me->end };
+	struct untyped left = { .begin = me->begin + 1, .end = middle },
+		       right = { .begin = middle, .end = me->end };
 
 	ledger_enter(&ledger, me->begin);
 	me->sum = (struct sum){ 1, ledger_mix(me->begin) };
@@ -394,7 +408,8 @@ int main(void)
 	test_case("each task of irregular trees runs once on 1 worker", trees_on_one_worker);
 	test_case("each task of irregular trees runs once on 2 workers", trees_on_two_workers);
 	test_case("each task of irregular trees runs once on 32 workers", trees_on_32_workers);
-	test_case("each task runs once in deques that start with room for two", deques_that_start_with_room_for_two);
+	test_case("each task runs once in deques that start with room for two",
+		deques_that_start_with_room_for_two);
 	test_case("each task runs once in the fenced mode", trees_in_the_fenced_mode);
 	test_case("fib without a cut-off is right on 1, 2 and 32 workers", fib_without_a_cut_off);
 	test_case("fib whose body is inline is right on 1, 2 and 32 workers", fib_put_into_itself);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * waits: jobs that wait for jobs. Chains a thousand deep, in either order of submission, and trees, on 1, 2 and 32 workers, with stacks
- * that are large enough and with stacks and tables that are not: each wait returns 0, or -EDEADLK with the id still valid, and nothing
- * hangs. Waits with deadlines inside jobs. Waits for jobs of another pool, from its worker to the other's and back.
+ * waits: jobs that wait for jobs. Chains a thousand deep, in either order of submission, and trees,
+ * on 1, 2 and 32 workers, with stacks that are large enough and with stacks and tables that are
+ * not: each wait returns 0, or -EDEADLK with the id still valid, and nothing hangs. Waits with
+ * deadlines inside jobs. Waits for jobs of another pool, from its worker to the other's and back.
  *
- * Every job is reaped once: by the job that waits for it or, where that was refused, at the end from outside.
+ * Every job is reaped once: by the job that waits for it or, where that was refused, at the end
+ * from outside.
  *
  * In CI (scale 1) about 10^6 waits; the campaign is FILCH_TEST_SCALE=10.
  * timeout: 300
@@ -31,16 +33,21 @@ static _Atomic uint64_t in_time, too_late;
 
 static struct filch_pool *open_pool(uint32_t workers, uint64_t flags, uint64_t stack_bytes)
 {
-	return pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config), .workers = workers, .stack_bytes = stack_bytes,
-						      .flags = FILCH_POOL_OVERSUBSCRIBE | flags, .queue_capacity = 8192, .jobs_max = 16384 });
+	return pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+		.workers = workers,
+		.stack_bytes = stack_bytes,
+		.flags = FILCH_POOL_OVERSUBSCRIBE | flags,
+		.queue_capacity = 8192,
+		.jobs_max = 16384 });
 }
 
-/* --- chains ----------------------------------------------------------------------------------------------------------------------- */
+/* --- chains ----------------------------------------------------------- */
 
 /* The jobs of one chain: number i waits for number i + 1. */
 static struct {
 	unsigned n;
-	bool by_jobs;                    /* each link submits the next; else all are submitted from outside beforehand */
+	/* each link submits the next; else all are submitted from outside beforehand */
+	bool by_jobs;
 	_Atomic int64_t id[LINKS_MAX];
 	_Atomic uint32_t ran[LINKS_MAX], reaped[LINKS_MAX];
 	_Atomic uint32_t refused;
@@ -99,13 +106,19 @@ static void one_chain(unsigned n, bool by_jobs, bool last_first)
 		chain.id[i] = id;
 	}
 	chain.go = true;
-	/* from the front: what a link's wait was refused is waited for here, and with it the rest of the chain */
+	/*
+	 * from the front: what a link's wait was refused is waited for here, and with it the rest
+	 * of the chain
+	 */
 	for (unsigned i = 0; i < n; i++) {
 		struct filch_completion c;
 
 		if (i && chain.reaped[i])
 			continue;
-		/* its waiter has ended, so it was refused; and it has been submitted, unless that one did not come to it */
+		/*
+		 * its waiter has ended, so it was refused; and it has been submitted, unless that
+		 * one did not come to it
+		 */
 		CHECK_EQ(filch_wait(pool, chain.id[i], NULL, &c), 0);
 		CHECK(c.status == 0 || (c.status == -EDEADLK && chain.refused), "%d", c.status);
 		chain.reaped[i]++;
@@ -118,7 +131,8 @@ static void one_chain(unsigned n, bool by_jobs, bool last_first)
 	refusals += chain.refused;
 }
 
-static void chains_on(uint32_t workers, uint64_t flags, unsigned n, uint64_t stack_bytes, uint64_t times)
+static void chains_on(
+	uint32_t workers, uint64_t flags, unsigned n, uint64_t stack_bytes, uint64_t times)
 {
 	pool = open_pool(workers, flags, stack_bytes);
 	for (uint64_t i = test_scaled(times); i--;) {
@@ -168,11 +182,14 @@ static void chains_deeper_than_jobs_may_nest_end_or_are_refused(void)
 	CHECK(refusals > 0, "no wait has met the limit of 4096 jobs on one stack");
 }
 
-/* --- trees of waits --------------------------------------------------------------------------------------------------------------- */
+/* --- trees of waits --------------------------------------------------- */
 
 #define BRANCHES 5u
 
-/* A job of a tree: it submits some, does others' work in between, and waits for them in an order drawn by lot. */
+/*
+ * A job of a tree: it submits some, does others' work in between, and waits for them in an order
+ * drawn by lot.
+ */
 struct branch {
 	uint64_t seed;
 	unsigned depth;
@@ -204,7 +221,8 @@ static void wait_somehow(int64_t id, uint64_t dice)
 			return;
 		}
 		CHECK_EQ(error, -ETIMEDOUT);
-		CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec, "timed out too early");
+		CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec,
+			"timed out too early");
 		too_late++;
 	}
 	if (dice % 4 == 1)
@@ -263,7 +281,8 @@ static void trees_on(uint32_t workers, uint64_t flags)
 		for (unsigned i = 0; i < 4; i++) {
 			ran[i] = 0;
 			root[i] = (struct branch){ test_random(&rng), 5, &ran[i] };
-			CHECK((id[i] = filch_submit(pool, grow, &root[i], NULL)) > 0, "%lld", (long long)id[i]);
+			CHECK((id[i] = filch_submit(pool, grow, &root[i], NULL)) > 0, "%lld",
+				(long long)id[i]);
 		}
 		for (unsigned i = 0; i < 4; i++) {
 			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
@@ -284,7 +303,8 @@ static void trees_of_waits_end(void)
 		trees_on(32, 0);
 	} while (!(pools_sum.steals && in_time) && pools_sum.jobs < 10000000);
 	pools_print();
-	printf("    waits with a deadline: %llu in time, %llu too late\n", (unsigned long long)in_time, (unsigned long long)too_late);
+	printf("    waits with a deadline: %llu in time, %llu too late\n",
+		(unsigned long long)in_time, (unsigned long long)too_late);
 	POOLS_COVER(steals);
 	CHECK(in_time, "no wait with a deadline was in time");
 	POOLS_COVER(jobs_nested);
@@ -306,7 +326,8 @@ static int wait_too_short(void *arg)
 	struct timespec soon = filch_after(1000000);
 
 	CHECK_EQ(filch_wait(pool, *(int64_t *)arg, &soon, NULL), -ETIMEDOUT);
-	CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec, "timed out too early");
+	CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec,
+		"timed out too early");
 	atomic_store(&released, true);
 	CHECK_EQ(filch_wait(pool, *(int64_t *)arg, NULL, NULL), 0); /* the id is still good */
 	return 0;
@@ -321,16 +342,18 @@ static void a_wait_in_a_job_ends_with_its_deadline(void)
 		pool = open_pool(2, flags, DEEP_STACK);
 		atomic_store(&begun, false);
 		atomic_store(&released, false);
-		CHECK((slow = filch_submit(pool, last_until_released, NULL, NULL)) > 0, "%lld", (long long)slow);
+		CHECK((slow = filch_submit(pool, last_until_released, NULL, NULL)) > 0, "%lld",
+			(long long)slow);
 		while (!atomic_load(&begun))
 			sched_yield();
-		CHECK((waiter = filch_submit(pool, wait_too_short, &slow, NULL)) > 0, "%lld", (long long)waiter);
+		CHECK((waiter = filch_submit(pool, wait_too_short, &slow, NULL)) > 0, "%lld",
+			(long long)waiter);
 		CHECK_EQ(filch_wait(pool, waiter, NULL, NULL), 0);
 		pool_close(pool);
 	}
 }
 
-/* --- deadlines -------------------------------------------------------------------------------------------------------------------- */
+/* --- deadlines -------------------------------------------------------- */
 
 static _Atomic bool expected, let_go;
 
@@ -354,7 +377,8 @@ static int wait_with_a_deadline(void *arg)
 		sched_yield();
 	CHECK_EQ(filch_wait(pool, id, &past, NULL), -ETIMEDOUT);
 	CHECK_EQ(filch_wait(pool, id, &soon, NULL), -ETIMEDOUT);
-	CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec, "timed out too early");
+	CHECK(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec,
+		"timed out too early");
 	let_go = true;
 	CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
 	CHECK_EQ(c.status, 5);
@@ -371,8 +395,10 @@ static void a_wait_inside_a_job_keeps_its_deadline_and_may_be_repeated(void)
 
 			test_watchdog(120);
 			expected = let_go = false;
-			CHECK((held = filch_submit(pool, held_until_late, NULL, NULL)) > 0, "%lld", (long long)held);
-			CHECK((waiter = filch_submit(pool, wait_with_a_deadline, &held, NULL)) > 0, "%lld", (long long)waiter);
+			CHECK((held = filch_submit(pool, held_until_late, NULL, NULL)) > 0, "%lld",
+				(long long)held);
+			CHECK((waiter = filch_submit(pool, wait_with_a_deadline, &held, NULL)) > 0,
+				"%lld", (long long)waiter);
 			CHECK_EQ(filch_wait(pool, waiter, NULL, NULL), 0);
 		}
 		pool_close(pool);
@@ -381,9 +407,13 @@ static void a_wait_inside_a_job_keeps_its_deadline_and_may_be_repeated(void)
 	POOLS_COVER(parks);
 }
 
-/* --- two pools -------------------------------------------------------------------------------------------------------------------- */
+/* --- two pools -------------------------------------------------------- */
 
-#define ASIDE 4u /* workers of each, and how often a chain goes there: a worker that waits for another pool's job only waits */
+/*
+ * workers of each, and how often a chain goes there: a worker that waits for another pool's job
+ * only waits
+ */
+#define ASIDE 4u
 
 static struct filch_pool *two[2];
 
@@ -413,7 +443,8 @@ static void workers_may_wait_for_jobs_of_another_pool(void)
 	two[0] = pool_open(ASIDE, 0);
 	two[1] = pool_open(ASIDE, FILCH_POOL_NO_SEARCH);
 	for (uint64_t i = 0; i < n; i++) {
-		int64_t id = filch_submit(two[i % 2], there_and_back, (void *)(uintptr_t)(2 * ASIDE - 2), NULL);
+		int64_t id = filch_submit(
+			two[i % 2], there_and_back, (void *)(uintptr_t)(2 * ASIDE - 2), NULL);
 
 		if (i % 100 == 0)
 			test_watchdog(120);
@@ -423,7 +454,8 @@ static void workers_may_wait_for_jobs_of_another_pool(void)
 	pool_close(two[0]);
 	pool_close(two[1]);
 	pools_print();
-	CHECK(pools_sum.jobs >= n * (2 * ASIDE - 1), "%llu jobs", (unsigned long long)pools_sum.jobs);
+	CHECK(pools_sum.jobs >= n * (2 * ASIDE - 1), "%llu jobs",
+		(unsigned long long)pools_sum.jobs);
 }
 
 int main(void)
@@ -431,11 +463,15 @@ int main(void)
 	test_watchdog(120);
 	(void)test_seed();
 	test_case("chains of a thousand waits end", chains_of_a_thousand_waits_end);
-	test_case("chains too deep for the stack end or are refused", chains_too_deep_for_the_stack_end_or_are_refused);
-	test_case("chains deeper than jobs may nest end or are refused", chains_deeper_than_jobs_may_nest_end_or_are_refused);
+	test_case("chains too deep for the stack end or are refused",
+		chains_too_deep_for_the_stack_end_or_are_refused);
+	test_case("chains deeper than jobs may nest end or are refused",
+		chains_deeper_than_jobs_may_nest_end_or_are_refused);
 	test_case("trees of waits end", trees_of_waits_end);
 	test_case("a wait in a job ends with its deadline", a_wait_in_a_job_ends_with_its_deadline);
-	test_case("a wait inside a job keeps its deadline and may be repeated", a_wait_inside_a_job_keeps_its_deadline_and_may_be_repeated);
-	test_case("workers may wait for jobs of another pool", workers_may_wait_for_jobs_of_another_pool);
+	test_case("a wait inside a job keeps its deadline and may be repeated",
+		a_wait_inside_a_job_keeps_its_deadline_and_may_be_repeated);
+	test_case("workers may wait for jobs of another pool",
+		workers_may_wait_for_jobs_of_another_pool);
 	return test_finish("waits");
 }

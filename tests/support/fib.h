@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The task that tests run when any tree of tasks will do: two children a call, without a cut-off. */
+/*
+ * The task that tests run when any tree of tasks will do: two children a call, without a cut-off.
+ */
 #ifndef FILCH_TEST_FIB_H
 #define FILCH_TEST_FIB_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much stack is left: for tests of what a worker does when it is little. Needs _GNU_SOURCE before the first header. */
+/*
+ * How much stack is left: for tests of workers with little of it. Needs _GNU_SOURCE before the
+ * first header.
+ */
 #ifndef FILCH_TEST_STACK_H
 #define FILCH_TEST_STACK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * accumulators: those of reduce and scan are aligned as any type of their size may need, small ones in frames and large ones from the
- * heap, whoever's they are.
+ * accumulators: those of reduce and scan are aligned as any type of their size may need, small ones
+ * in frames and large ones from the heap, whoever's they are.
  */
 #include <criterion/criterion.h>
 
@@ -65,7 +65,8 @@ static size_t align_of(size_t size)
 	return align;
 }
 
-static const size_t sizes[] = { 16, 24, 32, 48, 64, 96, 128, 160, 256, 272, 288, 320, 384, 512, 640, 4096, 4224 };
+static const size_t sizes[] = { 16, 24, 32, 48, 64, 96, 128, 160, 256, 272, 288, 320, 384, 512, 640,
+	4096, 4224 };
 
 static void check(struct filch_pool *pool, size_t grain, bool scan)
 {
@@ -73,8 +74,10 @@ static void check(struct filch_pool *pool, size_t grain, bool scan)
 
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		struct ask ask = { .size = sizes[i], .align = align_of(sizes[i]) };
-		int error = scan ? filch_scan(pool, 0, ITEMS, grain, ask.size, zero, add_and_write, join, &ask, result) :
-				   filch_reduce(pool, 0, ITEMS, grain, ask.size, zero, add, join, &ask, result);
+		int error = scan ? filch_scan(pool, 0, ITEMS, grain, ask.size, zero, add_and_write,
+					   join, &ask, result)
+				 : filch_reduce(pool, 0, ITEMS, grain, ask.size, zero, add, join,
+					   &ask, result);
 
 		EQ(error, 0);
 		cr_assert(ask.bodies > 0);

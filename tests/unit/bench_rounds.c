@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the benchmark promises of rounds where the time does not suffice for all: who is slow gets fewer and never fewer than three, who
- * has fewer shares them with who has more, and any first few are spread over the whole. The shipped text is included.
+ * What the benchmark promises of rounds where the time does not suffice for all: who is slow gets
+ * fewer and never fewer than three, who has fewer shares them with who has more, and any first few
+ * are spread over the whole. The shipped text is included.
  */
 #include <criterion/criterion.h>
 
@@ -35,7 +36,8 @@ Test(bench_rounds, the_first_few_are_spread_over_the_whole)
 			longest = gap > longest ? gap : longest;
 		}
 		/* Golden-section steps leave no gap longer than 2.62 times the mean one. */
-		cr_assert_leq(longest, 1 + 2.62 * ROUNDS / first, "%d of %d rounds leave a gap of %d", first, ROUNDS, longest);
+		cr_assert_leq(longest, 1 + 2.62 * ROUNDS / first,
+			"%d of %d rounds leave a gap of %d", first, ROUNDS, longest);
 	}
 }
 
@@ -56,8 +58,10 @@ Test(bench_rounds, what_the_cheap_leave_of_their_share_is_the_dearers)
 	int share[3];
 
 	bench_rounds_share(cost, share, 3, 10, 9);
-	cr_assert(share[1] == 10 && share[2] == 10, "the cheap have all their rounds: %d, %d", share[1], share[2]);
-	cr_assert_eq(share[0], 7, "9 s less 1.1 s are 7 rounds, not the third part's 3: %d", share[0]);
+	cr_assert(share[1] == 10 && share[2] == 10, "the cheap have all their rounds: %d, %d",
+		share[1], share[2]);
+	cr_assert_eq(
+		share[0], 7, "9 s less 1.1 s are 7 rounds, not the third part's 3: %d", share[0]);
 }
 
 Test(bench_rounds, nobody_gets_fewer_than_three)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the benchmark's figures promise: a median is the middle of the rounds, a ratio belongs to a round, a round that failed
- * counts nowhere. The shipped text is included, so that this test needs nothing of the benchmark's build.
+ * What the benchmark's figures promise: a median is the middle of the rounds, a ratio belongs to a
+ * round, a round that failed counts nowhere. The shipped text is included, so that this test needs
+ * nothing of the benchmark's build.
  */
 #include <criterion/criterion.h>
 
@@ -68,7 +69,8 @@ Test(bench_stats, ratios_are_paired_by_round_and_not_taken_from_the_medians)
 	const double ref[] = { 2, 20, 200 }, mine[] = { 1, 10, 100 };
 	/* The same samples of mine in other rounds: the ratio of the medians would still be 2. */
 	const double crossed[] = { 100, 1, 10 };
-	struct bench_spread paired = bench_ratio(ref, mine, 3), other = bench_ratio(ref, crossed, 3);
+	struct bench_spread paired = bench_ratio(ref, mine, 3),
+			    other = bench_ratio(ref, crossed, 3);
 
 	cr_assert_float_eq(paired.min, 2, 1e-12);
 	cr_assert_float_eq(paired.max, 2, 1e-12);
@@ -91,7 +93,7 @@ Test(bench_stats, a_percentile_is_the_sample_of_nearest_rank)
 	double sample[100];
 
 	for (int i = 0; i < 100; i++)
-		sample[i] = 100 - i;   /* 100 down to 1 */
+		sample[i] = 100 - i; /* 100 down to 1 */
 	cr_assert_float_eq(bench_percentile(sample, 100, 0.5), 50, 1e-12);
 	cr_assert_float_eq(bench_percentile(sample, 100, 0.99), 99, 1e-12);
 	cr_assert_float_eq(bench_percentile(sample, 100, 1), 100, 1e-12);

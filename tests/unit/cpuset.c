@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpuset: the text form is read strictly and written so that it can be read again. */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
-#include <cpuset.h>
+#include <place/cpuset.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sched.h>
@@ -72,7 +72,8 @@ Test(cpuset, anything_else_is_refused_and_leaves_the_set_alone)
 	filchi_cpuset_add(&set, 77);
 	before = set;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		cr_assert_eq(filchi_cpuset_parse(bad[i], &set), -EINVAL, "\"%s\" was accepted", bad[i]);
+		cr_assert_eq(
+			filchi_cpuset_parse(bad[i], &set), -EINVAL, "\"%s\" was accepted", bad[i]);
 		cr_assert(!memcmp(&set, &before, sizeof(set)), "\"%s\" changed the set", bad[i]);
 	}
 	cr_assert_eq(filchi_cpuset_parse(NULL, &set), -EINVAL);
@@ -109,7 +110,8 @@ Test(cpuset, intersection_keeps_the_common_members)
 	cr_assert_eq(filchi_cpuset_parse("5-200", &b), 0);
 	filchi_cpuset_and(&a, &b);
 	cr_assert_eq(filchi_cpuset_count(&a), 6);
-	cr_assert(filchi_cpuset_has(&a, 5) && filchi_cpuset_has(&a, 100) && !filchi_cpuset_has(&a, 4));
+	cr_assert(filchi_cpuset_has(&a, 5) && filchi_cpuset_has(&a, 100) &&
+		  !filchi_cpuset_has(&a, 4));
 }
 
 Test(cpuset, the_affinity_mask_is_the_kernels)
@@ -121,5 +123,6 @@ Test(cpuset, the_affinity_mask_is_the_kernels)
 	cr_assert_eq(sched_getaffinity(0, sizeof(kernel), &kernel), 0);
 	cr_assert_eq(filchi_cpuset_count(&set), (uint32_t)CPU_COUNT(&kernel));
 	for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		cr_assert_eq(filchi_cpuset_has(&set, cpu), !!CPU_ISSET(cpu, &kernel), "CPU %u", cpu);
+		cr_assert_eq(
+			filchi_cpuset_has(&set, cpu), !!CPU_ISSET(cpu, &kernel), "CPU %u", cpu);
 }

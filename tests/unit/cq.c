@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * completion queues: every way a job may end puts exactly one completion into its queue; credits bound what is out; slots do not wait
- * for the reaper; a queue and its pools may go in either order. The descriptor and the waits are in cq_wait.c.
+ * completion queues: every way a job may end puts exactly one completion into its queue; credits
+ * bound what is out; slots do not wait for the reaper; a queue and its pools may go in either
+ * order. The descriptor and the waits are in cq_wait.c.
  */
 #include <criterion/criterion.h>
 
@@ -9,7 +10,7 @@
 
 #include <sched.h>
 
-#include <cq.h>
+#include <struct/cq_cells.h>
 
 static struct filch_cq *cq;
 
@@ -54,7 +55,7 @@ static struct filch_completion only_one(void)
 	return c[0];
 }
 
-/* --- one completion for every end ------------------------------------------------------------------------------------------- */
+/* --- one completion for every end ------------------------------------- */
 
 Test(cq, a_completion_comes_out_of_its_queue_once)
 {
@@ -239,7 +240,8 @@ static void abandoned_or_destroyed(void (*end_of_pool)(void))
 Test(cq, the_jobs_of_an_abandoned_pool_are_all_there)
 {
 	abandoned_or_destroyed(abandon);
-	for (int i = 0; i < 100; i++) /* and its queue is not used up by submits that come too late */
+	/* and its queue is not used up by submits that come too late */
+	for (int i = 0; i < 100; i++)
 		EQ(submit_to(FILCH_BLOCK, NULL), -ESHUTDOWN);
 	end_cq();
 }
@@ -266,7 +268,8 @@ Test(cq, a_drained_pool_has_put_everything)
 
 Test(cq, a_batch_needs_no_place_for_ids)
 {
-	const struct filch_job_spec spec[3] = { { answer, NULL, NULL }, { answer, NULL, NULL }, { answer, NULL, NULL } };
+	const struct filch_job_spec spec[3] = { { answer, NULL, NULL }, { answer, NULL, NULL },
+		{ answer, NULL, NULL } };
 	struct filch_completion c[3];
 	struct filch_submit how;
 
@@ -278,7 +281,7 @@ Test(cq, a_batch_needs_no_place_for_ids)
 	end_cq();
 }
 
-/* --- credits ----------------------------------------------------------------------------------------------------------------- */
+/* --- credits ---------------------------------------------------------- */
 
 Test(cq, a_full_queue_is_refused_at_once_under_every_policy)
 {
@@ -289,7 +292,8 @@ Test(cq, a_full_queue_is_refused_at_once_under_every_policy)
 	begin_cq(1, 100, 100, 3);
 	until = to_cq(FILCH_UNTIL);
 	until.deadline = &never;
-	for (int round = 0; round < 50; round++) { /* more refusals than there are slots: none keeps one */
+	/* more refusals than there are slots: none keeps one */
+	for (int round = 0; round < 50; round++) {
 		for (int i = 0; i < 3; i++)
 			cr_assert(submit_to(FILCH_BLOCK, NULL) > 0);
 		EQ(submit_to(FILCH_BLOCK, NULL), -ENOBUFS); /* in flight or not */
@@ -344,7 +348,7 @@ Test(cq, slots_bound_only_what_is_unfinished)
 	end_cq();
 }
 
-/* --- lives ------------------------------------------------------------------------------------------------------------------- */
+/* --- lives ------------------------------------------------------------ */
 
 Test(cq, a_queue_with_jobs_in_flight_is_not_destroyed)
 {
@@ -421,7 +425,7 @@ Test(cq, one_queue_serves_two_pools_and_outlives_both)
 	EQ(filch_cq_destroy(cq), 0);
 }
 
-/* --- several reapers --------------------------------------------------------------------------------------------------------- */
+/* --- several reapers -------------------------------------------------- */
 
 enum { SHARED = 4000 };
 static unsigned char seen[SHARED];
@@ -467,7 +471,7 @@ Test(cq, two_reapers_get_each_completion_once)
 	end_cq();
 }
 
-/* --- bad input --------------------------------------------------------------------------------------------------------------- */
+/* --- bad input -------------------------------------------------------- */
 
 Test(cq, bad_arguments_are_refused_and_change_nothing)
 {
@@ -518,12 +522,14 @@ static int in_the_child(void *arg)
 	config.workers = 1;
 	if (filch_submit(pool, answer, NULL, &how) != -ECHILD || filch_pool_create(&pool, &config))
 		return 3;
-	if (filch_submit(pool, answer, NULL, &how) != -ECHILD) /* a pool of its own, the queue of its parent */
+	/* a pool of its own, the queue of its parent */
+	if (filch_submit(pool, answer, NULL, &how) != -ECHILD)
 		return 4;
 	if (filch_cq_create(&cq, 3))
 		return 5;
 	how.cq = cq;
-	if (filch_submit(pool, answer, NULL, &how) <= 0 || filch_cq_wait(cq, &c, 1, NULL) != 1 || c.status != 42)
+	if (filch_submit(pool, answer, NULL, &how) <= 0 || filch_cq_wait(cq, &c, 1, NULL) != 1 ||
+		c.status != 42)
 		return 6;
 	return filch_pool_destroy(pool) || filch_cq_destroy(cq) ? 7 : 0;
 }
@@ -537,7 +543,8 @@ Test(cq, a_queue_from_before_a_fork_is_refused)
 	cr_assert(filch_cq_fd(cq) >= 0);
 	cr_assert(submit_to(FILCH_BLOCK, NULL) > 0);
 	status = in_child(in_the_child, NULL, text, sizeof text);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x: %s", (unsigned)status, text);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x: %s", (unsigned)status,
+		text);
 	EQ(only_one().status, 42);
 	end_cq();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deadlines: times far ahead stay ahead; a wait ends at its deadline also while it still looks; and a job that its submitter would run too
- * late is not run.
+ * deadlines: times far ahead stay ahead; a wait ends at its deadline also while it still looks; and
+ * a job that its submitter would run too late is not run.
  */
 #include <criterion/criterion.h>
 
@@ -14,15 +14,18 @@ static bool is_before(struct timespec a, struct timespec b)
 
 Test(deadlines, any_number_of_nanoseconds_from_now_lies_ahead)
 {
-	static const uint64_t ns[] = { 0, 1, 999999999, 1000000000, UINT64_MAX / 2, UINT64_MAX - 2000000000, UINT64_MAX };
+	static const uint64_t ns[] = { 0, 1, 999999999, 1000000000, UINT64_MAX / 2,
+		UINT64_MAX - 2000000000, UINT64_MAX };
 	struct timespec last = { 0, 0 };
 
 	for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
 		struct timespec now = filch_after(0), then = filch_after(ns[i]);
 
 		cr_assert(then.tv_nsec >= 0 && then.tv_nsec < 1000000000, "%ld", then.tv_nsec);
-		cr_assert(!is_before(then, now), "%llu nanoseconds on lies behind", (unsigned long long)ns[i]);
-		cr_assert(is_before(last, then), "%llu nanoseconds on lies before a smaller number", (unsigned long long)ns[i]);
+		cr_assert(!is_before(then, now), "%llu nanoseconds on lies behind",
+			(unsigned long long)ns[i]);
+		cr_assert(is_before(last, then), "%llu nanoseconds on lies before a smaller number",
+			(unsigned long long)ns[i]);
 		cr_assert(then.tv_sec - now.tv_sec >= (time_t)(ns[i] / 1000000000));
 		last = then;
 	}
@@ -30,8 +33,9 @@ Test(deadlines, any_number_of_nanoseconds_from_now_lies_ahead)
 
 Test(deadlines, a_job_that_may_start_until_the_end_of_time_starts)
 {
-	const struct timespec far[] = { filch_after(UINT64_MAX),     filch_after(UINT64_MAX - 2000000000), { 18446744074, 0 },
-					{ 18446744073, 709551616 }, { INT64_MAX / 1000, 0 },              { INT64_MAX, 999999999 } };
+	const struct timespec far[] = { filch_after(UINT64_MAX),
+		filch_after(UINT64_MAX - 2000000000), { 18446744074, 0 },
+		{ 18446744073, 709551616 }, { INT64_MAX / 1000, 0 }, { INT64_MAX, 999999999 } };
 
 	begin(1, 0, 0);
 	for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {

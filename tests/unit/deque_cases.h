@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deque: the owner takes the newest, thieves get the oldest, every task leaves exactly once; a full deque grows and then refuses;
- * after thieves have passed a frame its next push is not lost; a thief takes only what its wants allow.
+ * deque: the owner takes the newest, thieves get the oldest, every task leaves exactly once; a full
+ * deque grows and then refuses; after thieves have passed a frame its next push is not lost; a
+ * thief takes only what its wants allow.
  *
- * One thread plays all roles, also inside the race windows, so that each case is the same interleaving every time. The file is
- * compiled twice: with the shipped indices (deque.c) and with narrow ones that wrap after seven pushes (deque_narrow.c).
- * Each case runs in the mode with membarrier(2) and in the fenced one.
+ * One thread plays all roles, also inside the race windows, so that each case is the same
+ * interleaving every time. The file is compiled twice: with the shipped indices (deque.c) and with
+ * narrow ones that wrap after seven pushes (deque_narrow.c). Each case runs in the mode with
+ * membarrier(2) and in the fenced one.
  *
- * Nothing of the library but its membarrier and its assertions is linked: the cold halves of the owner's path, which in the
- * library know what a worker is, are here those of a bare deque.
+ * Nothing of the library but its membarrier and its assertions is linked: the cold halves of the
+ * owner's path, which in the library know what a worker is, are here those of a bare deque.
  */
 #define FILCH_HOOKS
 #define FILCHI_DEQUE_MAX 64
@@ -16,29 +18,31 @@
 
 #include "unit.h"
 
-#include <deque.h>
-#include <membarrier.h>
+#include <struct/deque.h>
+#include <base/membarrier.h>
 
-#define SPEC(name)     SPEC_IN(SUITE, name)
-#define SPEC_IN(s, n)  SPEC_IN_(s, n)
-#define SPEC_IN_(s, n)                                       \
-	static void n##_body(bool fenced);                   \
-	Test(s, n)                                           \
-	{                                                    \
-		n##_body(false);                             \
-	}                                                    \
-	Test(s, n##_in_the_fenced_mode)                      \
-	{                                                    \
-		n##_body(true);                              \
-	}                                                    \
+#define SPEC(name)    SPEC_IN(SUITE, name)
+#define SPEC_IN(s, n) SPEC_IN_(s, n)
+#define SPEC_IN_(s, n)                     \
+	static void n##_body(bool fenced); \
+	Test(s, n)                         \
+	{                                  \
+		n##_body(false);           \
+	}                                  \
+	Test(s, n##_in_the_fenced_mode)    \
+	{                                  \
+		n##_body(true);            \
+	}                                  \
 	static void n##_body(bool fenced)
 
 enum { TASKS = 128, EMPTY = -1, LOST = -2, BARRED = -3 };
 
 static struct filchi_deque d;
 static struct filch_task task[TASKS];
-static struct filchi_crew crew_a, crew_b, crew_c;
-static const struct filchi_want anything = { .any = true };
+static struct filchi_team team_a, team_b, team_c;
+static struct filchi_segment *scope; /* of the task found or stolen last */
+static struct filchi_found in;       /* of the last attempt */
+static const struct filchi_filter anything = { .any = true };
 static int asked, refused;
 
 static const char *hook_point;
@@ -116,13 +120,14 @@ static bool take(filch_index *carried)
 }
 
 /* A thief: the number of the task it got, or why it got none. */
-static int steal_as(const struct filchi_want *want, struct filchi_crew **crew)
+static int steal_as(const struct filchi_filter *filter, struct filchi_team **team)
 {
 	struct filch_task *t = NULL;
 
-	*crew = NULL;
-	switch (filchi_deque_steal(&d, want, &t, crew)) {
+	*team = NULL;
+	switch (filchi_deque_steal(&d, filter, &t, team, &in)) {
 	case FILCHI_STEAL_GOT:
+		scope = in.scope;
 		return (int)(t - task);
 	case FILCHI_STEAL_LOST:
 		return LOST;
@@ -136,17 +141,17 @@ static int steal_as(const struct filchi_want *want, struct filchi_crew **crew)
 
 static int steal(void)
 {
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 
-	return steal_as(&anything, &crew);
+	return steal_as(&anything, &team);
 }
 
-static uint64_t inside(struct filchi_crew *crew)
+static uint64_t inside(struct filchi_team *team)
 {
-	return filchi_load_relaxed(&crew->inside);
+	return filch_load_relaxed(&team->inside);
 }
 
-/* --- sequential ------------------------------------------------------------------------------------------------------------ */
+/* --- sequential ------------------------------------------------------- */
 
 SPEC(a_take_on_a_fresh_deque_finds_nothing_and_leaves_it_in_order)
 {
@@ -229,7 +234,7 @@ SPEC(a_push_that_was_asked_for_tells_after_it_is_visible)
 	end();
 }
 
-/* --- growth and refusal ---------------------------------------------------------------------------------------------------- */
+/* --- growth and refusal ----------------------------------------------- */
 
 SPEC(growth_from_capacity_two_keeps_every_task_in_its_place)
 {
@@ -291,13 +296,14 @@ SPEC(a_thief_that_holds_the_old_array_gets_the_right_task)
 	window_carried = at(0);
 	push(&window_carried, 0);
 	push(&window_carried, 1);
-	first = filchi_load_relaxed(&d.hot.array);
+	first = filch_load_relaxed(&d.hot.array);
 	in_window("steal_before_cas", grow_in_the_window);
 	EQ(steal(), 0);
 	cr_assert(d.grows >= 4);
-	cr_assert(filchi_load_relaxed(&d.hot.array) != first);
-	EQ(filchi_load_relaxed(&first->slot[at(0) & first->mask]) - task, 0); /* readable still: the address sanitizer agrees */
-	for (struct filch_array *a = filchi_load_relaxed(&d.hot.array); a; a = a->retired)
+	cr_assert(filch_load_relaxed(&d.hot.array) != first);
+	/* readable still: the address sanitizer agrees */
+	EQ(filch_load_relaxed(&first->slot[at(0) & first->mask]) - task, 0);
+	for (struct filch_array *a = filch_load_relaxed(&d.hot.array); a; a = a->retired)
 		arrays++;
 	EQ(arrays, d.grows + 1);
 	for (int i = 1; i < 40; i++)
@@ -348,7 +354,7 @@ SPEC(syncing_a_refused_spawn_leaves_the_tasks_below_it)
 	end();
 }
 
-/* --- stale indices --------------------------------------------------------------------------------------------------------- */
+/* --- stale indices ---------------------------------------------------- */
 
 SPEC(after_thieves_have_passed_a_frame_its_next_push_is_not_lost)
 {
@@ -425,7 +431,7 @@ SPEC(a_model_of_the_deque_agrees_over_a_random_run)
 	end();
 }
 
-/* --- races, in their windows ----------------------------------------------------------------------------------------------- */
+/* --- races, in their windows ------------------------------------------ */
 
 static bool window_took;
 static int window_stole;
@@ -479,119 +485,268 @@ SPEC(a_thief_that_comes_while_the_owner_takes_the_last_task_sees_none)
 	end();
 }
 
-/* --- crews and segments ---------------------------------------------------------------------------------------------------- */
+/* --- teams and segments ----------------------------------------------- */
 
-SPEC(each_task_belongs_to_the_crew_whose_segment_was_open_when_it_was_pushed)
+SPEC(each_task_belongs_to_the_team_whose_segment_was_open_when_it_was_pushed)
 {
 	filch_index carried = at(0), index[6];
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 	const int of[6] = { 0, 0, 1, 1, 2, 2 };
-	struct filchi_crew *const crews[3] = { &crew_a, &crew_b, &crew_c };
+	struct filchi_team *const teams[3] = { &team_a, &team_b, &team_c };
 
 	begin(2, fenced);
-	cr_assert(!filchi_segment_crew(&d));
-	cr_assert(!filchi_segment_find(&d, at(0)));
+	cr_assert(!filchi_segment_team(&d));
+	cr_assert(!filchi_segment_find(&d, at(0), &scope));
 	for (int i = 0; i < 6; i++) {
 		if (i % 2 == 0)
-			cr_assert(filchi_segment_open(&d, crews[of[i]]));
-		cr_assert(filchi_segment_crew(&d) == crews[of[i]]);
+			cr_assert(filchi_segment_open(&d, teams[of[i]], NULL));
+		cr_assert(filchi_segment_team(&d) == teams[of[i]]);
 		index[i] = push(&carried, i);
 	}
 	for (int i = 0; i < 6; i++)
-		cr_assert(filchi_segment_find(&d, index[i]) == crews[of[i]], "task %d", i);
-	EQ(steal_as(&anything, &crew), 0);
-	cr_assert(crew == &crew_a);
-	EQ(inside(&crew_a), 1);
-	/* the innermost job ends: the others' tasks keep their crews */
+		cr_assert(filchi_segment_find(&d, index[i], &scope) == teams[of[i]], "task %d", i);
+	EQ(steal_as(&anything, &team), 0);
+	cr_assert(team == &team_a);
+	EQ(inside(&team_a), 1);
+	/* the innermost job ends: the others' tasks keep their teams */
 	cr_assert(take(&carried));
 	cr_assert(take(&carried));
 	filchi_segment_close(&d);
-	cr_assert(filchi_segment_crew(&d) == &crew_b);
+	cr_assert(filchi_segment_team(&d) == &team_b);
 	for (int i = 1; i < 4; i++) {
-		EQ(steal_as(&anything, &crew), i);
-		cr_assert(crew == crews[of[i]]);
+		EQ(steal_as(&anything, &team), i);
+		cr_assert(team == teams[of[i]]);
 	}
-	EQ(inside(&crew_a), 2);
-	EQ(inside(&crew_b), 2);
-	EQ(inside(&crew_c), 0);
+	EQ(inside(&team_a), 2);
+	EQ(inside(&team_b), 2);
+	EQ(inside(&team_c), 0);
+	end();
+}
+
+/*
+ * Neighbours of one team, and segments that never had a task, or have lost theirs to thieves: a
+ * task is found by its index, wherever top stands.
+ */
+SPEC(a_task_is_found_under_any_number_of_segments)
+{
+	struct filchi_team *const teams[4] = { &team_a, &team_a, &team_b, NULL };
+	const int spawns[13] = { 1, 0, 2, 0, 0, 1, 3, 0, 1, 1, 0, 2, 0 };
+	struct filchi_team *of[16], *team;
+	filch_index carried = at(0), index[16];
+	int n = 0;
+
+	begin(16, fenced);
+	for (int i = 0; i < 13; i++) {
+		cr_assert(filchi_segment_open(&d, teams[i % 4], NULL));
+		for (int j = 0; j < spawns[i]; j++) {
+			of[n] = teams[i % 4];
+			index[n] = push(&carried, n);
+			n++;
+		}
+		for (int j = 0; j < n; j++)
+			cr_assert(filchi_segment_find(&d, index[j], &scope) == of[j], "%d of %d", j,
+				i);
+	}
+	for (int i = 0; i < n; i++) {
+		EQ(steal_as(&anything, &team), i);
+		cr_assert(team == of[i], "task %d", i);
+		for (int j = i; j < n; j++)
+			cr_assert(filchi_segment_find(&d, index[j], &scope) == of[j], "%d", j);
+	}
+	for (int i = 0; i < 13; i++)
+		filchi_segment_close(&d);
+	end();
+}
+
+/* Tasks of a job before, inside and between scopes: each knows the innermost around it. */
+SPEC(a_task_belongs_to_the_scope_that_was_open_when_it_was_pushed)
+{
+	struct filchi_segment *outer, *inner, *again;
+	struct filchi_team *team;
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	cr_assert(filchi_segment_open(&d, &team_a, NULL));
+	(void)push(&carried, 0);
+	outer = filchi_scope_open(&d);
+	cr_assert(outer && filchi_segment_is_scope(outer));
+	cr_assert(filchi_segment_team(&d) == &team_a);
+	(void)push(&carried, 1);
+	inner = filchi_scope_open(&d);
+	(void)push(&carried, 2);
+	/* a stolen task of the outer scope, on top of the inner: no rule forbids it here */
+	cr_assert(filchi_segment_open_in(&d, &team_a, &task[TASKS - 1], outer));
+	cr_assert(!filchi_segment_is_scope(filchi_segment_top(&d)));
+	(void)push(&carried, 3);
+
+	EQ(steal_as(&anything, &team), 0);
+	cr_assert(!scope);
+	EQ(steal_as(&anything, &team), 1);
+	cr_assert(scope == outer);
+	EQ(steal_as(&anything, &team), 2);
+	cr_assert(scope == inner);
+	EQ(steal_as(&anything, &team), 3);
+	cr_assert(scope == outer);
+	EQ(inside(&team_a), 4); /* scopes count as no workers */
+
+	filchi_segment_close(&d);
+	cr_assert(filchi_segment_scope(&d) == inner);
+	filchi_segment_close(&d);
+	cr_assert(filchi_segment_scope(&d) == outer);
+	again = filchi_scope_open(&d);
+	cr_assert(again == inner, "the place is used again");
+	cr_assert(filchi_scope_is_within(again, outer));
+	cr_assert(filchi_scope_is_within(outer, outer));
+	cr_assert(!filchi_scope_is_within(outer, again));
+	cr_assert(!filchi_scope_is_within(NULL, outer));
+	filchi_segment_close(&d);
+	filchi_segment_close(&d);
+	cr_assert(!filchi_segment_scope(&d));
+	filchi_segment_close(&d);
+	end();
+}
+
+SPEC(a_frame_inside_a_scope_takes_only_what_was_made_there)
+{
+	struct filchi_filter filter = { .team = { &team_a, &team_b } };
+	struct filchi_segment *outer, *inner;
+	struct filchi_team *team;
+	filch_index carried = at(0);
+
+	begin(8, fenced);
+	cr_assert(filchi_segment_open(&d, &team_a, NULL));
+	(void)push(&carried, 0);
+	outer = filchi_scope_open(&d);
+	(void)push(&carried, 1);
+	inner = filchi_scope_open(&d);
+	(void)push(&carried, 2);
+	cr_assert(filchi_segment_open(&d, &team_b, NULL));
+	(void)push(&carried, 3);
+	(void)filchi_scope_open(&d);
+	(void)push(&carried, 4);
+
+	filter.scope = outer;
+	EQ(steal_as(&filter, &team), BARRED);
+	EQ(inside(&team_a), 0);
+	filter.scope = NULL;
+	EQ(steal_as(&filter, &team), 0);
+	filter.scope = inner;
+	EQ(steal_as(&filter, &team), BARRED);
+	filter.scope = outer;
+	EQ(steal_as(&filter, &team), 1);
+	EQ(steal_as(&filter, &team), 2);
+	EQ(steal_as(&filter, &team), 3); /* the awaited job's, in whatever scope */
+	EQ(steal_as(&filter, &team), 4);
+	for (int i = 0; i < 5; i++)
+		filchi_segment_close(&d);
+	end();
+}
+
+/* What a thief has read of scopes that were closed meanwhile may form a circle. */
+SPEC(a_circle_of_stale_scopes_is_left)
+{
+	struct filchi_segment circle[2] = { 0 };
+
+	(void)fenced;
+	filch_store_relaxed(&circle[0].outer, &circle[1]);
+	filch_store_relaxed(&circle[1].outer, &circle[0]);
+	cr_assert(filchi_scope_is_within(&circle[0], &circle[1]));
+	cr_assert(!filchi_scope_is_within(&circle[0], &circle[0] + 2));
+}
+
+SPEC(a_segment_remembers_what_runs)
+{
+	struct filch_task stolen;
+
+	begin(2, fenced);
+	cr_assert(!filchi_segment_top(&d));
+	cr_assert(filchi_segment_open(&d, &team_a, NULL));
+	cr_assert(!filchi_segment_top(&d)->task);
+	cr_assert(filchi_segment_open(&d, &team_a, &stolen));
+	cr_assert(filchi_segment_top(&d)->task == &stolen);
+	filchi_segment_close(&d);
+	cr_assert(!filchi_segment_top(&d)->task);
+	filchi_segment_close(&d);
+	cr_assert(!filchi_segment_top(&d));
 	end();
 }
 
 SPEC(a_task_pushed_after_a_nested_job_ended_is_the_outer_jobs)
 {
 	filch_index carried = at(0);
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 
 	begin(2, fenced);
-	filchi_segment_open(&d, &crew_a);
+	filchi_segment_open(&d, &team_a, NULL);
 	push(&carried, 0);
-	filchi_segment_open(&d, &crew_b);
+	filchi_segment_open(&d, &team_b, NULL);
 	push(&carried, 1);
-	EQ(steal_as(&anything, &crew), 0);
-	EQ(steal_as(&anything, &crew), 1);
+	EQ(steal_as(&anything, &team), 0);
+	EQ(steal_as(&anything, &team), 1);
 	cr_assert(!take(&carried));
 	filchi_segment_close(&d);
 	push(&carried, 2);
-	EQ(steal_as(&anything, &crew), 2);
-	cr_assert(crew == &crew_a);
+	EQ(steal_as(&anything, &team), 2);
+	cr_assert(team == &team_a);
 	end();
 }
 
 SPEC(a_thief_is_barred_from_a_job_it_may_not_touch)
 {
-	const struct filchi_want only_b = { .crew = { NULL, &crew_b } }, b_first = { .crew = { &crew_b, NULL } };
-	const struct filchi_want nothing = { .any = false };
+	const struct filchi_filter only_b = { .team = { NULL, &team_b } },
+				   b_first = { .team = { &team_b, NULL } };
+	const struct filchi_filter nothing = { .any = false };
 	filch_index carried = at(0);
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 
 	begin(2, fenced);
-	filchi_segment_open(&d, &crew_a);
+	filchi_segment_open(&d, &team_a, NULL);
 	push(&carried, 0);
-	filchi_segment_open(&d, &crew_b);
+	filchi_segment_open(&d, &team_b, NULL);
 	push(&carried, 1);
-	EQ(steal_as(&only_b, &crew), BARRED);
-	EQ(steal_as(&b_first, &crew), BARRED);
-	EQ(steal_as(&nothing, &crew), BARRED);
-	cr_assert(!crew);
-	EQ(inside(&crew_a), 0);
-	EQ(steal_as(&(struct filchi_want){ .crew = { &crew_a, NULL } }, &crew), 0);
-	EQ(steal_as(&only_b, &crew), 1);
-	EQ(inside(&crew_b), 1);
-	EQ(steal_as(&only_b, &crew), EMPTY);
+	EQ(steal_as(&only_b, &team), BARRED);
+	EQ(steal_as(&b_first, &team), BARRED);
+	EQ(steal_as(&nothing, &team), BARRED);
+	cr_assert(!team);
+	EQ(inside(&team_a), 0);
+	EQ(steal_as(&(struct filchi_filter){ .team = { &team_a, NULL } }, &team), 0);
+	EQ(steal_as(&only_b, &team), 1);
+	EQ(inside(&team_b), 1);
+	EQ(steal_as(&only_b, &team), EMPTY);
 	end();
 }
 
 SPEC(a_task_of_no_job_is_for_those_alone_who_want_anything)
 {
-	const struct filchi_want bound = { .crew = { &crew_a, NULL } };
+	const struct filchi_filter bound = { .team = { &team_a, NULL } };
 	filch_index carried = at(0);
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 
 	begin(2, fenced);
 	push(&carried, 0);
-	EQ(steal_as(&bound, &crew), BARRED);
-	EQ(steal_as(&anything, &crew), 0);
-	cr_assert(!crew);
+	EQ(steal_as(&bound, &team), BARRED);
+	EQ(steal_as(&anything, &team), 0);
+	cr_assert(!team);
 	end();
 }
 
 /*
- * The count is raised whether the CAS then succeeds or not, so it does not wait for the outcome: with the raise after the CAS a
- * thief that loses would leave no trace.
+ * The count is raised whether the CAS then succeeds or not, so it does not wait for the outcome:
+ * with the raise after the CAS a thief that loses would leave no trace.
  */
 SPEC(a_thief_that_loses_has_raised_the_count_already)
 {
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 
 	begin(2, fenced);
-	filchi_segment_open(&d, &crew_a);
+	filchi_segment_open(&d, &team_a, NULL);
 	window_carried = at(0);
 	push(&window_carried, 0);
 	in_window("steal_before_cas", owner_takes_in_the_window);
-	EQ(steal_as(&anything, &crew), LOST);
+	EQ(steal_as(&anything, &team), LOST);
 	cr_assert(window_took);
-	cr_assert(crew == &crew_a);
-	EQ(inside(&crew_a), 1); /* the caller's to lower */
+	cr_assert(team == &team_a);
+	EQ(inside(&team_a), 1); /* the caller's to lower */
 	end();
 }
 
@@ -599,12 +754,13 @@ SPEC(jobs_nest_as_deep_as_there_are_segments)
 {
 	begin(2, fenced);
 	for (uint32_t i = 0; i < FILCHI_SEGMENTS; i++)
-		cr_assert(filchi_segment_open(&d, i % 2 ? &crew_a : &crew_b));
-	cr_assert(!filchi_segment_open(&d, &crew_c));
-	cr_assert(filchi_segment_crew(&d) == &crew_a);
+		cr_assert(filchi_segment_open(&d, i % 2 ? &team_a : &team_b, NULL));
+	cr_assert(!filchi_segment_open(&d, &team_c, NULL));
+	cr_assert(!filchi_scope_open(&d));
+	cr_assert(filchi_segment_team(&d) == &team_a);
 	for (uint32_t i = 0; i < FILCHI_SEGMENTS; i++)
 		filchi_segment_close(&d);
-	cr_assert(!filchi_segment_crew(&d));
+	cr_assert(!filchi_segment_team(&d));
 	end();
 }
 
@@ -612,7 +768,24 @@ SPEC(a_change_of_job_makes_the_next_push_look_for_sleepers)
 {
 	begin(2, fenced);
 	EQ(d.hot.ask, 0);
-	filchi_segment_open(&d, &crew_a);
+	filchi_segment_open(&d, &team_a, NULL);
+	EQ(d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 0);
+	/* more of the same job asks for nobody else */
+	filchi_segment_open(&d, &team_a, NULL);
+	filchi_segment_close(&d);
+	EQ(d.hot.ask, 0);
+	filchi_segment_open(&d, &team_b, NULL);
+	EQ(d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 0);
+	filchi_segment_close(&d);
+	EQ(d.hot.ask, 1);
+	/* a scope may have other sleepers, and so may what is around it */
+	filch_store_relaxed(&d.hot.ask, 0);
+	cr_assert(filchi_scope_open(&d));
+	EQ(d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 0);
+	filchi_segment_close(&d);
 	EQ(d.hot.ask, 1);
 	filch_store_relaxed(&d.hot.ask, 0);
 	filchi_segment_close(&d);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same cases with indices of 32 bits that start seven below the wrap, so that growth, steals, syncs and segments cross it:
- * every comparison of indices is shown to be one of differences. What is linked of the library has no index in its interface.
+ * The same cases with indices of 32 bits that start seven below the wrap, so that growth, steals,
+ * syncs and segments cross it: every comparison of indices is shown to be one of differences. What
+ * is linked of the library has no index in its interface.
  */
 #define FILCH_NARROW_INDEX
 #define SUITE deque_narrow

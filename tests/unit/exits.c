@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pthread_exit() in the program's code other than jobs: in callbacks on every kind of thread, in a job that its submitter runs, in hooks.
- * The thread or the call may be gone; the job it was about ends once, its slot is free again, and the pool works and can be destroyed.
- * So it is with callbacks and with jobs of other pools that lie on a stack which a fault takes away.
+ * pthread_exit() in the program's code other than jobs: in callbacks on every kind of thread, in a
+ * job that its submitter runs, in hooks. The thread or the call may be gone; the job it was about
+ * ends once, its slot is free again, and the pool works and can be destroyed. So it is with
+ * callbacks that lie on a stack which a fault takes away. Jobs of other pools never lie on one.
  */
 #include "guard_support.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 TestSuite(exits, .timeout = 30);
 
-static struct gate told = GATE_INIT;
+static struct gate told = GATE_INIT, destroyed = GATE_INIT;
 static struct filch_completion told_of;
 
 static void tell(const struct filch_completion *c)
@@ -44,7 +46,8 @@ static int hold(void *arg)
 	return 5;
 }
 
-static const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+static const struct filch_submit detached = { .size = sizeof detached,
+	.flags = FILCH_JOB_DETACHED };
 
 static struct filch_pool *held_pool(bool full)
 {
@@ -71,7 +74,7 @@ static void let_go_and_end(void)
 	end();
 }
 
-/* --- callbacks on workers ---------------------------------------------------------------------------------------------------- */
+/* --- callbacks on workers --------------------------------------------- */
 
 static void leave_in_callbacks(uint64_t flags)
 {
@@ -127,6 +130,7 @@ Test(exits, a_callback_that_leaves_its_worker_ends_its_job)
 
 Test(exits, so_does_one_in_a_guarding_pool)
 {
+	NEEDS_GUARDS();
 	leave_in_callbacks(FILCH_POOL_GUARD);
 }
 
@@ -148,7 +152,8 @@ Test(exits, a_job_in_whose_cancel_a_callback_leaves_is_cancelled_with_its_thread
 	pool = held_pool(false);
 	queued_id = filch_submit(pool, answer, NULL, &how);
 	urgent.lane = FILCH_LANE_URGENT;
-	for (int i = 0; i < 2; i++) /* the second cannot be the look at which it is the other lane's turn */
+	/* the second cannot be the look at which it is the other lane's turn */
+	for (int i = 0; i < 2; i++)
 		id = filch_submit(pool, cancels_one_whose_callback_leaves, NULL, &urgent);
 	cr_assert(queued_id > 0 && id > 0);
 	gate_raise(&release);
@@ -159,7 +164,7 @@ Test(exits, a_job_in_whose_cancel_a_callback_leaves_is_cancelled_with_its_thread
 	EQ(gate_count(&told), 1);
 }
 
-/* --- on other threads -------------------------------------------------------------------------------------------------------- */
+/* --- on other threads ------------------------------------------------- */
 
 static void *cancel_it(void *id)
 {
@@ -177,6 +182,7 @@ static void *destroy_it(void *unused)
 {
 	(void)unused;
 	(void)filch_pool_destroy(pool);
+	gate_raise(&destroyed);
 	return pool;
 }
 
@@ -257,7 +263,8 @@ Test(exits, a_job_that_leaves_its_submitters_thread_is_cancelled)
 	here.when_full = FILCH_CALLER_RUNS;
 	here.size = sizeof here;
 	for (int i = 1; i <= 20; i++) {
-		here.on_complete = tell; /* on the thread that leaves: it must not do so once more */
+		/* on the thread that leaves: it must not do so once more */
+		here.on_complete = tell;
 		on_a_thread(submit_and_run_here, &leaving);
 		EQ(gate_count(&told), i);
 		EQ(told_of.status, -ECANCELED);
@@ -271,7 +278,7 @@ Test(exits, a_job_that_leaves_its_submitters_thread_is_cancelled)
 	EQ(gate_count(&told), 21);
 }
 
-/* --- hooks ------------------------------------------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------ */
 
 static int starts, stops;
 
@@ -302,9 +309,11 @@ static void leave_in_hooks(uint64_t flags)
 	EQ(filch_pool_create(&pool, &config), 0);
 	EQ(starts, s + 2);
 	still_works_unguarded();
-	id = filch_submit(pool, leaves, NULL, NULL); /* its thread's successor calls the hook too, and that one's does not */
+	/* its thread's successor calls the hook too, and that one's does not */
+	id = filch_submit(pool, leaves, NULL, NULL);
 	EQ(completion_of(id).status, -ECANCELED);
-	UNTIL(stats().replaced == 4 && __atomic_load_n(&starts, __ATOMIC_RELAXED) == s + 3); /* three hooks and a job */
+	/* three hooks and a job */
+	UNTIL(stats().replaced == 4 && __atomic_load_n(&starts, __ATOMIC_RELAXED) == s + 3);
 	for (int i = 0; i < 20; i++)
 		still_works_unguarded();
 	end();
@@ -315,9 +324,80 @@ static void leave_in_hooks(uint64_t flags)
 Test(exits, a_hook_that_leaves_ends_itself_and_not_the_worker)
 {
 	for (int i = 1; i <= 20; i++) {
-		leave_in_hooks(i % 2 ? 0 : FILCH_POOL_GUARD);
+		leave_in_hooks(i % 2 || !TEST_HAS_GUARDS ? 0 : FILCH_POOL_GUARD);
 		EQ(stops, 2 * i);
 	}
+}
+
+/* --- and a destroy meanwhile ------------------------------------------ */
+
+static struct gate second_start = GATE_INIT, may_leave = GATE_INIT;
+
+/* The hook of the first thread returns; that of the next says so, waits, and leaves. */
+static void leave_in_the_second_start(void *arg, int worker)
+{
+	(void)worker;
+	if (__atomic_add_fetch(&starts, 1, __ATOMIC_RELAXED) == 1)
+		return;
+	gate_raise(&second_start);
+	gate_wait(&may_leave, 1);
+	pthread_exit(arg);
+}
+
+static void destroyed_in_the_second_start(uint64_t flags)
+{
+	const struct filch_submit how = telling(tell_and_leave);
+	struct filch_config config = FILCH_CONFIG_INIT;
+	int threads = test_threads();
+	pthread_t ender;
+	void *ended;
+
+	starts = 0;
+	config.workers = 1;
+	config.flags = flags;
+	config.on_worker_start = leave_in_the_second_start;
+	EQ(filch_pool_create(&pool, &config), 0);
+	cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+	gate_wait(&second_start, 1);
+	EQ(pthread_create(&ender, NULL, destroy_it, NULL), 0);
+	usleep(20000); /* time for a destroy that does not wait to go wrong */
+	EQ(gate_count(&destroyed), 0);
+	gate_raise(&may_leave);
+	EQ(pthread_join(ender, &ended), 0);
+	EQ(starts, 2);
+	UNTIL(test_threads() == threads);
+}
+
+Test(exits, a_destroy_waits_for_a_hook_that_leaves_in_the_place_of_a_callback_that_left)
+{
+	destroyed_in_the_second_start(0);
+}
+
+Test(exits, so_does_one_of_a_guarding_pool)
+{
+	NEEDS_GUARDS();
+	destroyed_in_the_second_start(FILCH_POOL_GUARD);
+}
+
+static void destroyed_as_a_callback_leaves(uint64_t flags)
+{
+	const struct filch_submit how = telling(tell_and_leave);
+	int threads = test_threads();
+
+	for (unsigned i = 1; i <= 400; i++) {
+		pool = pool_of(1, flags | FILCH_POOL_NO_PIN);
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+		gate_wait(&told, (int)i);
+		for (volatile unsigned spin = i * 16 % 4096; spin; spin--)
+			;
+		end();
+	}
+	UNTIL(test_threads() == threads);
+}
+
+Test(exits, a_destroy_waits_for_the_thread_that_a_last_callback_leaves)
+{
+	destroyed_as_a_callback_leaves(0);
 }
 
 static int until_told(void *arg)
@@ -340,7 +420,7 @@ Test(exits, the_watchdogs_callback_may_leave_and_the_next_job_is_told_all_the_sa
 	struct filch_config config = FILCH_CONFIG_INIT;
 
 	config.workers = 1;
-	config.flags = FILCH_POOL_GUARD;
+	config.flags = TEST_HAS_GUARDS ? FILCH_POOL_GUARD : 0;
 	config.watchdog_ns = 5000000;
 	config.on_stuck = cancel_and_leave;
 	EQ(filch_pool_create(&pool, &config), 0);
@@ -353,7 +433,7 @@ Test(exits, the_watchdogs_callback_may_leave_and_the_next_job_is_told_all_the_sa
 	end();
 }
 
-/* --- tasks of no job --------------------------------------------------------------------------------------------------------- */
+/* --- tasks of no job -------------------------------------------------- */
 
 static struct gate stolen = GATE_INIT;
 
@@ -391,13 +471,17 @@ static int callback_joins_one_that_leaves(void *unused)
 Test(exits, a_stolen_task_of_a_callback_that_leaves_ends_the_program_with_a_message)
 {
 	char text[4096];
-	int status = in_child(callback_joins_one_that_leaves, NULL, text, sizeof text);
+	int status;
 
-	cr_assert(strstr(text, "tasks of a completion callback or a worker hook"), "status %#x, said: %s", (unsigned)status, text);
-	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %#x", (unsigned)status);
+	NEEDS_GUARDS();
+	status = in_child(callback_joins_one_that_leaves, NULL, text, sizeof text);
+	cr_assert(strstr(text, "tasks of a callback or worker hook"), "status %#x, said: %s",
+		(unsigned)status, text);
+	cr_assert(
+		WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %#x", (unsigned)status);
 }
 
-/* --- stacks that are given up ------------------------------------------------------------------------------------------------ */
+/* --- stacks that are given up ----------------------------------------- */
 
 FILCH_VOID_TASK(faults_when_stolen)
 {
@@ -449,33 +533,111 @@ Test(exits, a_callback_on_a_stack_that_a_fault_takes_away_has_ended_its_job)
 
 static struct filch_pool *other;
 
-static int job_of_the_other_pool(void *arg)
+/* Submits to a pool that is full, then in a hook, a job and a callback of a worker that guards. */
+static int64_t refusals[4], accepted;
+
+static void try_in_a_hook(void *arg, int worker)
 {
 	(void)arg;
-	(void)FILCH_RUN(NULL, NULL, joins_one_that_faults);
-	return 4;
+	(void)worker;
+	refusals[0] = filch_submit(other, answer, NULL, &here);
 }
 
-static int runs_one_of_another_pool(void *arg)
+static void try_in_a_callback(const struct filch_completion *c)
 {
+	refusals[3] = filch_submit(other, answer, NULL, &here);
+	tell(c);
+}
+
+static int try_in_a_job(void *arg)
+{
+	const struct filch_job_spec spec = { .fn = answer };
+
 	(void)arg;
-	return filch_submit(other, job_of_the_other_pool, NULL, &here) > 0; /* does not return */
+	refusals[1] = filch_submit(other, answer, NULL, &here);
+	refusals[2] = filch_submit_batch(other, &spec, 1, &here, NULL);
+	accepted = filch_submit(pool, answer, NULL, &here); /* its own pool's is queued */
+	return 0;
 }
 
-Test(exits, a_job_of_another_pool_on_a_stack_that_a_fault_takes_away_is_cancelled)
+static void refused_on_a_worker_that_guards(void)
 {
-	other = held_pool(true);
-	begin(2, 0);
-	here.size = sizeof here;
-	here.when_full = FILCH_CALLER_RUNS;
-	here.on_complete = tell;
-	ended_by(guarded(runs_one_of_another_pool, NULL), SIGSEGV);
-	gate_wait(&told, 1);
-	EQ(told_of.status, -ECANCELED);
-	EQ(told_of.flags, FILCH_DONE_EXITED);
+	struct filch_submit how = telling(try_in_a_callback);
+	struct filch_config config = FILCH_CONFIG_INIT;
+	int before = gate_count(&told);
+
+	memset(refusals, 0, sizeof refusals);
+	config.workers = 1;
+	config.flags = FILCH_POOL_GUARD;
+	config.on_worker_start = try_in_a_hook;
+	EQ(filch_pool_create(&pool, &config), 0);
+	cr_assert(filch_submit(pool, try_in_a_job, NULL, &how) > 0);
+	gate_wait(&told, before + 1);
+	for (int i = 0; i < 4; i++)
+		EQ(refusals[i], -EINVAL);
+	cr_assert(accepted > 0);
 	still_works();
+	end();
+}
+
+Test(exits, a_worker_of_a_guarding_pool_runs_no_job_of_another_pool_inline)
+{
+	NEEDS_GUARDS();
+	here = detached;
+	here.when_full = FILCH_CALLER_RUNS;
+	other = held_pool(true);
+	refused_on_a_worker_that_guards();
+	pool = other;
+	let_go_and_end();
+	other = pool_of(1, 0); /* nor is one queued where there is room */
+	refused_on_a_worker_that_guards();
+	pool = other;
+	still_works_unguarded();
+	EQ(stats().jobs, 1);
+	end();
+}
+
+/* --- where they do run ------------------------------------------------ */
+
+static int submits_to_the_other(void *arg)
+{
+	struct filch_submit how = telling(tell);
+
+	(void)arg;
+	how.when_full = FILCH_CALLER_RUNS;
+	return filch_submit(other, answer, NULL, &how) > 0 ? 6 : 0;
+}
+
+static int leaves_from_the_other(void *arg)
+{
+	struct filch_submit how = telling(tell);
+
+	(void)arg;
+	how.when_full = FILCH_CALLER_RUNS;
+	return filch_submit(other, leaves, NULL, &how) > 0; /* not reached */
+}
+
+/* In a pool that does not guard; its thread takes both jobs along if it is left. */
+Test(exits, a_worker_of_another_pool_runs_them_and_may_be_left_in_one)
+{
+	struct filch_completion c;
+
+	other = held_pool(true);
+	pool = pool_of(1, 0);
+	EQ(completion_of(filch_submit(pool, submits_to_the_other, NULL, NULL)).status, 6);
+	EQ(gate_count(&told), 1);
+	EQ(told_of.status, 42);
+	for (int i = 2; i <= 20; i++) {
+		EQ(filch_wait(
+			   pool, filch_submit(pool, leaves_from_the_other, NULL, NULL), NULL, &c),
+			0);
+		EQ(c.status, -ECANCELED);
+		EQ(gate_count(&told), i);
+		EQ(told_of.status, -ECANCELED);
+		EQ(told_of.flags, FILCH_DONE_EXITED);
+	}
+	still_works_unguarded();
 	end();
 	pool = other;
 	let_go_and_end();
-	EQ(gate_count(&told), 1);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filch-info: the whole program, its text compiled into this test, run in a child process with its output caught.
+ * filch-info: the whole program, its text compiled into this test, run in a child process with its
+ * output caught.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,7 +62,6 @@ static void set_up(void)
 	unsetenv("FILCH_WORKERS");
 	unsetenv("FILCH_CPUSET");
 	unsetenv("FILCH_NO_PIN");
-	setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
 	setenv("HWLOC_SYNTHETIC", "package:1 [numa] l3:2 l2:4 core:1 pu:1", 1);
 	cr_assert_eq(chdir(FILCH_TEST_SOURCE_DIR "/tests/unit/plans"), 0);
 }
@@ -83,7 +84,9 @@ Test(filch_info, prints_the_plan_of_a_pool)
 {
 	cr_assert_eq(run("--proc quota-parent/proc --sys quota-parent/sys"), 0);
 	expect_file("a_quota_on_a_parent_counts.txt");
-	cr_assert_eq(run("--proc v1-container/proc --sys v1-container/sys --reserve-cores 1 --workload io"), 0);
+	cr_assert_eq(run("--proc v1-container/proc --sys v1-container/sys --reserve-cores 1 "
+			 "--workload io"),
+		0);
 	expect_file("a_quota_meets_reserved_cores_and_input_output.txt");
 }
 
@@ -113,7 +116,8 @@ Test(filch_info, prints_json)
 {
 	cr_assert_eq(run("--json --workers 2 --proc unlimited/proc --sys unlimited/sys"), 0);
 	cr_assert_str_eq(out,
-		"{\"workers\":2,\"usable\":8,\"pin\":true,\"simulated\":true,\n"
+		"{\"workers\":2,\"usable\":8,\"pin\":true,\"binding\":\"seat\","
+		"\"simulated\":true,\n"
 		" \"reasons\":[\n"
 		"  \"usable: 8 cores: all that the machine has\",\n"
 		"  \"machine: simulated: 8 CPUs on 8 cores, 1 package, 1 NUMA node\",\n"
@@ -122,11 +126,35 @@ Test(filch_info, prints_json)
 		"  \"workers: 2 from the configuration\",\n"
 		"  \"pinning: none on a simulated machine\"],\n"
 		" \"seats\":[\n"
-		"  {\"worker\":0,\"cpu\":0,\"core\":0,\"node\":0,\"package\":0,\"kind\":-1,\"pin\":\"simulated\",\"error\":0},\n"
-		"  {\"worker\":1,\"cpu\":1,\"core\":1,\"node\":0,\"package\":0,\"kind\":-1,\"pin\":\"simulated\",\"error\":0}],\n"
+		"  {\"worker\":0,\"cpu\":0,\"core\":0,\"node\":0,\"package\":0,\"kind\":-1,"
+		"\"pin\":\"simulated\",\"error\":0,\"mask\":\"0\",\"gives_way_to\":\"0-3\"},\n"
+		"  {\"worker\":1,\"cpu\":1,\"core\":1,\"node\":0,\"package\":0,\"kind\":-1,"
+		"\"pin\":\"simulated\",\"error\":0,\"mask\":\"1\",\"gives_way_to\":\"0-3\"}],\n"
 		" \"steal_order\":[\n"
-		"  {\"worker\":0,\"rings\":[{\"level\":\"L3\",\"workers\":[1]}]},\n"
-		"  {\"worker\":1,\"rings\":[{\"level\":\"L3\",\"workers\":[0]}]}]}\n");
+		"  {\"worker\":0,\"tiers\":[{\"level\":\"L3\",\"workers\":[1]}]},\n"
+		"  {\"worker\":1,\"tiers\":[{\"level\":\"L3\",\"workers\":[0]}]}]}\n");
+}
+
+Test(filch_info, tells_the_whole_machines_cpus_under_a_mask_of_one)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t before, one;
+	char expected[96];
+
+	if (online < 2)
+		cr_skip("the machine has one CPU");
+	unsetenv("HWLOC_SYNTHETIC");
+	cr_assert_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	for (int cpu = 0; !CPU_COUNT(&one); cpu++)
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &one);
+	cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	cr_assert_eq(run(""), 0);
+	cr_assert_eq(sched_setaffinity(0, sizeof(before), &before), 0);
+	snprintf(expected, sizeof(expected), "\n  machine: %ld CPUs; under the affinity mask 1 CPU",
+		online);
+	cr_assert_not_null(strstr(out, expected), "%s", out);
 }
 
 Test(filch_info, wrong_options_are_answered_with_the_usage_and_status_2)
@@ -191,5 +219,6 @@ Test(filch_info, a_full_disk_is_status_1)
 	}
 	cr_assert(child > 0 && waitpid(child, &status, 0) == child);
 	fclose(full);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "wait status %#x", (unsigned)status);
+	cr_assert(
+		WIFEXITED(status) && WEXITSTATUS(status) == 1, "wait status %#x", (unsigned)status);
 }

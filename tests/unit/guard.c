@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guarded jobs: each fault in the job itself, in a stolen task, while joining, while others hold tasks of it; what is refused. */
+/*
+ * Guarded jobs: each fault in the job itself, in a stolen task, while joining, while others hold
+ * tasks of it; what is refused.
+ */
 #define _GNU_SOURCE
 #include "guard_support.h"
 
@@ -18,9 +21,10 @@ static void each_fault_on(uint32_t workers)
 	for (intptr_t a = 0; a < AILMENTS; a++) {
 		struct filch_completion c = completion_of(guarded(ill, (void *)a));
 
-		cr_assert(c.status == -EFAULT && c.flags == FILCH_DONE_FAULT && c.detail[0] == (uint64_t)signal_of[a],
-			  "ailment %d: status %d, flags %llu, signal %llu", (int)a, c.status, (unsigned long long)c.flags,
-			  (unsigned long long)c.detail[0]);
+		cr_assert(c.status == -EFAULT && c.flags == FILCH_DONE_FAULT &&
+				  c.detail[0] == (uint64_t)signal_of[a],
+			"ailment %d: status %d, flags %llu, signal %llu", (int)a, c.status,
+			(unsigned long long)c.flags, (unsigned long long)c.detail[0]);
 		if (a == PAST_THE_END)
 			EQ(c.detail[1], (uintptr_t)two_pages + 4096);
 		if (a == PAST_THE_FILE)
@@ -42,7 +46,7 @@ Test(guard, one_worker_survives_each_fault_too)
 	each_fault_on(1);
 }
 
-/* --- tasks ------------------------------------------------------------------------------------------------------------------- */
+/* --- tasks ------------------------------------------------------------ */
 
 static struct gate stolen = GATE_INIT, fault_now = GATE_INIT, other_done = GATE_INIT;
 static pthread_t thief;
@@ -74,6 +78,39 @@ static int job_that_waits(void *arg)
 
 	EQ(FILCH_RUN(NULL, &result, waits_for_a_thief, (int)(intptr_t)arg, true), 0);
 	return result;
+}
+
+static int in_a_scope(void *arg)
+{
+	return filch_scope(NULL, NULL, job_that_waits, arg);
+}
+
+static int in_two_scopes(void *arg)
+{
+	return filch_scope(NULL, NULL, in_a_scope, arg);
+}
+
+static int ill_in_a_scope(void *arg)
+{
+	return filch_scope(NULL, NULL, ill, arg);
+}
+
+static int ill_in_two_scopes(void *arg)
+{
+	return filch_scope(NULL, NULL, ill_in_a_scope, arg);
+}
+
+Test(guard, a_fault_inside_scopes_ends_its_job)
+{
+	begin(2, 0);
+	for (int i = 0; i < 3; i++)
+		ended_by(guarded(ill_in_two_scopes, (void *)(intptr_t)DIVISION), SIGFPE);
+	EQ(stats().given_up, 3);
+	ended_by(guarded(in_two_scopes, (void *)(intptr_t)DIVISION), SIGFPE);
+	EQ(gate_count(&other_done), 0);
+	EQ(stats().given_up, 5);
+	still_works();
+	end();
 }
 
 Test(guard, a_fault_in_a_stolen_task_ends_the_job_and_its_join_does_not_return)
@@ -167,14 +204,17 @@ Test(guard, what_was_stolen_runs_to_its_end_in_the_lost_frames_and_what_was_not_
 	ended_by(guarded(job_faults_beside_a_thief, NULL), SIGSEGV);
 	EQ(gate_count(&other_done), 1); /* complete only after the thief was out */
 	EQ(saw_cancel, 1);
-	/* the replaced thread may have stolen one of them before the fault, at most: with two workers the thief was busy */
+	/*
+	 * the replaced thread may have stolen one of them before the fault, at most: with two
+	 * workers the thief was busy
+	 */
 	EQ(lost_tasks, 0);
 	EQ(stats().given_up, 1);
 	still_works();
 	end();
 }
 
-/* --- loops ------------------------------------------------------------------------------------------------------------------- */
+/* --- loops ------------------------------------------------------------ */
 
 static void inner_body(size_t b, size_t e, void *arg)
 {
@@ -209,7 +249,7 @@ Test(guard, a_fault_in_nested_loops)
 	}
 }
 
-/* --- completions ------------------------------------------------------------------------------------------------------------- */
+/* --- completions ------------------------------------------------------ */
 
 static struct gate told = GATE_INIT;
 static struct filch_completion told_of;
@@ -249,6 +289,7 @@ Test(guard, a_detached_job_frees_its_slot)
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 	struct filch_config config = FILCH_CONFIG_INIT;
 
+	NEEDS_GUARDS();
 	cr_assert(ill_begin());
 	config.workers = 1;
 	config.jobs_max = 4;
@@ -259,7 +300,8 @@ Test(guard, a_detached_job_frees_its_slot)
 	for (int i = 0; i < 20; i++) {
 		int64_t id;
 
-		UNTIL((id = filch_submit(pool, ill, (void *)(intptr_t)NULL_STORE, &how)) != -ENOBUFS);
+		UNTIL((id = filch_submit(pool, ill, (void *)(intptr_t)NULL_STORE, &how)) !=
+			-ENOBUFS);
 		cr_assert(id > 0);
 	}
 	EQ(filch_pool_drain(pool, NULL), 0);
@@ -277,7 +319,7 @@ Test(guard, a_pool_may_be_destroyed_while_its_jobs_fault)
 	}
 }
 
-/* --- faults in calls of the library ------------------------------------------------------------------------------------------ */
+/* --- faults in calls of the library ----------------------------------- */
 
 static struct filch_cq *cq;
 static int64_t finished;
@@ -285,7 +327,8 @@ static int accepted;
 
 static struct filch_completion *nowhere(void)
 {
-	return (struct filch_completion *)(void *)((char *)two_pages + 4096 - 96); /* the first is there, those that follow are not */
+	/* the first is there, those that follow are not */
+	return (struct filch_completion *)(void *)((char *)two_pages + 4096 - 96);
 }
 
 static int reaps_into_nowhere(void *arg)
@@ -312,6 +355,35 @@ static int submits_with_ids_nowhere(void *arg)
 
 	(void)arg;
 	return (int)filch_submit_batch(pool, spec, 2, NULL, (int64_t *)(void *)(nowhere() + 1));
+}
+
+/* The last of them lies on the page's end, and so many of its bytes are there. */
+static int submits_too_short_an_array(void *there)
+{
+	const size_t n = 20, size = sizeof(struct filch_job_spec);
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	char *at = (char *)two_pages + 4096 - (n - 1) * size - (uintptr_t)there;
+
+	how.flags = FILCH_JOB_DETACHED;
+	for (size_t i = 0; i < n; i++) {
+		const struct filch_job_spec spec = { .fn = counts };
+
+		memcpy(at + i * size, &spec, i + 1 < n ? size : (uintptr_t)there);
+	}
+	return (int)filch_submit_batch(pool, (void *)at, n, &how, NULL);
+}
+
+Test(guard, of_a_batch_whose_array_ends_early_nothing_is_taken)
+{
+	const struct timespec patience = filch_after(UINT64_C(20000000000));
+
+	begin(2, 0);
+	for (uintptr_t there = 0; there < sizeof(struct filch_job_spec); there += 8)
+		ended_by(guarded(submits_too_short_an_array, (void *)there), SIGSEGV);
+	EQ(filch_pool_drain(pool, &patience), 0);
+	EQ(accepted, 0);
+	still_works();
+	end();
 }
 
 Test(guard, a_pointer_that_leads_nowhere_is_the_jobs_fault_and_loses_nothing)
@@ -373,6 +445,7 @@ Test(guard, a_stack_that_overflows_into_a_submit_keeps_no_slot)
 	enum { SLOTS = 64 };
 	struct filch_config config = FILCH_CONFIG_INIT;
 
+	NEEDS_GUARDS();
 	cr_assert(ill_begin());
 	config.workers = 2;
 	config.flags = FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_GUARD;
@@ -383,10 +456,15 @@ Test(guard, a_stack_that_overflows_into_a_submit_keeps_no_slot)
 		ended_by(guarded(submits_from_a_full_stack, (void *)i), SIGSEGV);
 		EQ(filch_pool_drain(pool, NULL), 0);
 	}
-	for (int i = 0; i < SLOTS; i++) { /* none is reaped, so each has a slot of its own; one that was just left may be a moment late */
+	/*
+	 * none is reaped, so each has a slot of its own; one that was just left may be a moment
+	 * late
+	 */
+	for (int i = 0; i < SLOTS; i++) {
 		int64_t id;
 
-		UNTIL((id = filch_submit(pool, answer, NULL, NULL)) != -ENOBUFS); /* for ever, if a slot is lost */
+		/* for ever, if a slot is lost */
+		UNTIL((id = filch_submit(pool, answer, NULL, NULL)) != -ENOBUFS);
 		cr_assert(id > 0, "slot %d of %d: %lld", i, SLOTS, (long long)id);
 	}
 	EQ(filch_submit(pool, answer, NULL, NULL), -ENOBUFS);
@@ -394,7 +472,67 @@ Test(guard, a_stack_that_overflows_into_a_submit_keeps_no_slot)
 	end();
 }
 
-/* --- refused ----------------------------------------------------------------------------------------------------------------- */
+/* The first push of a job wakes the sleeper beside it: here with @left bytes of stack left. */
+FILCH_VOID_TASK(small)
+{
+}
+
+FILCH_TASK(int, spawns_on_what_is_left, (char *, end), (intptr_t, left))
+{
+	volatile char used[(char *)__builtin_frame_address(0) - end - left];
+
+	used[0] = 1;
+	FILCH_SPAWN(kid, small);
+	FILCH_SYNC(kid);
+	return used[0];
+}
+
+static int job_spawns_on_what_is_left(void *left)
+{
+	pthread_attr_t attr;
+	int result = 0;
+	size_t size;
+	void *end;
+
+	EQ(pthread_getattr_np(pthread_self(), &attr), 0);
+	EQ(pthread_attr_getstack(&attr, &end, &size), 0);
+	EQ(pthread_attr_destroy(&attr), 0);
+	(void)FILCH_RUN(NULL, &result, spawns_on_what_is_left, end, (intptr_t)left);
+	return result;
+}
+
+Test(guard, a_stack_that_ends_in_a_spawn_loses_no_wake)
+{
+	uint64_t faults = 0;
+
+	if (ILL_SANITIZED)
+		cr_skip_test("a sanitizer has its own use for the stack's end");
+	begin(2, FILCH_POOL_NO_SEARCH);
+	for (intptr_t left = 0; left < 24576; left += left < 1024 ? 8 : 1024) {
+		struct filch_completion c;
+
+		UNTIL(stats().asleep == 2);
+		c = completion_of(guarded(job_spawns_on_what_is_left, (void *)left));
+		cr_assert(c.status == 1 || (c.status == -EFAULT && c.detail[0] == SIGSEGV));
+		faults += c.status != 1;
+		still_works();
+	}
+	EQ(stats().faults, faults);
+	cr_assert(faults > 10, "%d faults", (int)faults);
+	end();
+}
+
+/* --- refused ---------------------------------------------------------- */
+
+Test(guard, a_pool_that_cannot_guard_is_refused)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.flags = FILCH_POOL_GUARD;
+	EQ(filch_pool_create(&pool, &config), TEST_HAS_GUARDS ? 0 : -ENOTSUP);
+	if (TEST_HAS_GUARDS)
+		end();
+}
 
 Test(guard, what_cannot_be_guarded_is_refused)
 {
@@ -404,6 +542,7 @@ Test(guard, what_cannot_be_guarded_is_refused)
 	struct filch_pool *plain = NULL, *none = NULL;
 	int64_t id;
 
+	NEEDS_GUARDS();
 	config.flags = FILCH_POOL_GUARD | FILCH_POOL_CALLER;
 	EQ(filch_pool_create(&none, &config), -EINVAL);
 	EQ(filch_pool_create(&plain, NULL), 0);
@@ -414,13 +553,13 @@ Test(guard, what_cannot_be_guarded_is_refused)
 	how.when_full = FILCH_CALLER_RUNS;
 	EQ(filch_submit(pool, answer, NULL, &how), -EINVAL);
 	how.when_full = FILCH_TRY;
-	how.flags = FILCH_JOB_GUARD | UINT64_C(4);
+	how.flags = FILCH_JOB_GUARD | UINT64_C(8);
 	EQ(filch_submit(pool, answer, NULL, &how), -EINVAL);
 	end();
 	EQ(filch_pool_destroy(plain), 0);
 }
 
-/* --- waiting in a job for a guarded one -------------------------------------------------------------------------------------- */
+/* --- waiting in a job for a guarded one ------------------------------- */
 
 static int waits_for_a_queued_one(void *arg)
 {

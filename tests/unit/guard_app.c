@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guards and the rest of the process: the application's handlers, the default action where no guard is, signals that are sent and
- * not raised; pthread_exit() in jobs; threads that cannot be replaced. Each case that ends a process forks it first.
+ * Guards and the rest of the process: the application's handlers, the default action where no guard
+ * is, signals that are sent and not raised; pthread_exit() in jobs; threads that cannot be
+ * replaced. Each case that ends a process forks it first.
  */
 #define _GNU_SOURCE
 #include "guard_support.h"
@@ -16,7 +17,7 @@ static int ill(void *arg)
 	return fall_ill((enum ailment)(intptr_t)arg);
 }
 
-/* --- the application's handlers ---------------------------------------------------------------------------------------------- */
+/* --- the application's handlers --------------------------------------- */
 
 static sigjmp_buf back;
 static volatile sig_atomic_t handled, handled_code;
@@ -119,7 +120,8 @@ Test(guard_app, the_applications_handlers_are_as_they_were_when_the_last_guardin
 	ended_by(guarded(ill, (void *)(intptr_t)PAST_THE_FILE), SIGBUS);
 	end();
 	EQ(sigaction(SIGBUS, NULL, &now), 0);
-	cr_assert(now.sa_sigaction == applications && now.sa_flags & SA_SIGINFO && sigismember(&now.sa_mask, SIGUSR1) == 1);
+	cr_assert(now.sa_sigaction == applications && now.sa_flags & SA_SIGINFO &&
+		  sigismember(&now.sa_mask, SIGUSR1) == 1);
 	EQ(sigaction(SIGSEGV, NULL, &now), 0);
 	cr_assert(now.sa_handler == before);
 }
@@ -135,7 +137,7 @@ Test(guard_app, a_handler_that_the_application_puts_on_top_is_left_alone)
 	cr_assert(now.sa_sigaction == applications);
 }
 
-/* --- the default action ------------------------------------------------------------------------------------------------------ */
+/* --- the default action ----------------------------------------------- */
 
 struct death {
 	bool guards, guarded, outside, sent;
@@ -172,10 +174,17 @@ static int dies(void *arg)
 static void dies_by(struct death d, int signal_number)
 {
 	char text[4096];
-	int status = in_child(dies, &d, text, sizeof text);
+	int status;
+
+	if (d.guards)
+		NEEDS_GUARDS();
+	if (!ill_is_possible((enum ailment)d.ailment))
+		return;
+	status = in_child(dies, &d, text, sizeof text);
 
 #if defined(UNIT_ADDRESS_SANITIZER)
-	cr_assert(WIFEXITED(status) || WIFSIGNALED(status)); /* with a report, or by a signal of its own */
+	/* with a report, or by a signal of its own */
+	cr_assert(WIFEXITED(status) || WIFSIGNALED(status));
 	cr_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 7, "%s", text);
 	if (!WIFSIGNALED(status))
 		return;
@@ -233,7 +242,10 @@ static int faults_in_a_callback(void *arg)
 Test(guard_app, a_fault_in_a_completion_callback_is_not_the_jobs)
 {
 	char text[4096];
-	int status = in_child(faults_in_a_callback, NULL, text, sizeof text);
+	int status;
+
+	NEEDS_GUARDS();
+	status = in_child(faults_in_a_callback, NULL, text, sizeof text);
 
 #if defined(UNIT_ADDRESS_SANITIZER)
 	cr_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 7, "%s", text);
@@ -243,7 +255,7 @@ Test(guard_app, a_fault_in_a_completion_callback_is_not_the_jobs)
 #endif
 }
 
-/* --- pthread_exit ------------------------------------------------------------------------------------------------------------ */
+/* --- pthread_exit ----------------------------------------------------- */
 
 static int cleaned;
 
@@ -266,6 +278,8 @@ static void exits_in(uint32_t workers, uint64_t flags, uint64_t job_flags)
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 	int threads;
 
+	if (flags & FILCH_POOL_GUARD)
+		NEEDS_GUARDS();
 	cleaned = 0;
 	config.workers = workers;
 	config.flags = flags | FILCH_POOL_OVERSUBSCRIBE;
@@ -344,7 +358,7 @@ Test(guard_app, a_stolen_task_that_exits_its_thread_ends_its_job_in_a_guarding_p
 	end();
 }
 
-/* --- threads that cannot be replaced ----------------------------------------------------------------------------------------- */
+/* --- threads that cannot be replaced ---------------------------------- */
 
 static bool no_threads;
 static int refused;
@@ -422,7 +436,7 @@ Test(guard_app, when_no_thread_is_left_what_is_queued_is_cancelled_and_the_pool_
 	cr_assert(refused > 0);
 }
 
-/* --- fork -------------------------------------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------- */
 
 __attribute__((unused)) static int faults_alone(void *arg)
 {

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * idle: the counts are exact at every step, whoever ends a sleep; a waker ends the sleep it looked at and no later one; a sleeper
- * with a suspended frame is woken for work of its own jobs alone.
+ * idle: the counts are exact at every step, whoever ends a sleep; a waker ends the sleep it looked
+ * at and no later one; a sleeper with a suspended frame is woken for work of its own jobs alone.
  */
 #include <criterion/criterion.h>
 
 #include "unit.h"
 
-#include <idle.h>
+#include <struct/idle.h>
 #include <sched.h>
 
 static struct filchi_idle idle;
 static struct filchi_sleeper sleeper;
-static struct filchi_crew crew_a, crew_b, crew_c;
-static const struct filchi_want anything = { .any = true }, of_a_and_b = { .crew = { &crew_a, &crew_b } };
+static struct filchi_team team_a, team_b, team_c;
+static const struct filchi_filter anything = { .any = true },
+				  of_a_and_b = { .team = { &team_a, &team_b } };
 
 static void begin(void)
 {
@@ -25,9 +26,12 @@ static void counts(unsigned searching, unsigned bound, unsigned free, int line)
 {
 	uint64_t c = filchi_idle_posted(&idle);
 
-	cr_assert(FILCHI_IDLE_SEARCH(c) == searching && FILCHI_IDLE_BOUNDS(c) == bound && FILCHI_IDLE_FREES(c) == free,
-		  "line %d: searching %llu, bound %llu, free %llu", line, (unsigned long long)FILCHI_IDLE_SEARCH(c),
-		  (unsigned long long)FILCHI_IDLE_BOUNDS(c), (unsigned long long)FILCHI_IDLE_FREES(c));
+	cr_assert(FILCHI_IDLE_SEARCH(c) == searching && FILCHI_IDLE_BOUNDS(c) == bound &&
+			  FILCHI_IDLE_FREES(c) == free,
+		"line %d: searching %llu, bound %llu, free %llu", line,
+		(unsigned long long)FILCHI_IDLE_SEARCH(c),
+		(unsigned long long)FILCHI_IDLE_BOUNDS(c),
+		(unsigned long long)FILCHI_IDLE_FREES(c));
 	EQ(FILCHI_IDLE_ASLEEP(c) != 0, bound + free != 0);
 }
 #define COUNTS(searching, bound, free) counts((searching), (bound), (free), __LINE__)
@@ -75,7 +79,8 @@ Test(idle, who_is_woken_is_a_searcher_before_it_runs)
 	COUNTS(1, 0, 0);
 	cr_assert(!filchi_idle_wake(&idle, &sleeper, state()), "nobody is woken twice");
 	COUNTS(1, 0, 0);
-	filchi_idle_cancel(&idle, &sleeper); /* the sleeper, too late: the waker has done the counting */
+	/* the sleeper, too late: the waker has done the counting */
+	filchi_idle_cancel(&idle, &sleeper);
 	COUNTS(1, 0, 0);
 	cr_assert(filchi_idle_sleep(&idle, &sleeper, NULL), "the sleep is over before it begins");
 	COUNTS(1, 0, 0);
@@ -127,7 +132,7 @@ Test(idle, a_waker_does_not_end_a_later_sleep)
 Test(idle, the_number_of_a_sleep_wraps)
 {
 	begin();
-	filchi_store_relaxed(&sleeper.state, UINT32_MAX & ~3u);
+	filch_store_relaxed(&sleeper.state, UINT32_MAX & ~3u);
 	filchi_idle_search(&idle);
 	filchi_idle_prepare(&idle, &sleeper, &anything);
 	EQ(state(), FILCHI_ASLEEP_FREE);
@@ -140,24 +145,44 @@ Test(idle, the_number_of_a_sleep_wraps)
 Test(idle, a_free_sleeper_serves_any_work_and_a_bound_one_its_own)
 {
 	begin();
-	EQ(filchi_sleeper_serves(&sleeper, &crew_a), 0);
-	EQ(filchi_sleeper_serves(&sleeper, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, NULL, NULL), 0);
 	filchi_idle_search(&idle);
 	filchi_idle_prepare(&idle, &sleeper, &anything);
-	EQ(filchi_sleeper_serves(&sleeper, NULL), state());
-	EQ(filchi_sleeper_serves(&sleeper, &crew_c), state());
+	EQ(filchi_sleeper_serves(&sleeper, NULL, NULL), state());
+	EQ(filchi_sleeper_serves(&sleeper, &team_c, NULL), state());
 	filchi_idle_cancel(&idle, &sleeper);
-	EQ(filchi_sleeper_serves(&sleeper, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, NULL, NULL), 0);
 	filchi_idle_prepare(&idle, &sleeper, &of_a_and_b);
-	EQ(filchi_sleeper_serves(&sleeper, &crew_a), state());
-	EQ(filchi_sleeper_serves(&sleeper, &crew_b), state());
-	EQ(filchi_sleeper_serves(&sleeper, &crew_c), 0);
-	EQ(filchi_sleeper_serves(&sleeper, NULL), 0); /* a job that has not started */
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, NULL), state());
+	EQ(filchi_sleeper_serves(&sleeper, &team_b, NULL), state());
+	EQ(filchi_sleeper_serves(&sleeper, &team_c, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, NULL, NULL), 0); /* a job that has not started */
 	filchi_idle_cancel(&idle, &sleeper);
-	filchi_idle_prepare(&idle, &sleeper, &(struct filchi_want){ .crew = { &crew_c, NULL } });
-	EQ(filchi_sleeper_serves(&sleeper, &crew_a), 0);
-	EQ(filchi_sleeper_serves(&sleeper, &crew_c), state());
-	EQ(filchi_sleeper_serves(&sleeper, NULL), 0);
+	filchi_idle_prepare(&idle, &sleeper, &(struct filchi_filter){ .team = { &team_c, NULL } });
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, &team_c, NULL), state());
+	EQ(filchi_sleeper_serves(&sleeper, NULL, NULL), 0);
+}
+
+Test(idle, a_sleeper_inside_a_scope_serves_what_was_made_there)
+{
+	struct filchi_segment outer = { 0 }, inner = { 0 }, other = { 0 };
+
+	begin();
+	filch_store_relaxed(&inner.outer, &outer);
+	filchi_idle_prepare(&idle, &sleeper,
+		&(struct filchi_filter){ .team = { &team_a, &team_b }, .scope = &outer });
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, NULL), 0);
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, &other), 0);
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, &outer), state());
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, &inner), state());
+	EQ(filchi_sleeper_serves(&sleeper, &team_b, NULL), state()); /* the awaited job's */
+	EQ(filchi_sleeper_serves(&sleeper, &team_b, &other), state());
+	filchi_idle_cancel(&idle, &sleeper);
+	filchi_idle_prepare(&idle, &sleeper, &of_a_and_b);
+	EQ(filchi_sleeper_serves(&sleeper, &team_a, &inner), state());
+	filchi_idle_cancel(&idle, &sleeper);
 }
 
 Test(idle, a_sleep_with_a_deadline_ends_itself)
@@ -190,7 +215,7 @@ Test(idle, a_sleeper_wakes_when_it_is_woken)
 
 		begin();
 		EQ(pthread_create(&thread, NULL, sleep_once, &woken), 0);
-		while (!(asleep = filchi_sleeper_serves(&sleeper, NULL)))
+		while (!(asleep = filchi_sleeper_serves(&sleeper, NULL, NULL)))
 			sched_yield();
 		cr_assert(filchi_idle_wake(&idle, &sleeper, asleep));
 		EQ(pthread_join(thread, NULL), 0);
@@ -204,12 +229,12 @@ Test(idle, a_spawner_that_was_asked_lowers_the_flag_and_learns_who_sleeps)
 	static struct filchi_deque d;
 
 	begin();
-	filchi_store_relaxed(&d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 1);
 	EQ(FILCHI_IDLE_ASLEEP(filchi_idle_asked(&idle, &d)), 0);
-	EQ(filchi_load_relaxed(&d.hot.ask), 0);
+	EQ(filch_load_relaxed(&d.hot.ask), 0);
 	filchi_idle_search(&idle);
 	filchi_idle_prepare(&idle, &sleeper, &anything);
-	filchi_store_relaxed(&d.hot.ask, 1);
+	filch_store_relaxed(&d.hot.ask, 1);
 	EQ(FILCHI_IDLE_FREES(filchi_idle_asked(&idle, &d)), 1);
-	EQ(filchi_load_relaxed(&d.hot.ask), 0);
+	EQ(filch_load_relaxed(&d.hot.ask), 0);
 }

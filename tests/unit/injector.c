@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * injector: no more jobs are queued from outside than the capacity; who must wait is let in when one leaves, is told when the
- * time is up or the pool closes, and never sleeps beside free room; the urgent lane goes first without starving the other.
+ * injector: no more jobs are queued from outside than the capacity; who must wait is let in when
+ * one leaves, is told when the time is up or the pool closes, and never sleeps beside free room;
+ * the urgent lane goes first without starving the other.
  */
 #include <criterion/criterion.h>
 
 #include "unit.h"
 
 #include <filch/job.h>
-#include <injector.h>
+#include <struct/injector.h>
 #include <sched.h>
 
 static struct filchi_injector q;
@@ -23,7 +24,7 @@ static void fill(void)
 {
 	while (filchi_injector_admit(&q, false))
 		;
-	EQ(filchi_load_relaxed(&q.queued), q.capacity);
+	EQ(filch_load_relaxed(&q.queued), q.capacity);
 }
 
 /* Until @n submitters are counted as blocked. */
@@ -51,7 +52,7 @@ Test(injector, a_worker_is_admitted_above_the_capacity_and_others_wait_until_it_
 	fill();
 	cr_assert(filchi_injector_admit(&q, true));
 	cr_assert(filchi_injector_admit(&q, true));
-	EQ(filchi_load_relaxed(&q.queued), 3);
+	EQ(filch_load_relaxed(&q.queued), 3);
 	filchi_injector_release(&q);
 	filchi_injector_release(&q);
 	cr_assert(!filchi_injector_admit(&q, false));
@@ -69,8 +70,8 @@ Test(injector, a_wait_ends_when_the_deadline_has_passed)
 	EQ(filchi_injector_wait(&q, &past, &closing), -ETIMEDOUT);
 	EQ(filchi_injector_wait(&q, &soon, &closing), -ETIMEDOUT);
 	cr_assert(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec);
-	EQ(filchi_load_relaxed(&q.blocked), 0);
-	EQ(filchi_load_relaxed(&q.queued), 1);
+	EQ(filch_load_relaxed(&q.blocked), 0);
+	EQ(filch_load_relaxed(&q.queued), 1);
 	filchi_injector_destroy(&q);
 }
 
@@ -80,7 +81,7 @@ Test(injector, a_late_wait_still_takes_room_that_is_there)
 
 	begin(1);
 	EQ(filchi_injector_wait(&q, &past, &closing), 0);
-	EQ(filchi_load_relaxed(&q.queued), 1);
+	EQ(filch_load_relaxed(&q.queued), 1);
 	filchi_injector_destroy(&q);
 }
 
@@ -89,8 +90,8 @@ Test(injector, a_wait_on_a_closing_pool_is_refused)
 	begin(1);
 	filchi_store_release(&closing, 1);
 	EQ(filchi_injector_wait(&q, NULL, &closing), -ESHUTDOWN);
-	EQ(filchi_load_relaxed(&q.blocked), 0);
-	EQ(filchi_load_relaxed(&q.queued), 0);
+	EQ(filch_load_relaxed(&q.blocked), 0);
+	EQ(filch_load_relaxed(&q.queued), 0);
 	filchi_injector_destroy(&q);
 }
 
@@ -112,8 +113,8 @@ Test(injector, a_release_lets_a_blocked_submitter_in)
 	filchi_injector_release(&q);
 	EQ(pthread_join(thread, NULL), 0);
 	EQ(result, 0);
-	EQ(filchi_load_relaxed(&q.queued), 2);
-	EQ(filchi_load_relaxed(&q.blocked), 0);
+	EQ(filch_load_relaxed(&q.queued), 2);
+	EQ(filch_load_relaxed(&q.blocked), 0);
 	filchi_injector_destroy(&q);
 }
 
@@ -134,7 +135,7 @@ Test(injector, as_many_blocked_submitters_get_in_as_are_released)
 		EQ(pthread_join(thread[i], NULL), 0);
 		EQ(result[i], 0);
 	}
-	EQ(filchi_load_relaxed(&q.queued), N);
+	EQ(filch_load_relaxed(&q.queued), N);
 	filchi_injector_destroy(&q);
 }
 
@@ -155,7 +156,7 @@ Test(injector, closing_sends_every_blocked_submitter_home)
 		EQ(pthread_join(thread[i], NULL), 0);
 		EQ(result[i], -ESHUTDOWN);
 	}
-	EQ(filchi_load_relaxed(&q.queued), 1);
+	EQ(filch_load_relaxed(&q.queued), 1);
 	filchi_injector_destroy(&q);
 }
 
@@ -169,7 +170,7 @@ Test(injector, the_urgent_lane_is_first_but_for_every_eighth_look)
 		filchi_injector_put(&q, FILCH_LANE_URGENT, 2);
 		EQ(filchi_injector_take(&q, turn), normal_first ? 1 : 2);
 		EQ(filchi_injector_take(&q, turn), normal_first ? 2 : 1);
-		EQ(filchi_injector_take(&q, turn), FILCHI_RING_EMPTY);
+		EQ(filchi_injector_take(&q, turn), FILCHI_SCQ_EMPTY);
 	}
 	filchi_injector_destroy(&q);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jobs through a real pool: status, times and worker of each completion; every policy of a full queue; no slots; detached jobs and
- * callbacks. Cancellation, lanes, batches, waits inside jobs and bad input are in jobs_more.c.
+ * jobs through a real pool: status, times and worker of each completion; every policy of a full
+ * queue; no slots; detached jobs and callbacks. Cancellation, lanes, batches, waits inside jobs and
+ * bad input are in jobs_more.c.
  */
 #include <criterion/criterion.h>
 
@@ -9,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* --- one job --------------------------------------------------------------------------------------------------------------- */
+/* --- one job ---------------------------------------------------------- */
 
 Test(jobs, a_completion_says_what_when_and_where)
 {
@@ -35,7 +36,8 @@ Test(jobs, a_completion_says_what_when_and_where)
 	EQ(c.status, 42);
 	EQ(c.worker, 0);
 	cr_assert(c.arg == &n && c.user == &how);
-	cr_assert(c.queued_ns >= 2000000 && c.queued_ns <= after - before, "%llu", (unsigned long long)c.queued_ns);
+	cr_assert(c.queued_ns >= 2000000 && c.queued_ns <= after - before, "%llu",
+		(unsigned long long)c.queued_ns);
 	cr_assert(c.run_ns <= after - before);
 	EQ(c.flags | c.detail[0] | c.detail[1] | c.reserved[0] | c.reserved[1], 0);
 	EQ(filch_wait(pool, h.id, NULL, &c), 0);
@@ -108,7 +110,7 @@ Test(jobs, a_job_and_its_tasks_know_its_id)
 	end();
 }
 
-/* --- a full queue ---------------------------------------------------------------------------------------------------------- */
+/* --- a full queue ----------------------------------------------------- */
 
 Test(jobs, a_full_queue_refuses_who_only_tries)
 {
@@ -323,13 +325,97 @@ Test(jobs, without_a_free_slot_every_policy_is_refused_at_once)
 		EQ(submit(FILCH_TRY), -ENOBUFS);
 		EQ(submit(FILCH_CALLER_RUNS), -ENOBUFS);
 		EQ(filch_submit(pool, answer, NULL, &how), -ENOBUFS);
-		EQ(filch_for(pool, 0, 1, 0, (void (*)(size_t, size_t, void *))abort, NULL), -ENOBUFS);
+		EQ(filch_for(pool, 0, 1, 0, (void (*)(size_t, size_t, void *))abort, NULL),
+			-ENOBUFS);
 	}
 	EQ(wait_status(id[1]), 42);
 	cr_assert((id[1] = submit(FILCH_TRY)) > 0);
 	EQ(submit(FILCH_TRY), -ENOBUFS);
 	for (int i = 0; i < 3; i++)
 		EQ(wait_status(id[i]), 42);
+	end();
+}
+
+enum { WIDTH = 8, DEPTH = 4, LEAVES = WIDTH * WIDTH * WIDTH * WIDTH };
+static int visits, visits_refused;
+static uint64_t most_queued;
+
+/* A job that submits a job for each of its children. */
+static int visit(void *depth)
+{
+	struct filch_submit how = policy(FILCH_CALLER_RUNS);
+	uint64_t queued;
+
+	how.flags = FILCH_JOB_DETACHED;
+	if (!(intptr_t)depth)
+		visits++; /* one worker */
+	for (int i = 0; (intptr_t)depth && i < WIDTH; i++)
+		visits_refused +=
+			filch_submit(pool, visit, (void *)((intptr_t)depth - 1), &how) < 0;
+	queued = stats().queued;
+	most_queued = queued > most_queued ? queued : most_queued;
+	return 0;
+}
+
+Test(jobs, a_tree_of_jobs_that_may_run_here_is_visited_whole_whatever_the_queue_holds)
+{
+	struct filch_completion c;
+
+	begin(1, 2, 0);
+	EQ(filch_wait(pool, filch_submit(pool, visit, (void *)DEPTH, NULL), NULL, &c), 0);
+	while (__atomic_load_n(&visits, __ATOMIC_ACQUIRE) < LEAVES && !visits_refused)
+		EQ(filch_pool_drain(pool, NULL), 0); /* jobs may have come from those drained */
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(visits, LEAVES);
+	EQ(visits_refused, 0);
+	EQ(most_queued, 2);
+	cr_assert(stats().jobs_nested > 0);
+	end();
+}
+
+static int chain_left;
+static uint64_t chain_nested;
+
+/* Always on top of the job before it, until there is no stack left. */
+static int next_on_top(void *arg)
+{
+	struct filch_submit how = policy(FILCH_CALLER_RUNS);
+
+	how.flags = FILCH_JOB_DETACHED;
+	return --chain_left ? filch_submit(pool, next_on_top, arg, &how) < 0 : 0;
+}
+
+static int first_of_the_chain(void *arg)
+{
+	struct filch_submit how = policy(FILCH_TRY);
+
+	how.flags = FILCH_JOB_DETACHED;
+	if (filch_submit(pool, answer, NULL, &how) < 0) /* the queue is full */
+		return -1;
+	if (next_on_top(arg))
+		return -1;
+	chain_nested = stats().jobs_nested;
+	return 0;
+}
+
+Test(jobs, that_run_here_without_end_are_queued_when_the_stack_is_used_up)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_completion c;
+
+	config.workers = 1;
+	config.queue_capacity = 1;
+	config.jobs_max = 8192;
+	config.stack_bytes = 256 << 10;
+	chain_left = 8000; /* far more than such a stack holds */
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(filch_wait(pool, filch_submit(pool, first_of_the_chain, NULL, NULL), NULL, &c), 0);
+	EQ(c.status, 0);
+	cr_assert(chain_nested > 10 && chain_nested < 7000, "%d nested", (int)chain_nested);
+	while (__atomic_load_n(&chain_left, __ATOMIC_ACQUIRE))
+		EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(chain_left, 0);
 	end();
 }
 
@@ -356,7 +442,7 @@ Test(jobs, a_worker_submits_above_the_capacity_and_never_waits)
 	end();
 }
 
-/* --- who is told ----------------------------------------------------------------------------------------------------------- */
+/* --- who is told ------------------------------------------------------ */
 
 Test(jobs, a_detached_job_runs_and_is_forgotten)
 {
@@ -404,7 +490,8 @@ Test(jobs, a_callback_is_called_once_on_the_worker)
 		EQ(told_of.worker, told_worker);
 		cr_assert(told_of.arg == &n && told_of.user == &how);
 		cr_assert(told_worker >= 0);
-		int error = filch_wait(pool, id, NULL, NULL); /* the callback may not have returned yet */
+		/* the callback may not have returned yet */
+		int error = filch_wait(pool, id, NULL, NULL);
 		cr_assert(error == -ESRCH || error == -EINVAL, "%d", error);
 	}
 	EQ(filch_pool_drain(pool, NULL), 0);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jobs through a real pool, what clients do with them: cancellation in every state, start_by, lanes, batches, waits inside jobs, and
- * bad input to each call. The single job and the full queue are in jobs.c.
+ * jobs through a real pool, what clients do with them: cancellation in every state, start_by,
+ * lanes, batches, waits inside jobs, and bad input to each call. The single job and the full queue
+ * are in jobs.c.
  */
 #include <criterion/criterion.h>
 
 #include "jobs_support.h"
 
-/* --- cancellation ---------------------------------------------------------------------------------------------------------- */
+/* --- cancellation ----------------------------------------------------- */
 
 static int is_cancelled(void *arg)
 {
@@ -114,7 +115,7 @@ Test(jobs_more, a_job_that_is_late_does_not_start)
 	end();
 }
 
-/* --- lanes ----------------------------------------------------------------------------------------------------------------- */
+/* --- lanes ------------------------------------------------------------ */
 
 static int order[200], ordered;
 
@@ -152,12 +153,13 @@ Test(jobs_more, the_urgent_lane_goes_first_and_does_not_starve_the_other)
 		}
 	}
 	cr_assert(urgent_in_ten >= 8, "%d of the first ten", urgent_in_ten);
-	cr_assert(first_normal >= 0 && first_normal < 20, "the first normal job came as number %d", first_normal);
+	cr_assert(first_normal >= 0 && first_normal < 20, "the first normal job came as number %d",
+		first_normal);
 	cr_assert(last_urgent < 130, "the last urgent job came as number %d", last_urgent);
 	end();
 }
 
-/* --- batches --------------------------------------------------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------- */
 
 Test(jobs_more, a_batch_is_submitted_as_one_by_one_would_be)
 {
@@ -229,12 +231,13 @@ Test(jobs_more, a_large_batch_is_accepted_whole_and_starts_in_its_order)
 	EQ(n[0], N - 50);
 	EQ(filch_cq_reap(cq, done, N), N - 50);
 	for (int i = 0; i < N - 50; i++)
-		cr_assert(done[i].user == &spec[i] && done[i].id == id[i], "completion %d is of another job", i);
+		cr_assert(done[i].user == &spec[i] && done[i].id == id[i],
+			"completion %d is of another job", i);
 	end();
 	EQ(filch_cq_destroy(cq), 0);
 }
 
-/* --- waits inside jobs ----------------------------------------------------------------------------------------------------- */
+/* --- waits inside jobs ------------------------------------------------ */
 
 static int64_t chain[101];
 
@@ -259,7 +262,8 @@ Test(jobs_more, a_hundred_jobs_that_wait_for_each_other_run_on_one_worker)
 		if (workers == 1)
 			hold_worker(&h); /* the ids are known before the first starts */
 		for (intptr_t i = 100; i >= 0; i--)
-			cr_assert((chain[i] = filch_submit(pool, wait_for_the_next, (void *)i, NULL)) > 0);
+			cr_assert((chain[i] = filch_submit(
+					   pool, wait_for_the_next, (void *)i, NULL)) > 0);
 		if (workers == 1)
 			let_go(&h);
 		EQ(wait_status(chain[0]), 0);
@@ -273,7 +277,8 @@ Test(jobs_more, a_waiting_worker_runs_the_awaited_jobs_and_no_other)
 
 	begin(1, 0, 0);
 	hold_worker(&h);
-	for (intptr_t i = 0; i <= 100; i++) /* the first waits for the second, which is queued behind it ... */
+	/* the first waits for the second, which is queued behind it ... */
+	for (intptr_t i = 0; i <= 100; i++)
 		cr_assert((chain[i] = filch_submit(pool, wait_for_the_next, (void *)i, NULL)) > 0);
 	let_go(&h);
 	EQ(wait_status(chain[0]), 0);
@@ -315,9 +320,11 @@ static int wait_briefly(void *arg)
 	struct timespec past = { 0, 1 }, soon = filch_after(2000000);
 
 	(void)arg;
-	if (filch_wait(pool, awaited, &past, NULL) != -ETIMEDOUT || filch_wait(pool, awaited, &soon, NULL) != -ETIMEDOUT)
+	if (filch_wait(pool, awaited, &past, NULL) != -ETIMEDOUT ||
+		filch_wait(pool, awaited, &soon, NULL) != -ETIMEDOUT)
 		return -1;
-	return filch_wait(pool, filch_submit(pool, answer, NULL, NULL), &past, NULL); /* queued: it can be run here */
+	/* queued: it can be run here */
+	return filch_wait(pool, filch_submit(pool, answer, NULL, NULL), &past, NULL);
 }
 
 Test(jobs_more, a_wait_inside_a_job_keeps_its_deadline)
@@ -388,7 +395,8 @@ Test(jobs_more, of_several_waits_for_one_id_one_succeeds)
 			void *result;
 
 			EQ(pthread_join(thread[i], &result), 0);
-			cr_assert((intptr_t)result == 0 || (intptr_t)result == -ESRCH, "%ld", (long)(intptr_t)result);
+			cr_assert((intptr_t)result == 0 || (intptr_t)result == -ESRCH, "%ld",
+				(long)(intptr_t)result);
 			reaped += !result;
 		}
 		EQ(reaped, 1);
@@ -396,17 +404,18 @@ Test(jobs_more, of_several_waits_for_one_id_one_succeeds)
 	}
 }
 
-/* --- bad input ------------------------------------------------------------------------------------------------------------- */
+/* --- bad input -------------------------------------------------------- */
 
-#define REFUSED(error, field, value)                                                                             \
-	do {                                                                                                     \
-		struct filch_submit how_ = FILCH_SUBMIT_INIT;                                                    \
-		struct filch_job_spec spec_ = { answer, &n, NULL };                                              \
-		int64_t id_ = -77;                                                                               \
-		how_.field = (value);                                                                            \
-		cr_assert(filch_submit(pool, answer, &n, &how_) == (error), #field " = " #value);                \
-		cr_assert(filch_submit_batch(pool, &spec_, 1, &how_, &id_) == (error), #field " = " #value);     \
-		EQ(id_, -77);                                                                                    \
+#define REFUSED(error, field, value)                                                              \
+	do {                                                                                      \
+		struct filch_submit how_ = FILCH_SUBMIT_INIT;                                     \
+		struct filch_job_spec spec_ = { answer, &n, NULL };                               \
+		int64_t id_ = -77;                                                                \
+		how_.field = (value);                                                             \
+		cr_assert(filch_submit(pool, answer, &n, &how_) == (error), #field " = " #value); \
+		cr_assert(filch_submit_batch(pool, &spec_, 1, &how_, &id_) == (error),            \
+			#field " = " #value);                                                     \
+		EQ(id_, -77);                                                                     \
 	} while (0)
 
 Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
@@ -427,7 +436,8 @@ Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
 	REFUSED(-EINVAL, size, 8);
 	REFUSED(-EINVAL, size, sizeof(struct filch_submit) - 1);
 	for (int bit = 1; bit < 64; bit++)
-		REFUSED(-EINVAL, flags, UINT64_C(1) << bit);
+		if (UINT64_C(1) << bit != FILCH_JOB_FREE)
+			REFUSED(-EINVAL, flags, UINT64_C(1) << bit);
 	REFUSED(-EINVAL, when_full, 4);
 	REFUSED(-EINVAL, when_full, UINT32_MAX);
 	REFUSED(-EINVAL, when_full, FILCH_UNTIL); /* without a deadline */
@@ -441,7 +451,8 @@ Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
 	EQ(filch_submit_batch(NULL, spec, 1, NULL, id), -EINVAL);
 	EQ(filch_submit_batch(pool, NULL, 1, NULL, id), -EINVAL);
 	EQ(filch_submit_batch(pool, spec, 1, NULL, NULL), -EINVAL); /* nobody could wait */
-	EQ(filch_submit_batch(pool, spec, 2, NULL, id), -EINVAL);   /* the second has no function: nor does the first run */
+	/* the second has no function: nor does the first run */
+	EQ(filch_submit_batch(pool, spec, 2, NULL, id), -EINVAL);
 	EQ(id[0], -77);
 	EQ(filch_pool_drain(pool, NULL), 0);
 	EQ(n, 0);
@@ -553,7 +564,8 @@ static int wait_until_told(void *arg)
 Test(jobs_more, each_lane_tells_what_became_of_its_jobs)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
-	struct filch_submit urgent = FILCH_SUBMIT_INIT, try = FILCH_SUBMIT_INIT, late = FILCH_SUBMIT_INIT;
+	struct filch_submit urgent = FILCH_SUBMIT_INIT, try = FILCH_SUBMIT_INIT,
+			    late = FILCH_SUBMIT_INIT;
 	struct timespec past = { 0, 1 };
 	struct filch_lane_stats s;
 	int go = 0, i;

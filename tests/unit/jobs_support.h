@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of jobs share: one pool, a job that answers, a job that occupies its worker, policies, and a callback that notes. */
+/*
+ * What the tests of jobs share: one pool, a job that answers, a job that occupies its worker,
+ * policies, and a callback that notes.
+ */
 #ifndef JOBS_SUPPORT_H
 #define JOBS_SUPPORT_H
 
@@ -45,7 +48,10 @@ struct hold {
 	struct gate started, release;
 	int64_t id;
 };
-#define HOLD_INIT { GATE_INIT, GATE_INIT, 0 }
+#define HOLD_INIT                       \
+	{                               \
+		GATE_INIT, GATE_INIT, 0 \
+	}
 
 __attribute__((unused)) static int hold(void *arg)
 {

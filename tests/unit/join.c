@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * join: the word of a stolen task. Its four ways from thunk to zero, whom its completion tells, and that no address of a function,
- * odd ones included, is taken for the name of a worker.
+ * join: the word of a stolen task. Its four ways from thunk to zero, whom its completion tells, and
+ * that no address of a function, odd ones included, is taken for the name of a worker.
  */
 #include <criterion/criterion.h>
 
 #include "unit.h"
 
-#include <join.h>
+#include <struct/join.h>
 #include <sched.h>
 
 enum { WORKERS = 5 };
 
 /* as a pool's mapping of workers: a range of addresses, of which nothing is read */
-static const struct filchi_marks marks = { .base = 0x7f0000100000, .stride = 0x2000, .size = WORKERS * 0x2000 };
+static const struct filchi_marks marks = {
+	.base = 0x7f0000100000, .stride = 0x2000, .size = WORKERS * 0x2000
+};
 
 static struct filch_task task;
 
@@ -32,14 +34,15 @@ static uintptr_t word(void)
 static void spawn(uintptr_t thunk)
 {
 	task.saved = 0xdead;
-	filchi_store_relaxed(&task.word, thunk);
+	filch_store_relaxed(&task.word, thunk);
 	cr_assert(!filchi_task_done(&task));
 }
 
 Test(join, a_mark_names_its_worker_and_its_role)
 {
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		uintptr_t thief = filchi_mark_thief(&marks, i), joiner = filchi_mark_joiner(&marks, i);
+		uintptr_t thief = filchi_mark_thief(&marks, i),
+			  joiner = filchi_mark_joiner(&marks, i);
 
 		cr_assert(filchi_mark_is(&marks, thief) && filchi_mark_is(&marks, joiner));
 		EQ(filchi_mark_worker(&marks, thief, false), i);
@@ -51,8 +54,9 @@ Test(join, a_mark_names_its_worker_and_its_role)
 
 Test(join, no_function_is_taken_for_a_worker)
 {
-	const uintptr_t thunks[] = { 0x401001, 0x401003, (uintptr_t)a_thunk, marks.base - 1, marks.base - marks.stride,
-				     marks.base + marks.size, marks.base + marks.size + 1, 0x7fffffffffff };
+	const uintptr_t thunks[] = { 0x401001, 0x401003, (uintptr_t)a_thunk, marks.base - 1,
+		marks.base - marks.stride, marks.base + marks.size, marks.base + marks.size + 1,
+		0x7fffffffffff };
 
 	for (size_t i = 0; i < sizeof thunks / sizeof thunks[0]; i++) {
 		cr_assert(!filchi_mark_is(&marks, thunks[i]), "%zu", i);
@@ -129,7 +133,7 @@ Test(join, a_joiner_that_parks_again_finds_its_mark_in_place)
 	cr_assert(!filchi_task_await(&task, &marks, 0));
 }
 
-/* --- thief and joiner at once ---------------------------------------------------------------------------------------------- */
+/* --- thief and joiner at once ----------------------------------------- */
 
 enum { ROUNDS = 20000 };
 

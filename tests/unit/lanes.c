@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lanes: while both have jobs a worker takes seven urgent ones and then a normal one, exactly; so nobody starves, whatever keeps coming.
+ * lanes: while both have jobs a worker takes seven urgent ones and then a normal one, exactly; so
+ * nobody starves, whatever keeps coming.
  */
 #include "jobs_support.h"
 
@@ -8,10 +9,14 @@ TestSuite(lanes, .timeout = 60);
 
 #define BETWEEN 7
 
-static const struct filch_submit normal = { .size = sizeof normal, .flags = FILCH_JOB_DETACHED, .lane = FILCH_LANE_NORMAL };
-static const struct filch_submit urgent = { .size = sizeof urgent, .flags = FILCH_JOB_DETACHED, .lane = FILCH_LANE_URGENT };
+static const struct filch_submit normal = {
+	.size = sizeof normal, .flags = FILCH_JOB_DETACHED, .lane = FILCH_LANE_NORMAL
+};
+static const struct filch_submit urgent = {
+	.size = sizeof urgent, .flags = FILCH_JOB_DETACHED, .lane = FILCH_LANE_URGENT
+};
 
-/* --- the order of starts, by one worker --------------------------------------------------------------------------------------- */
+/* --- the order of starts, by one worker ------------------------------- */
 
 #define URGENT 1000 /* numbers of urgent jobs begin here */
 static int started_as[4096];
@@ -29,7 +34,10 @@ static void queue(int first, int n, const struct filch_submit *how)
 		cr_assert(filch_submit(pool, note, (void *)(intptr_t)(first + i), how) > 0);
 }
 
-/* @normals and @urgents are queued, half before the others and half behind them; then their starts are as they must be. */
+/*
+ * @normals and @urgents are queued, half before the others and half behind them; then their starts
+ *          are as they must be.
+ */
 static void interleave(int normals, int urgents, bool with_tombstones)
 {
 	struct hold h = HOLD_INIT;
@@ -39,7 +47,8 @@ static void interleave(int normals, int urgents, bool with_tombstones)
 	hold_worker(&h);
 	queue(0, normals / 2, &normal);
 	queue(URGENT, urgents / 2, &urgent);
-	for (int i = 0; with_tombstones && i < 20; i++) { /* their numbers stay in the ring, and take nobody's turn */
+	/* their numbers stay in the ring, and take nobody's turn */
+	for (int i = 0; with_tombstones && i < 20; i++) {
 		struct filch_submit how = FILCH_SUBMIT_INIT;
 		int64_t id;
 
@@ -56,11 +65,13 @@ static void interleave(int normals, int urgents, bool with_tombstones)
 	for (int i = 0; i < starts; i++) {
 		if (started_as[i] >= URGENT) {
 			EQ(started_as[i], URGENT + u++);
-			cr_assert(++between <= BETWEEN || n == normals, "start %d is the %dth urgent one in a row", i, between);
+			cr_assert(++between <= BETWEEN || n == normals,
+				"start %d is the %dth urgent one in a row", i, between);
 		} else {
 			EQ(started_as[i], n++);
 			/* the first may come sooner: the turns go on from where they were */
-			cr_assert(between == BETWEEN || n == 1 || u == urgents, "normal job %d after %d urgent ones", n, between);
+			cr_assert(between == BETWEEN || n == 1 || u == urgents,
+				"normal job %d after %d urgent ones", n, between);
 			between = 0;
 		}
 	}
@@ -80,10 +91,10 @@ Test(lanes, one_worker_starts_seven_urgent_jobs_to_a_normal_one_exactly)
 	end();
 }
 
-/* --- a flood -------------------------------------------------------------------------------------------------------------------- */
+/* --- a flood ---------------------------------------------------------- */
 
 #define WORKERS 2
-#define ALWAYS 8 /* normal jobs that submit themselves again: some are queued at any time */
+#define ALWAYS  8 /* normal jobs that submit themselves again: some are queued at any time */
 
 static int in_a_row[WORKERS], longest[WORKERS];
 static uint64_t full_rows, normals_run, urgents_run;
@@ -143,7 +154,8 @@ static void under_a_flood(uint32_t workers)
 		EQ(pthread_join(thread[i], NULL), 0);
 	EQ(filch_pool_drain(pool, NULL), 0);
 	for (int i = 0; i < WORKERS; i++)
-		cr_assert(longest[i] <= BETWEEN, "worker %d started %d urgent jobs in a row", i, longest[i]);
+		cr_assert(longest[i] <= BETWEEN, "worker %d started %d urgent jobs in a row", i,
+			longest[i]);
 	EQ(urgents_run, sent[0] + sent[1] + sent[2]);
 	end();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loops: every index exactly once for any range and grain; folds in order, the same bits with any number of workers; from outside,
- * from workers, from the creating thread, nested; a refused call has run nothing.
+ * loops: every index exactly once for any range and grain; folds in order, the same bits with any
+ * number of workers; from outside, from workers, from the creating thread, nested; a refused call
+ * has run nothing.
  */
 #include <criterion/criterion.h>
 
@@ -20,7 +21,8 @@ static void hit(size_t b, size_t e, void *arg)
 
 	EQ((uintptr_t)arg, 0x1234);
 	cr_assert(b < e, "a body gets no empty range");
-	while (length > seen && !__atomic_compare_exchange_n(&longest, &seen, length, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	while (length > seen && !__atomic_compare_exchange_n(&longest, &seen, length, 0,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 	for (size_t i = b; i < e; i++)
 		__atomic_fetch_add(&hits[i], 1, __ATOMIC_RELAXED);
@@ -32,15 +34,16 @@ static void cover(struct filch_pool *pool, size_t begin, size_t end, size_t grai
 	longest = 0;
 	EQ(filch_for(pool, begin, end, grain, hit, (void *)0x1234), 0);
 	for (size_t i = 0; i < MOST + 10; i++)
-		cr_assert(hits[i] == (i >= begin && i < end), "index %zu of [%zu, %zu) by %zu: %d times", i, begin, end, grain,
-			  hits[i]);
+		cr_assert(hits[i] == (i >= begin && i < end),
+			"index %zu of [%zu, %zu) by %zu: %d times", i, begin, end, grain, hits[i]);
 	if (grain)
 		cr_assert(longest <= grain, "a range of %zu with grain %zu", longest, grain);
 }
 
 Test(loop, each_index_is_visited_once_for_every_range_and_grain)
 {
-	const size_t n[] = { 1, 2, 3, 7, 64, 100, 1000, 4097 }, grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
+	const size_t n[] = { 1, 2, 3, 7, 64, 100, 1000, 4097 },
+		     grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
 	const uint32_t workers[] = { 1, 2, 5 };
 
 	for (int w = 0; w < 3; w++) {
@@ -158,7 +161,7 @@ Test(loop, loops_of_several_threads_do_not_mix)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- reduce ---------------------------------------------------------------------------------------------------------------- */
+/* --- reduce ----------------------------------------------------------- */
 
 /* x -> a x + b modulo 2^64: composing such maps is associative and does not commute */
 struct affine {
@@ -204,9 +207,9 @@ Test(loop, a_reduction_keeps_the_order_of_an_operation_that_does_not_commute)
 			for (int k = 0; k < 5; k++) {
 				struct affine r = { 9, 9 };
 
-				EQ(filch_reduce(pool, 10, 10 + n[i], grain[k], sizeof r, &identity, fold_maps, join_maps,
-						(void *)0x77, &r),
-				   0);
+				EQ(filch_reduce(pool, 10, 10 + n[i], grain[k], sizeof r, &identity,
+					   fold_maps, join_maps, (void *)0x77, &r),
+					0);
 				EQ(r.a, expect.a);
 				EQ(r.b, expect.b);
 			}
@@ -243,12 +246,13 @@ Test(loop, with_a_fixed_grain_floating_point_sums_are_the_same_bits_everywhere)
 			for (int round = 0; round < 10; round++) {
 				float sum = -1;
 
-				EQ(filch_reduce(pool, 0, 20000, grain[k], sizeof sum, &zero, add_fractions, add_floats, NULL,
-						&sum),
-				   0);
+				EQ(filch_reduce(pool, 0, 20000, grain[k], sizeof sum, &zero,
+					   add_fractions, add_floats, NULL, &sum),
+					0);
 				if (!w && !round)
 					first = sum;
-				cr_assert(!memcmp(&sum, &first, sizeof sum), "%a and %a", (double)sum, (double)first);
+				cr_assert(!memcmp(&sum, &first, sizeof sum), "%a and %a",
+					(double)sum, (double)first);
 			}
 			EQ(filch_pool_destroy(pool), 0);
 		}
@@ -278,7 +282,9 @@ Test(loop, accumulators_may_be_large)
 	struct filch_pool *pool = pool_of(3, 0);
 
 	for (int round = 0; round < 5; round++) {
-		EQ(filch_reduce(pool, 0, 3 * BINS, 500, sizeof zero, zero, histogram, add_histograms, NULL, result), 0);
+		EQ(filch_reduce(pool, 0, 3 * BINS, 500, sizeof zero, zero, histogram,
+			   add_histograms, NULL, result),
+			0);
 		for (int i = 0; i < BINS; i++)
 			EQ(result[i], 3);
 	}
@@ -289,7 +295,8 @@ static int reduce_in_a_job(void *arg)
 {
 	const struct affine identity = { 1, 0 };
 
-	return filch_reduce(NULL, 0, 1000, 7, sizeof identity, &identity, fold_maps, join_maps, (void *)0x77, arg);
+	return filch_reduce(NULL, 0, 1000, 7, sizeof identity, &identity, fold_maps, join_maps,
+		(void *)0x77, arg);
 }
 
 Test(loop, a_job_may_reduce_and_the_identity_may_be_the_result)
@@ -300,13 +307,15 @@ Test(loop, a_job_may_reduce_and_the_identity_may_be_the_result)
 
 	EQ(filch_wait(pool, filch_submit(pool, reduce_in_a_job, &r, NULL), NULL, &c), 0);
 	EQ(c.status, 0);
-	EQ(filch_reduce(pool, 0, 1000, 7, sizeof same, &same, fold_maps, join_maps, (void *)0x77, &same), 0);
+	EQ(filch_reduce(
+		   pool, 0, 1000, 7, sizeof same, &same, fold_maps, join_maps, (void *)0x77, &same),
+		0);
 	EQ(r.a, same.a);
 	EQ(r.b, same.b);
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- invoke ---------------------------------------------------------------------------------------------------------------- */
+/* --- invoke ----------------------------------------------------------- */
 
 static void count(void *arg)
 {
@@ -363,7 +372,7 @@ Test(loop, functions_that_wait_for_each_other_all_run_on_enough_workers)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- bad input ------------------------------------------------------------------------------------------------------------- */
+/* --- bad input -------------------------------------------------------- */
 
 Test(loop, bad_input_is_refused_and_runs_nothing)
 {
@@ -381,15 +390,19 @@ Test(loop, bad_input_is_refused_and_runs_nothing)
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, NULL, NULL, &r), -EINVAL);
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, NULL, fold_maps, join_maps, NULL, &r), -EINVAL);
 	EQ(filch_reduce(pool, 0, 10, 0, 0, &identity, fold_maps, join_maps, NULL, &r), -EINVAL);
-	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, NULL), -EINVAL);
-	EQ(filch_reduce(pool, 10, 9, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r), -EINVAL);
-	EQ(filch_reduce(NULL, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r), -EINVAL);
+	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, NULL),
+		-EINVAL);
+	EQ(filch_reduce(pool, 10, 9, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),
+		-EINVAL);
+	EQ(filch_reduce(NULL, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),
+		-EINVAL);
 	EQ(filch_invoke(pool, 2, fn, arg), -EINVAL);
 	EQ(filch_invoke(pool, 2, NULL, arg), -EINVAL);
 	EQ(filch_invoke(NULL, 1, fn, arg), -EINVAL);
 	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
 	EQ(filch_for(pool, 0, 10, 0, hit, NULL), -ESHUTDOWN);
-	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r), -ESHUTDOWN);
+	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),
+		-ESHUTDOWN);
 	EQ(filch_invoke(pool, 1, fn, arg), -ESHUTDOWN);
 	EQ(r.a, 9);
 	EQ(r.b, 9);

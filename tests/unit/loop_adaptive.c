@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loops without a fixed grain, and cancelled loops: few long bodies get a worker each, long bodies of long loops are shared, tiny loops
- * wake nobody; once a job is cancelled no body starts, and the loop says so.
+ * Loops without a fixed grain, and cancelled loops: few long bodies get a worker each, long bodies
+ * of long loops are shared, tiny loops wake nobody; once a job is cancelled no body starts, and the
+ * loop says so.
  */
 #include <criterion/criterion.h>
 
@@ -10,7 +11,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-/* --- sharing ----------------------------------------------------------------------------------------------------------------- */
+/* --- sharing ---------------------------------------------------------- */
 
 static struct gate inside = GATE_INIT;
 static int all;
@@ -43,7 +44,8 @@ Test(loop_adaptive, as_many_bodies_as_workers_all_run_at_once)
 
 	for (int i = 0; i < 4; i++) {
 		for (int caller = 0; caller < 2; caller++) {
-			struct filch_pool *pool = pool_of(workers[i], caller ? FILCH_POOL_CALLER : 0);
+			struct filch_pool *pool =
+				pool_of(workers[i], caller ? FILCH_POOL_CALLER : 0);
 			size_t n = workers[i], sum = 0;
 
 			for (int round = 0; round < 10; round++) {
@@ -53,7 +55,9 @@ Test(loop_adaptive, as_many_bodies_as_workers_all_run_at_once)
 				EQ(filch_for(pool, 7, 7 + n, 1, meet, NULL), 0);
 				for (size_t grain = 0; grain < 2; grain++) {
 					all += (int)n;
-					EQ(filch_reduce(pool, 0, n, grain, sizeof sum, &zero, meet_and_add, add_sizes, NULL, &sum), 0);
+					EQ(filch_reduce(pool, 0, n, grain, sizeof sum, &zero,
+						   meet_and_add, add_sizes, NULL, &sum),
+						0);
 					EQ(sum, n * (n - 1) / 2);
 				}
 			}
@@ -64,7 +68,10 @@ Test(loop_adaptive, as_many_bodies_as_workers_all_run_at_once)
 
 static struct gate last_began = GATE_INIT;
 
-/* Long enough to end the serial start; body 10 waits for the last one, which must therefore be some other worker's. */
+/*
+ * Long enough to end the serial start; body 10 waits for the last one, which must therefore be some
+ * other worker's.
+ */
 static void wait_for_the_last(size_t b, size_t e, void *arg)
 {
 	uint64_t since = test_now();
@@ -99,7 +106,9 @@ Test(loop_adaptive, a_long_body_holds_up_nothing_but_itself)
 		times++;
 		EQ(filch_for(pool, 0, 1000, 1, wait_for_the_last, &times), 0);
 		times++;
-		EQ(filch_reduce(pool, 0, 1000, 0, sizeof sum, &zero, wait_for_the_last_and_add, add_sizes, &times, &sum), 0);
+		EQ(filch_reduce(pool, 0, 1000, 0, sizeof sum, &zero, wait_for_the_last_and_add,
+			   add_sizes, &times, &sum),
+			0);
 		EQ(sum, 499500);
 		EQ(gate_count(&last_began), times);
 	}
@@ -124,8 +133,8 @@ static struct filch_stats stats_of(struct filch_pool *pool)
 }
 
 /*
- * Each try begins with everybody else asleep. One in which this thread lost its core for a while may wake somebody, rightly; a loop that
- * spawned would wake somebody in every try.
+ * Each try begins with everybody else asleep. One in which this thread lost its core for a while
+ * may wake somebody, rightly; a loop that spawned would wake somebody in every try.
  */
 Test(loop_adaptive, a_loop_of_tiny_bodies_wakes_nobody)
 {
@@ -139,7 +148,8 @@ Test(loop_adaptive, a_loop_of_tiny_bodies_wakes_nobody)
 			sched_yield();
 		EQ(filch_for(pool, 0, 1000, 0, tiny, NULL), 0);
 		after = stats_of(pool);
-		quiet += after.wakes == before.wakes && after.asked == before.asked && after.steals == before.steals;
+		quiet += after.wakes == before.wakes && after.asked == before.asked &&
+			 after.steals == before.steals;
 		tries++;
 	}
 	cr_assert(quiet == 3, "%d of %d loops disturbed nobody", quiet, tries);
@@ -149,7 +159,7 @@ Test(loop_adaptive, a_loop_of_tiny_bodies_wakes_nobody)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- cancellation ------------------------------------------------------------------------------------------------------------ */
+/* --- cancellation ----------------------------------------------------- */
 
 static struct filch_pool *here;
 static int begun, begun_after, raised;
@@ -203,9 +213,11 @@ static int run_kind(struct filch_pool *pool, int kind)
 	case FOR:
 		return filch_for(pool, 0, 5000, 1, body_for, NULL);
 	case REDUCE:
-		return filch_reduce(pool, 0, 5000, 1, sizeof result, &zero, body_reduce, add_sizes, NULL, &result);
+		return filch_reduce(pool, 0, 5000, 1, sizeof result, &zero, body_reduce, add_sizes,
+			NULL, &result);
 	case SCAN:
-		return filch_scan(pool, 0, 5000, 1, sizeof result, &zero, body_scan, add_sizes, NULL, &result);
+		return filch_scan(pool, 0, 5000, 1, sizeof result, &zero, body_scan, add_sizes,
+			NULL, &result);
 	default:
 		for (int i = 0; i < 5000; i++)
 			fn[i] = body_invoke;
@@ -219,13 +231,14 @@ static int kind_in_a_job(void *arg)
 }
 
 /*
- * A body whose check came before the cancellation may begin after it: one on each other worker, no more. On one worker the 100th is
- * the last.
+ * A body whose check came before the cancellation may begin after it: one on each other worker, no
+ * more. On one worker the 100th is the last.
  */
 static void check_cancelled(int error, uint32_t workers)
 {
 	EQ(error, -ECANCELED);
-	cr_assert(begun_after <= (int)workers - 1, "%d bodies began after the flag, on %u workers", begun_after, workers);
+	cr_assert(begun_after <= (int)workers - 1, "%d bodies began after the flag, on %u workers",
+		begun_after, workers);
 	if (workers == 1)
 		EQ(begun, 100);
 	cr_assert(begun < 5000);
@@ -242,9 +255,12 @@ Test(loop_adaptive, once_the_job_is_cancelled_no_body_starts_and_the_loop_says_s
 		result = 77;
 		for (int round = 0; round < 20; round++) {
 			for (int kind = 0; kind < KINDS; kind++) {
-				EQ(filch_wait(here, filch_submit(here, kind_in_a_job, &kind, NULL), NULL, &c), 0);
+				EQ(filch_wait(here, filch_submit(here, kind_in_a_job, &kind, NULL),
+					   NULL, &c),
+					0);
 				check_cancelled(c.status, workers);
-				check_cancelled(run_kind(here, kind), workers); /* from outside the loop is the job */
+				/* from outside the loop is the job */
+				check_cancelled(run_kind(here, kind), workers);
 			}
 		}
 		EQ(filch_pool_destroy(here), 0);
@@ -294,7 +310,9 @@ Test(loop_adaptive, a_job_that_is_cancelled_already_runs_no_body)
 
 		here = pool_of(workers, 0);
 		result = 77;
-		EQ(filch_wait(here, filch_submit(here, loops_of_a_cancelled_job, NULL, NULL), NULL, &c), 0);
+		EQ(filch_wait(here, filch_submit(here, loops_of_a_cancelled_job, NULL, NULL), NULL,
+			   &c),
+			0);
 		EQ(c.status, 5);
 		EQ(begun, 0);
 		EQ(result, 77);
@@ -318,7 +336,7 @@ Test(loop_adaptive, a_loop_whose_every_body_ran_is_not_cancelled)
 	EQ(filch_pool_destroy(here), 0);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------- */
 
 Test(loop_adaptive, accumulators_that_no_memory_is_there_for_are_an_error_and_run_nothing)
 {
@@ -332,8 +350,11 @@ Test(loop_adaptive, accumulators_that_no_memory_is_there_for_are_an_error_and_ru
 #endif
 	result = 77;
 	for (int i = 0; i < 2; i++) {
-		EQ(filch_reduce(pool, 0, 100, 0, huge[i], &zero, body_reduce, add_sizes, NULL, &result), -ENOMEM);
-		EQ(filch_scan(pool, 0, 100, 0, huge[i], &zero, body_scan, add_sizes, NULL, &result), -ENOMEM);
+		EQ(filch_reduce(
+			   pool, 0, 100, 0, huge[i], &zero, body_reduce, add_sizes, NULL, &result),
+			-ENOMEM);
+		EQ(filch_scan(pool, 0, 100, 0, huge[i], &zero, body_scan, add_sizes, NULL, &result),
+			-ENOMEM);
 	}
 	EQ(result, 77);
 	EQ(begun, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FILCH_FOR_DEFINE: a loop with its body compiled in does what filch_for does. Every index once for any range and grain, bodies of at most
- * a grain, no body after a cancellation, the same errors; the body may be a function, a macro, one that returns early, and nested.
+ * FILCH_FOR_DEFINE: a loop with its body compiled in does what filch_for does. Every index once for
+ * any range and grain, bodies of at most a grain, no body after a cancellation, the same errors;
+ * the body may be a function, a macro, one that returns early, and nested.
  */
 #include <criterion/criterion.h>
 
@@ -19,7 +20,8 @@ static inline void hit(size_t b, size_t e, struct marks *marks)
 	size_t length = e - b, seen = __atomic_load_n(&marks->longest, __ATOMIC_RELAXED);
 
 	cr_assert(b < e, "a body gets no empty range");
-	while (length > seen && !__atomic_compare_exchange_n(&marks->longest, &seen, length, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	while (length > seen && !__atomic_compare_exchange_n(&marks->longest, &seen, length, 0,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 	for (size_t i = b; i < e; i++)
 		__atomic_fetch_add(&marks->hit[i], 1, __ATOMIC_RELAXED);
@@ -33,15 +35,18 @@ static void cover(struct filch_pool *pool, size_t begin, size_t end, size_t grai
 	memset(&marks, 0, sizeof marks);
 	EQ(hit_all(pool, begin, end, grain, &marks), 0);
 	for (size_t i = 0; i < MOST + 10; i++)
-		cr_assert(marks.hit[i] == (i >= begin && i < end), "index %zu of [%zu, %zu) by %zu: %d times", i, begin, end, grain,
-			  marks.hit[i]);
+		cr_assert(marks.hit[i] == (i >= begin && i < end),
+			"index %zu of [%zu, %zu) by %zu: %d times", i, begin, end, grain,
+			marks.hit[i]);
 	if (grain)
-		cr_assert(marks.longest <= grain, "a range of %zu with grain %zu", marks.longest, grain);
+		cr_assert(marks.longest <= grain, "a range of %zu with grain %zu", marks.longest,
+			grain);
 }
 
 Test(loop_typed, each_index_is_visited_once_for_every_range_and_grain)
 {
-	const size_t n[] = { 0, 1, 2, 3, 7, 64, 100, 1000, 4097 }, grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
+	const size_t n[] = { 0, 1, 2, 3, 7, 64, 100, 1000, 4097 },
+		     grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
 	const uint32_t workers[] = { 1, 2, 5 };
 
 	for (int w = 0; w < 3; w++) {
@@ -85,10 +90,10 @@ Test(loop_typed, the_largest_range_there_is_does_not_overflow)
 }
 
 /* A macro: its return ends the body, not the loop; no argument is looked at. */
-#define COUNT_ODD(b, e, none)                                         \
-	(void)(none);                                                 \
-	if ((b) % 2 == 0)                                             \
-		return;                                               \
+#define COUNT_ODD(b, e, none) \
+	(void)(none);         \
+	if ((b) % 2 == 0)     \
+		return;       \
 	__atomic_fetch_add(&items, (e) - (b), __ATOMIC_RELAXED)
 FILCH_FOR_DEFINE(count_odd, void, COUNT_ODD);
 
@@ -114,7 +119,7 @@ Test(loop_typed, a_macro_may_be_the_body_and_loops_nest)
 	}
 }
 
-/* --- cancellation ------------------------------------------------------------------------------------------------------------ */
+/* --- cancellation ----------------------------------------------------- */
 
 struct run {
 	struct filch_pool *pool;
@@ -150,19 +155,25 @@ Test(loop_typed, once_the_job_is_cancelled_no_body_starts_and_the_loop_says_so)
 {
 	for (uint32_t workers = 1; workers <= 4; workers *= 2) {
 		for (int caller = 0; caller < 2; caller++) {
-			struct run run = { .pool = pool_of(workers, caller ? FILCH_POOL_CALLER : 0) };
+			struct run run = { .pool = pool_of(
+						   workers, caller ? FILCH_POOL_CALLER : 0) };
 			struct filch_completion c;
 
 			for (int round = 0; round < 20; round++) {
 				run.begun = run.begun_after = run.raised = 0;
-				EQ(count_all(run.pool, 0, 15000, round % 2 ? 1 : 3, &run), -ECANCELED);
-				cr_assert(run.begun_after <= (int)workers - 1, "%d bodies after the flag", run.begun_after);
+				EQ(count_all(run.pool, 0, 15000, round % 2 ? 1 : 3, &run),
+					-ECANCELED);
+				cr_assert(run.begun_after <= (int)workers - 1,
+					"%d bodies after the flag", run.begun_after);
 				cr_assert(run.begun < 5000);
 				if (workers == 1)
 					EQ(run.begun, 100);
 			}
 			run.begun = 0;
-			EQ(filch_wait(run.pool, filch_submit(run.pool, count_in_a_cancelled_job, &run, NULL), NULL, &c), 0);
+			EQ(filch_wait(run.pool,
+				   filch_submit(run.pool, count_in_a_cancelled_job, &run, NULL),
+				   NULL, &c),
+				0);
 			EQ(c.status, 5);
 			EQ(run.begun, 0);
 			EQ(filch_pool_destroy(run.pool), 0);
@@ -181,7 +192,7 @@ Test(loop_typed, a_loop_whose_last_body_cancels_is_not_cancelled)
 	}
 }
 
-/* --- bad input --------------------------------------------------------------------------------------------------------------- */
+/* --- bad input -------------------------------------------------------- */
 
 Test(loop_typed, bad_input_is_refused_and_runs_nothing)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * idle: which worker is woken for a job from outside. A thread on a worker's core that waits for its job is served by that worker; one
- * that goes on is served by another.
+ * idle: which worker is woken for a job from outside. A thread on a worker's core that waits for
+ * its job is served by that worker; one that goes on is served by another.
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
@@ -35,6 +35,7 @@ static struct filch_pool *pinned_pool(void)
 
 	config.workers = WORKERS;
 	config.on_worker_start = note_cpu;
+	config.flags = FILCH_POOL_PIN; /* a client beside a worker is what these are about */
 	if (filch_pool_create(&pool, &config))
 		return NULL;
 	if (cpu_of[0] >= 0 && cpu_of[1] >= 0 && cpu_of[0] != cpu_of[1])
@@ -59,7 +60,8 @@ static void wait_until_all_sleep(struct filch_pool *pool)
 	do {
 		sched_yield();
 		EQ(filch_pool_stats(pool, &stats), 0);
-	} while (stats.asleep != WORKERS || stats.parks < stats.wakes + WORKERS); /* counted, and decided */
+		/* counted, and decided */
+	} while (stats.asleep != WORKERS || stats.parks < stats.wakes + WORKERS);
 }
 
 FILCH_TASK(int, who, (int, unused))

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * placement: the rules one by one, what is refused, and what pinning does on this machine. Whole plans are in plans.c.
+ * placement: the rules one by one, what is refused, and what pinning does on this machine. Whole
+ * plans are in plans.c.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <filch/pool.h>
-#include <placement.h>
+#include <place/placement.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -22,17 +23,19 @@ static void set_up(void)
 	unsetenv("FILCH_WORKERS");
 	unsetenv("FILCH_CPUSET");
 	unsetenv("FILCH_NO_PIN");
-	setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
+	unsetenv("FILCH_PIN");
 }
 
 TestSuite(placement, .init = set_up);
 
 /* Makes a plan without a quota; on @synthetic, or on this machine if that is NULL. */
-static int make(const char *synthetic, struct filchi_place_request request, struct filchi_plan **plan)
+static int make(
+	const char *synthetic, struct filchi_place_request request, struct filchi_plan **plan)
 {
-	const struct filchi_surroundings where = { { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/proc",
-							   FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/sys" },
-		NULL };
+	const struct filchi_surroundings where = {
+		.roots = { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/proc",
+			FILCH_TEST_SOURCE_DIR "/tests/unit/plans/unlimited/sys" },
+	};
 
 	if (synthetic)
 		setenv("HWLOC_SYNTHETIC", synthetic, 1);
@@ -79,13 +82,19 @@ Test(placement, the_number_of_workers_follows_the_rule)
 	cr_assert_eq(workers((struct filchi_place_request){ 0 }), 8);
 	cr_assert_eq(workers((struct filchi_place_request){ .workload = FILCH_WORKLOAD_IO }), 7);
 	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 3 }), 5);
-	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 3, .workload = FILCH_WORKLOAD_IO }), 4);
-	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 7, .workload = FILCH_WORKLOAD_IO }), 1);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .reserve_cores = 3, .workload = FILCH_WORKLOAD_IO }),
+		4);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .reserve_cores = 7, .workload = FILCH_WORKLOAD_IO }),
+		1);
 	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = 8 }), 1);
 	cr_assert_eq(workers((struct filchi_place_request){ .reserve_cores = UINT32_MAX }), 1);
 	cr_assert_eq(workers((struct filchi_place_request){ .workers = 8, .reserve_cores = 3 }), 8);
 	cr_assert_eq(workers((struct filchi_place_request){ .workers = 1 }), 1);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = 2, .workload = FILCH_WORKLOAD_IO }), 2);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = 2, .workload = FILCH_WORKLOAD_IO }),
+		2);
 }
 
 Test(placement, more_workers_than_usable_cores_need_permission)
@@ -95,19 +104,26 @@ Test(placement, more_workers_than_usable_cores_need_permission)
 	cr_assert_eq(workers((struct filchi_place_request){ .workers = 9 }), -EINVAL);
 	cr_assert_eq(workers((struct filchi_place_request){ .workers = UINT32_MAX }), -EINVAL);
 	cr_assert_eq(workers((struct filchi_place_request){ .workers = 9, .flags = over }), 9);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = FILCHI_WORKERS_MAX, .flags = over }), FILCHI_WORKERS_MAX);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = FILCHI_WORKERS_MAX + 1, .flags = over }), -EINVAL);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = FILCHI_WORKERS_MAX, .flags = over }),
+		FILCHI_WORKERS_MAX);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = FILCHI_WORKERS_MAX + 1, .flags = over }),
+		-EINVAL);
 }
 
 Test(placement, a_cpuset_of_the_configuration_must_be_right)
 {
-	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3 ", "0-3x", "8", "100-200" };
+	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3 ", "0-3x",
+		"8", "100-200" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		cr_assert_eq(workers((struct filchi_place_request){ .cpuset = bad[i] }), -EINVAL, "\"%s\"", bad[i]);
+		cr_assert_eq(workers((struct filchi_place_request){ .cpuset = bad[i] }), -EINVAL,
+			"\"%s\"", bad[i]);
 	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "7,8" }), 1);
 	setenv("FILCH_CPUSET", "0-1", 1);
-	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "3-1" }), -EINVAL, "malformed even where it is not used");
+	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "3-1" }), -EINVAL,
+		"malformed even where it is not used");
 	cr_assert_eq(workers((struct filchi_place_request){ .cpuset = "3" }), 2);
 }
 
@@ -138,28 +154,36 @@ Test(placement, a_wrong_number_of_workers_in_the_environment_is_ignored)
 		struct filchi_plan *plan = NULL;
 
 		setenv("FILCH_WORKERS", bad[i], 1);
-		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .workers = 5 }, &plan), 0);
+		cr_assert_eq(
+			make(EIGHT_CORES, (struct filchi_place_request){ .workers = 5 }, &plan), 0);
 		cr_assert_eq(plan->workers, 5, "\"%s\" gave %u", bad[i], plan->workers);
 		cr_assert(says(plan, "ignored: FILCH_WORKERS="), "\"%s\" is not reported", bad[i]);
 		filchi_plan_free(plan);
 	}
 	setenv("FILCH_WORKERS", "0", 1);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = 5 }), 8, "0 asks for the automatic number");
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 5 }), 8,
+		"0 asks for the automatic number");
 	setenv("FILCH_WORKERS", "12", 1);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = 5, .flags = FILCH_POOL_OVERSUBSCRIBE }), 12);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = 5, .flags = FILCH_POOL_OVERSUBSCRIBE }),
+		12);
 	setenv("FILCH_WORKERS", "3", 1);
-	cr_assert_eq(workers((struct filchi_place_request){ .workers = 100 }), 3, "what is replaced cannot be wrong");
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 100 }), 3,
+		"what is replaced cannot be wrong");
 }
 
 Test(placement, a_wrong_cpuset_in_the_environment_is_ignored)
 {
-	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3\n", "8", "\"\x1b[2J\xff" };
+	static const char *const bad[] = { "", "3-1", "0,,1", "a", "0-99999999999", "0-3\n", "8",
+		"\"\x1b[2J\xff" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct filchi_plan *plan = NULL;
 
 		setenv("FILCH_CPUSET", bad[i], 1);
-		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .cpuset = "2-3" }, &plan), 0);
+		cr_assert_eq(
+			make(EIGHT_CORES, (struct filchi_place_request){ .cpuset = "2-3" }, &plan),
+			0);
 		cr_assert_eq(plan->workers, 2);
 		cr_assert_eq(plan->seat[0].pu, 2);
 		cr_assert(says(plan, "ignored: FILCH_CPUSET="), "\"%s\" is not reported", bad[i]);
@@ -178,11 +202,15 @@ Test(placement, pinning_can_be_switched_by_the_environment_both_ways)
 	cr_assert(!plan->pin);
 	filchi_plan_free(plan);
 	setenv("FILCH_NO_PIN", "0", 1);
-	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN },
+			     &plan),
+		0);
 	cr_assert(plan->pin);
 	filchi_plan_free(plan);
 	setenv("FILCH_NO_PIN", "", 1);
-	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN },
+			     &plan),
+		0);
 	cr_assert(!plan->pin && says(plan, "ignored: FILCH_NO_PIN="));
 	filchi_plan_free(plan);
 }
@@ -193,7 +221,9 @@ Test(placement, every_order_names_every_other_worker_once_at_any_size)
 		struct filchi_plan *plan = NULL;
 		bool seen[FILCHI_WORKERS_MAX];
 
-		cr_assert_eq(make(EIGHT_CORES, (struct filchi_place_request){ .workers = n, .flags = FILCH_POOL_OVERSUBSCRIBE },
+		cr_assert_eq(make(EIGHT_CORES,
+				     (struct filchi_place_request){
+					     .workers = n, .flags = FILCH_POOL_OVERSUBSCRIBE },
 				     &plan),
 			0);
 		for (uint32_t w = 0; w < n; w++) {
@@ -201,15 +231,17 @@ Test(placement, every_order_names_every_other_worker_once_at_any_size)
 
 			memset(seen, 0, sizeof(seen));
 			seen[w] = true;
-			cr_assert_leq(plan->rings[w], FILCHI_RINGS);
-			for (uint32_t r = 0; r < plan->rings[w]; r++) {
-				uint32_t end = plan->ring_end[w * FILCHI_RINGS + r];
+			cr_assert_leq(plan->tiers[w], FILCHI_TIERS);
+			for (uint32_t r = 0; r < plan->tiers[w]; r++) {
+				uint32_t end = plan->tier_end[w * FILCHI_TIERS + r];
 
-				cr_assert(end > before && end < n, "a ring of worker %u is empty or too long", w);
+				cr_assert(end > before && end < n,
+					"a ring of worker %u is empty or too long", w);
 				for (; before < end; before++) {
 					uint32_t other = plan->order[w * (n - 1) + before];
 
-					cr_assert(other < n && !seen[other], "worker %u: %u comes twice", w, other);
+					cr_assert(other < n && !seen[other],
+						"worker %u: %u comes twice", w, other);
 					seen[other] = true;
 				}
 			}
@@ -247,7 +279,8 @@ Test(placement, an_injected_mask_cannot_widen_the_real_one)
 {
 	const struct filchi_place_request request = { 0 };
 	struct filchi_cpuset own = mask_now(), wide = { { 0 } };
-	struct filchi_surroundings where = { { "/nonexistent", "/nonexistent" }, &wide };
+	struct filchi_surroundings where = { .roots = { "/nonexistent", "/nonexistent" },
+		.affinity = &wide };
 	struct filchi_plan *plan = NULL;
 
 	for (uint32_t cpu = 0; cpu < FILCHI_CPUS_MAX; cpu++)
@@ -286,7 +319,8 @@ Test(placement, each_worker_is_pinned_to_its_seat_and_the_kernel_agrees)
 	struct filchi_cpuset together = { { 0 } };
 	struct filchi_plan *plan = NULL;
 
-	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &plan), 0);
+	cr_assert_eq(
+		make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &plan), 0);
 	cr_assert_eq(plan->workers, filchi_cpuset_count(&own));
 	for (uint32_t w = 0; w < plan->workers; w++) {
 		struct pinning p = { .plan = plan, .worker = w };
@@ -308,7 +342,11 @@ Test(placement, thirty_two_workers_share_the_cores_of_this_machine_evenly)
 	struct filchi_plan *plan = NULL;
 	uint32_t on[FILCHI_CPUS_MAX] = { 0 }, least = UINT32_MAX, most = 0;
 
-	cr_assert_eq(make(NULL, (struct filchi_place_request){ .workers = 32, .flags = FILCH_POOL_OVERSUBSCRIBE }, &plan), 0);
+	cr_assert_eq(make(NULL,
+			     (struct filchi_place_request){
+				     .workers = 32, .flags = FILCH_POOL_OVERSUBSCRIBE },
+			     &plan),
+		0);
 	for (uint32_t w = 0; w < 32; w++) {
 		struct pinning p = { .plan = plan, .worker = w };
 
@@ -350,7 +388,8 @@ Test(placement, nothing_is_pinned_on_a_simulated_machine_or_without_pinning)
 	struct filchi_plan *plan = NULL;
 	struct pinning p = { 0 };
 
-	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
+	cr_assert_eq(
+		make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &plan), 0);
 	p.plan = plan;
 	in_a_thread(pin_body, &p);
 	cr_assert(!p.result && !memcmp(&p.after, &own, sizeof(own)));
@@ -378,7 +417,8 @@ static void *nested_body(void *arg)
 	if (!n->err)
 		n->err = make(NULL, (struct filchi_place_request){ 0 }, &n->pinned);
 	if (!n->err)
-		n->err = make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN }, &n->unpinned);
+		n->err = make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_NO_PIN },
+			&n->unpinned);
 	if (!n->err) {
 		n->inner.plan = n->unpinned;
 		in_a_thread(pin_body, &n->inner); /* inherits the one CPU of this worker */
@@ -398,7 +438,8 @@ Test(placement, a_pinned_worker_that_makes_a_plan_is_not_confined_to_its_own_cor
 	cr_assert_eq(n.err, 0);
 	cr_assert_eq(n.pinned->workers, n.outer->workers);
 	cr_assert(says(n.pinned, "that of the creating worker's own pool"));
-	cr_assert(!n.inner.result && !memcmp(&n.inner.after, &own, sizeof(own)), "an unpinned worker gets the mask back");
+	cr_assert(!n.inner.result && !memcmp(&n.inner.after, &own, sizeof(own)),
+		"an unpinned worker gets the mask back");
 	filchi_plan_free(n.outer);
 	filchi_plan_free(n.pinned);
 	filchi_plan_free(n.unpinned);
@@ -455,7 +496,9 @@ Test(placement, a_pinned_worker_that_was_moved_since_gets_what_it_asked_for)
 
 	if (filchi_cpuset_count(&own) < 2)
 		cr_skip("with one CPU there is nowhere to move to");
-	cr_assert_eq(make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &n.outer), 0);
+	cr_assert_eq(
+		make(NULL, (struct filchi_place_request){ .flags = FILCH_POOL_USE_SMT }, &n.outer),
+		0);
 	in_a_thread(moved_body, &n);
 	cr_assert_eq(n.err, 0);
 	cr_assert_eq(n.pinned->workers, 1);
@@ -464,40 +507,69 @@ Test(placement, a_pinned_worker_that_was_moved_since_gets_what_it_asked_for)
 	filchi_plan_free(n.pinned);
 }
 
-Test(placement, a_quota_warns_of_neighbours_on_the_same_cpus)
+static const struct filchi_surroundings one_and_a_half = {
+	.roots = { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/proc",
+		FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/sys" },
+};
+
+Test(placement, a_quota_says_how_many_workers_and_not_where_they_run)
 {
 	const struct filchi_place_request request = { 0 };
-	const struct filchi_surroundings where = { { FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/proc",
-							   FILCH_TEST_SOURCE_DIR "/tests/unit/plans/quota-1.5/sys" },
-		NULL };
 	const struct filchi_cpuset own = mask_now();
 	struct filchi_plan *plan = NULL;
+	struct pinning p = { 0 };
 
-	cr_assert_eq(filchi_plan_make_in(&request, &where, &plan), 0);
+	if (filchi_cpuset_count(&own) < 2)
+		cr_skip("with one CPU a quota of one and a half leaves all of it");
+	cr_assert_eq(filchi_plan_make_in(&request, &one_and_a_half, &plan), 0);
 	cr_assert_eq(plan->workers, 1);
-	if (plan->usable < filchi_cpuset_count(&own))
-		cr_assert(says(plan, "other processes may be pinned to the same CPUs"));
 	cr_assert(says(plan, "quota: 1.500 CPUs: cpu.max=150000/100000 at /"));
+	cr_assert(says(plan, "pinning: none: a quota says how much, and not where"));
+	cr_assert_eq(plan->seat[0].pu, -1);
+	p.plan = plan;
+	in_a_thread(pin_body, &p);
+	cr_assert(!p.result && !memcmp(&p.after, &own, sizeof(own)), "it runs anywhere");
+	filchi_plan_free(plan);
+}
+
+Test(placement, under_a_quota_a_worker_is_confined_to_the_cpuset_of_the_pool)
+{
+	struct filchi_place_request request = { 0 };
+	struct filchi_plan *plan = NULL;
+	struct filchi_cpuset mask;
+
+	setenv("HWLOC_SYNTHETIC", EIGHT_CORES, 1);
+	request.cpuset = "2-5";
+	cr_assert_eq(filchi_plan_make_in(&request, &one_and_a_half, &plan), 0);
+	cr_assert_eq(plan->workers, 1);
+	cr_assert(filchi_plan_mask(plan, 0, &mask));
+	cr_assert_eq(filchi_cpuset_count(&mask), 4);
+	cr_assert(filchi_cpuset_has(&mask, 2) && filchi_cpuset_has(&mask, 5));
+	filchi_plan_free(plan);
+	request.cpuset = "3"; /* says where, and is less than the quota */
+	cr_assert_eq(filchi_plan_make_in(&request, &one_and_a_half, &plan), 0);
+	cr_assert_eq(plan->seat[0].pu, 3);
 	filchi_plan_free(plan);
 }
 
 Test(placement, what_pinning_did_is_written)
 {
 	static const int error[] = { 0, -EPERM, FILCHI_PIN_PENDING, -100000 };
-	const struct filchi_pin_state state = { error, 4 };
-	struct filchi_seat seat[5] = { { 0, 3, 0, 0, 0, -1 }, { 1, 4, 1, 0, 0, -1 }, { 2, 5, 2, 0, 0, -1 }, { 3, 6, 3, 0, 0, -1 },
-		{ 4, 7, 4, 0, 0, -1 } };
-	uint16_t order[20] = { 0 }, ring_end[5 * FILCHI_RINGS] = { 0 };
-	uint8_t level[5 * FILCHI_RINGS] = { 0 }, rings[5] = { 0 };
+	const struct filchi_pin_state state = { .error = error, .workers = 4 };
+	struct filchi_seat seat[5] = { { 0, 3, 0, 0, 0, -1 }, { 1, 4, 1, 0, 0, -1 },
+		{ 2, 5, 2, 0, 0, -1 }, { 3, 6, 3, 0, 0, -1 }, { 4, 7, 4, 0, 0, -1 } };
+	uint16_t order[20] = { 0 }, tier_end[5 * FILCHI_TIERS] = { 0 };
+	uint8_t level[5 * FILCHI_TIERS] = { 0 }, rings[5] = { 0 };
 	char reasons[] = "a \"quoted\\\" reason\nnext\xc3\n";
 	const struct filchi_plan plan = { .workers = 5,
 		.usable = 5,
+		.binding = FILCHI_BIND_CPU,
 		.pin = true,
 		.seat = seat,
 		.order = order,
-		.ring_end = ring_end,
-		.ring_level = level,
-		.rings = rings,
+		.tier_end = tier_end,
+		.tier_level = level,
+		.tiers = rings,
 		.reasons = reasons };
 	char *text = NULL;
 	size_t size;
@@ -505,19 +577,171 @@ Test(placement, what_pinning_did_is_written)
 
 	cr_assert_eq(filchi_plan_write(&plan, out, FILCH_TEXT, &state), 0);
 	fflush(out);
-	cr_assert_not_null(strstr(text, "        0        3        0        0        0        -  pinned\n"));
-	cr_assert_not_null(strstr(text, "        1        4        1        0        0        -  failed (EPERM)\n"));
-	cr_assert_not_null(strstr(text, "        2        5        2        0        0        -  planned\n"));
-	cr_assert_not_null(strstr(text, "        3        6        3        0        0        -  failed (unknown error)\n"));
-	cr_assert_not_null(strstr(text, "        4        7        4        0        0        -  planned\n"));
+	cr_assert_not_null(strstr(
+		text, "        0        3        0        0        0        -  pinned     -\n"));
+	cr_assert_not_null(strstr(text,
+		"        1        4        1        0        0        -  failed     - (EPERM)\n"));
+	cr_assert_not_null(strstr(
+		text, "        2        5        2        0        0        -  planned    -\n"));
+	cr_assert_not_null(strstr(text,
+		"        3        6        3        0        0        -  failed     - (unknown "
+		"error)\n"));
+	cr_assert_not_null(strstr(
+		text, "        4        7        4        0        0        -  planned    -\n"));
 	cr_assert_eq(filchi_plan_write(&plan, out, FILCH_JSON, &state), 0);
 	fflush(out);
-	cr_assert_not_null(strstr(text, "\"a \\\"quoted\\\\\\\" reason\",\n  \"next?\"]"), "%s", text);
 	cr_assert_not_null(
-		strstr(text, "\"cpu\":4,\"core\":1,\"node\":0,\"package\":0,\"kind\":-1,\"pin\":\"failed\",\"error\":1}"));
+		strstr(text, "\"a \\\"quoted\\\\\\\" reason\",\n  \"next?\"]"), "%s", text);
+	cr_assert_not_null(strstr(text,
+		"\"cpu\":4,\"core\":1,\"node\":0,\"package\":0,\"kind\":-1,\"pin\":\"failed\","
+		"\"error\":1,\"mask\":\"\",\"gives_way_to\":\"\"}"));
 	cr_assert_eq(filchi_plan_write(&plan, out, 2, &state), -EINVAL);
 	fclose(out);
 	free(text);
+}
+
+/* --- seats: which cores a pool takes that is smaller than the machine ---------- */
+
+#define SIXTEEN_BY_EIGHT "package:2 [numa] l3:8 l2:8 core:1 pu:2(indexes=2*128:1*2)"
+
+/* The plan for @workers on 128 cores of two threads, of which some are in use. */
+static struct filchi_plan *beside(
+	const struct filchi_loads *loads, uint32_t workers, uint64_t flags)
+{
+	const struct filchi_place_request request = { .workers = workers, .flags = flags };
+	const struct filchi_surroundings where = { .roots = { "/nonexistent", "/nonexistent" },
+		.loads = loads };
+	struct filchi_plan *plan = NULL;
+
+	setenv("HWLOC_SYNTHETIC", SIXTEEN_BY_EIGHT, 1);
+	cr_assert_eq(filchi_plan_make_in(&request, &where, &plan), 0);
+	return plan;
+}
+
+static void expect_seats(struct filchi_plan *plan, const char *cpus)
+{
+	struct filchi_cpuset expected, seats = { { 0 } };
+
+	cr_assert_eq(filchi_cpuset_parse(cpus, &expected), 0);
+	for (uint32_t w = 0; w < plan->workers; w++)
+		filchi_cpuset_add(&seats, (uint32_t)plan->seat[w].pu);
+	cr_assert(!memcmp(&seats, &expected, sizeof seats), "seats are not on %s", cpus);
+	filchi_plan_free(plan);
+}
+
+Test(placement, a_small_pool_takes_the_cores_that_are_used_least)
+{
+	static struct filchi_loads loads;
+
+	expect_seats(beside(&loads, 2, 0), "0-1");
+	for (uint32_t cpu = 0; cpu < 5; cpu++)
+		loads.cpu[cpu] = FILCHI_LOAD_ONE;
+	expect_seats(beside(&loads, 2, 0), "5-6");
+	loads.cpu[128 + 6] = FILCHI_LOAD_ONE; /* the second thread of core 6 */
+	expect_seats(beside(&loads, 2, 0), "5,7");
+	loads.cpu[7] = FILCHI_LOAD_ONE / 10; /* too little to matter */
+	expect_seats(beside(&loads, 2, 0), "5,7");
+	for (uint32_t cpu = 0; cpu < 128; cpu++)
+		loads.cpu[cpu] = 2 * FILCHI_LOAD_ONE;
+	loads.cpu[99] = FILCHI_LOAD_ONE;
+	expect_seats(beside(&loads, 1, 0), "227"); /* and of that core the free thread */
+}
+
+Test(placement, a_pool_as_large_as_the_machine_keeps_the_order_of_the_cores)
+{
+	static struct filchi_loads loads = { .cpu = { 9000, 9000 } };
+	struct filchi_plan *plan = beside(&loads, 128, 0);
+
+	for (uint32_t w = 0; w < 128; w++)
+		cr_assert_eq(plan->seat[w].pu, (int)w);
+	filchi_plan_free(plan);
+}
+
+Test(placement, second_threads_come_after_cores_that_are_half_used)
+{
+	static struct filchi_loads loads;
+
+	for (uint32_t cpu = 0; cpu < 126; cpu++)
+		loads.cpu[cpu] = FILCHI_LOAD_ONE / 2;
+	expect_seats(beside(&loads, 4, FILCH_POOL_USE_SMT), "126-129");
+}
+
+static void expect_wide(const struct filchi_plan *plan, uint32_t worker, const char *cpus)
+{
+	struct filchi_cpuset expected, wide, seat;
+
+	cr_assert_eq(filchi_cpuset_parse(cpus, &expected), 0);
+	cr_assert(filchi_plan_wide(plan, worker, &wide));
+	cr_assert(
+		!memcmp(&wide, &expected, sizeof wide), "worker %u does not get %s", worker, cpus);
+	cr_assert(filchi_plan_mask(plan, worker, &seat) && filchi_cpuset_count(&seat) == 1);
+	cr_assert(filchi_cpuset_holds(&wide, &seat), "its seat is among them");
+}
+
+Test(placement, a_worker_gives_way_within_its_last_level_cache)
+{
+	struct filchi_plan *plan = beside(NULL, 0, 0);
+
+	cr_assert_eq(plan->workers, 128);
+	cr_assert_eq(plan->masks, 16);
+	expect_wide(plan, 0, "0-7");
+	expect_wide(plan, 127, "120-127");
+	filchi_plan_free(plan);
+	plan = beside(NULL, 0, FILCH_POOL_USE_SMT);
+	expect_wide(plan, 255, "120-127,248-255");
+	filchi_plan_free(plan);
+	plan = beside(NULL, 128, FILCH_POOL_PIN);
+	cr_assert(!filchi_plan_wide(plan, 0, &(struct filchi_cpuset){ { 0 } }), "or never");
+	filchi_plan_free(plan);
+}
+
+Test(placement, a_cache_of_one_core_is_no_place_to_give_way_to)
+{
+	struct filchi_plan *plan = NULL;
+
+	cr_assert_eq(make("package:4 [numa] l3:1 core:1 pu:1",
+			     (struct filchi_place_request){ .reserve_cores = 1 }, &plan),
+		0);
+	expect_wide(plan, 1, "0-2"); /* the machine, but for what is reserved */
+	filchi_plan_free(plan);
+}
+
+Test(placement, two_pools_of_this_process_sit_on_two_cores_until_one_is_gone)
+{
+	const struct filchi_place_request request = { .workers = 1 };
+	const struct filchi_cpuset own = mask_now();
+	struct filchi_plan *plan[2] = { NULL, NULL };
+	int before;
+
+	if (filchi_cpuset_count(&own) < 2)
+		cr_skip("there is one CPU");
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(filchi_plan_make(&request, &plan[i]), 0);
+	if (plan[0]->usable < 2)
+		cr_skip("one core is usable");
+	cr_assert_neq(plan[0]->seat[0].core, plan[1]->seat[0].core);
+	cr_assert(says(plan[1], "seats: least used cores first"));
+	before = plan[0]->seat[0].pu;
+	filchi_plan_free(plan[0]);
+	cr_assert_eq(filchi_plan_make(&request, &plan[0]), 0);
+	cr_assert_eq(plan[0]->seat[0].pu, before, "its seat was given back");
+	filchi_plan_free(plan[0]);
+	filchi_plan_free(plan[1]);
+}
+
+/* --- giving way ------------------------------------------------------- */
+
+#define MS UINT64_C(1000000)
+
+Test(placement, a_worker_is_badly_off_that_waits_for_time_slices)
+{
+	cr_assert(filchi_pin_hurts(10 * MS, 10 * MS, 4), "it shares its core");
+	cr_assert(filchi_pin_hurts(MS / 100, 3 * MS, 1), "it was woken and had to wait");
+	cr_assert(filchi_pin_hurts(9 * MS, 3 * MS, 3), "a quarter of its time");
+	cr_assert(!filchi_pin_hurts(10 * MS, 3 * MS, 3), "less");
+	cr_assert(!filchi_pin_hurts(0, MS - 1, 1), "short");
+	cr_assert(!filchi_pin_hurts(5 * MS, 5 * MS, 1000), "a client and it take turns");
+	cr_assert(!filchi_pin_hurts(0, 0, 0));
 }
 
 Test(placement, freeing_nothing_is_allowed)

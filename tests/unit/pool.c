@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool, its beginning and middle: what is refused at creation and what is not; hooks, names and ids; several pools at once. Its end
- * is in pool_end.c, the report and the counters in pool_report.c, the creating thread as worker 0 in pool_caller.c.
+ * pool, its beginning and middle: what is refused at creation and what is not; hooks, names and
+ * ids; several pools at once. Its end is in pool_end.c, the report and the counters in
+ * pool_report.c, the creating thread as worker 0 in pool_caller.c.
  */
 #include <criterion/criterion.h>
 
@@ -21,7 +22,7 @@ static struct filch_config config_of(uint32_t workers)
 	return config;
 }
 
-/* --- creation -------------------------------------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------- */
 
 Test(pool, all_defaults_make_a_pool_that_runs)
 {
@@ -46,10 +47,10 @@ static void refused(const struct filch_config *config, int error, const char *wh
 	EQ(test_threads(), threads);
 }
 
-#define REFUSED(error, field, value)                          \
-	do {                                                  \
-		struct filch_config config_ = config_of(2);   \
-		config_.field = (value);                      \
+#define REFUSED(error, field, value)                             \
+	do {                                                     \
+		struct filch_config config_ = config_of(2);      \
+		config_.field = (value);                         \
 		refused(&config_, (error), #field " = " #value); \
 	} while (0)
 
@@ -75,7 +76,8 @@ Test(pool, a_bad_configuration_is_refused)
 	REFUSED(-EINVAL, cpuset, "0,,1");
 	REFUSED(-EINVAL, cpuset, "0 1");
 	REFUSED(-EINVAL, cpuset, "-1");
-	for (int bit = 6; bit < 64; bit++)
+	REFUSED(-EINVAL, flags, FILCH_POOL_PIN | FILCH_POOL_NO_PIN);
+	for (int bit = 8; bit < 64; bit++)
 		REFUSED(-EINVAL, flags, UINT64_C(1) << bit);
 }
 
@@ -146,12 +148,14 @@ Test(pool, pools_come_and_go_and_leave_nothing)
 	EQ(filch_pool_destroy(pool_of(2, 0)), 0);
 	descriptors = test_descriptors();
 	for (int i = 0; i < 200; i++)
-		EQ(filch_pool_destroy(pool_of(1 + (uint32_t)i % 4, i % 2 ? FILCH_POOL_NO_SEARCH : 0)), 0);
+		EQ(filch_pool_destroy(
+			   pool_of(1 + (uint32_t)i % 4, i % 2 ? FILCH_POOL_NO_SEARCH : 0)),
+			0);
 	EQ(test_threads(), threads);
 	EQ(test_descriptors(), descriptors);
 }
 
-/* --- hooks, names, ids ----------------------------------------------------------------------------------------------------- */
+/* --- hooks, names, ids ------------------------------------------------ */
 
 static struct {
 	pthread_t started[8], stopped[8];
@@ -302,14 +306,15 @@ Test(pool, a_worker_knows_its_pool_and_number_and_other_threads_have_none)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- several pools --------------------------------------------------------------------------------------------------------- */
+/* --- several pools ---------------------------------------------------- */
 
 FILCH_TASK(long, fib_elsewhere, (struct filch_pool *, here), (struct filch_pool *, there), (int, n))
 {
 	long r = -1;
 
 	FILCH_SPAWN(a, fib, n);
-	if (filch_pool_current() != here || FILCH_RUN(there, &r, fib, n) || filch_pool_current() != here)
+	if (filch_pool_current() != here || FILCH_RUN(there, &r, fib, n) ||
+		filch_pool_current() != here)
 		r = -1000000;
 	return r + FILCH_SYNC(a);
 }
@@ -331,7 +336,8 @@ Test(pool, pools_live_side_by_side_and_run_into_each_other)
 		EQ(r, 2 * 610);
 		EQ(FILCH_RUN(b, &r, fib_elsewhere, b, c, 15), 0);
 		EQ(r, 2 * 610);
-		EQ(FILCH_RUN(a, &r, there_and_back, a, b), 0); /* a's second worker takes the way back */
+		/* a's second worker takes the way back */
+		EQ(FILCH_RUN(a, &r, there_and_back, a, b), 0);
 		EQ(r, 2 * 144);
 	}
 	EQ(filch_pool_destroy(b), 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool, with FILCH_POOL_CALLER: the creating thread is worker 0 while it is inside a run, a loop or a wait, and no other thread ever
- * is; a pool whose only worker it is works, and nothing it calls waits for a worker that is itself.
+ * pool, with FILCH_POOL_CALLER: the creating thread is worker 0 while it is inside a run, a loop or
+ * a wait, and no other thread ever is; a pool whose only worker it is works, and nothing it calls
+ * waits for a worker that is itself.
  */
 #include <criterion/criterion.h>
 
@@ -9,7 +10,7 @@
 #include <fib.h>
 
 #include <sched.h>
-#include <shared.h>
+#include <core/types.h>
 
 static struct filch_pool *caller_pool(uint32_t workers, uint32_t capacity)
 {
@@ -49,8 +50,9 @@ static int look_in_a_job(void *arg)
 
 Test(pool_caller, a_run_stays_on_the_creating_thread_as_worker_zero)
 {
+	const int threads = test_threads();
+
 	for (uint32_t workers = 1; workers <= 3; workers++) {
-		int threads = test_threads();
 		struct filch_pool *pool = caller_pool(workers, 0);
 
 		EQ(test_threads(), threads + (int)workers - 1);
@@ -68,6 +70,7 @@ Test(pool_caller, a_run_stays_on_the_creating_thread_as_worker_zero)
 			EQ(r, 610);
 		}
 		EQ(filch_pool_destroy(pool), 0);
+		EQ(test_threads(), threads);
 	}
 }
 
@@ -146,7 +149,8 @@ static int count(void *arg)
 	return 0;
 }
 
-static const struct filch_submit detached = { .size = sizeof detached, .flags = FILCH_JOB_DETACHED };
+static const struct filch_submit detached = { .size = sizeof detached,
+	.flags = FILCH_JOB_DETACHED };
 
 Test(pool_caller, drain_and_shutdown_run_what_is_queued)
 {
@@ -166,7 +170,7 @@ Test(pool_caller, drain_and_shutdown_run_what_is_queued)
 }
 
 /* "Submit waits only for what the pool itself will finish": here the pool is the submitter. */
-Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker, .timeout = 5)
+Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker)
 {
 	struct filch_pool *pool = caller_pool(1, 2);
 	int n = 0;
@@ -179,8 +183,9 @@ Test(pool_caller, a_full_queue_does_not_block_the_thread_that_is_its_only_worker
 }
 
 /*
- * A job that outlasts the deadline of the call it runs in, and leaves the queue as full as it was. The call looks at the time through a
- * pointer: the job sets it to one that has passed, so that the test depends on no clock.
+ * A job that outlasts the deadline of the call it runs in, and leaves the queue as full as it was.
+ * The call looks at the time through a pointer: the job sets it to one that has passed, so that the
+ * test depends on no clock.
  */
 struct chain {
 	struct filch_pool *pool;
@@ -215,7 +220,10 @@ Test(pool_caller, a_submit_that_makes_room_looks_at_its_deadline_before_each_job
 	EQ(n, 0);
 	EQ(filch_pool_drain(c.pool, NULL), 0);
 	EQ(n, 2);
-	/* a job that has been started is run to its end; the one that it has left in its place is not started */
+	/*
+	 * a job that has been started is run to its end; the one that it has left in its place is
+	 * not started
+	 */
 	c.deadline = filch_after(FAR);
 	until.deadline = &c.deadline;
 	cr_assert(filch_submit(c.pool, outlast, &c, &detached) > 0);
@@ -234,7 +242,9 @@ Test(pool_caller, a_drain_starts_no_job_after_its_deadline)
 	struct timespec past = { 0, 1 };
 
 	for (uint32_t end = 0; end < 2; end++) {
-		struct chain c = { .pool = caller_pool(1, 0), .deadline = filch_after(FAR), .runs = 99 };
+		struct chain c = {
+			.pool = caller_pool(1, 0), .deadline = filch_after(FAR), .runs = 99
+		};
 		int n = 0;
 
 		cr_assert(filch_submit(c.pool, outlast, &c, &detached) > 0);
@@ -242,10 +252,14 @@ Test(pool_caller, a_drain_starts_no_job_after_its_deadline)
 		cr_assert(filch_submit(c.pool, count, &n, &detached) > 0);
 		EQ(filch_pool_drain(c.pool, &past), -ETIMEDOUT);
 		EQ(c.runs, 99);
-		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, &c.deadline) : filch_pool_drain(c.pool, &c.deadline), -ETIMEDOUT);
+		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, &c.deadline)
+		       : filch_pool_drain(c.pool, &c.deadline),
+			-ETIMEDOUT);
 		EQ(c.runs, 100);
 		EQ(n, 0);
-		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, NULL) : filch_pool_drain(c.pool, NULL), 0);
+		EQ(end ? filch_pool_shutdown(c.pool, FILCH_DRAIN, NULL)
+		       : filch_pool_drain(c.pool, NULL),
+			0);
 		EQ(n, 2);
 		EQ(filch_pool_drain(c.pool, &past), 0); /* there is nothing left to wait for */
 		EQ(filch_pool_destroy(c.pool), 0);
@@ -390,13 +404,13 @@ static void *destroy_around_the_creator(void *arg)
 {
 	struct filch_pool *pool = arg;
 
-	while (!filchi_load_acquire(&pool->guests))
+	while (!filchi_load_acquire(&pool->clients_inside))
 		sched_yield();
 	EQ(filch_pool_destroy(pool), 0);
 	return NULL;
 }
 
-Test(pool_caller, a_creator_that_waits_for_a_job_is_let_out_before_the_pool_is_gone, .timeout = 20)
+Test(pool_caller, a_creator_that_waits_for_a_job_is_let_out_before_the_pool_is_gone)
 {
 	for (int i = 0; i < 20; i++) {
 		struct filch_pool *pool = caller_pool(2, 0);
@@ -408,7 +422,7 @@ Test(pool_caller, a_creator_that_waits_for_a_job_is_let_out_before_the_pool_is_g
 
 		id = filch_submit(pool, count, &n, NULL);
 		EQ(filch_wait(pool, id, NULL, NULL), 0);
-		EQ(filchi_load_acquire(&pool->guests), 0);
+		EQ(filchi_load_acquire(&pool->clients_inside), 0);
 		id = filch_submit(pool, until_cancelled, &started, NULL);
 		gate_wait(&started, 1); /* on the other worker */
 		EQ(pthread_create(&thread, NULL, destroy_around_the_creator, pool), 0);
@@ -440,13 +454,14 @@ static int wait_for_oneself(void *arg)
 	EQ(FILCH_RUN(arg, NULL, wait_in_a_run, arg), 0);
 	/* a job that this thread runs as worker 0, on top of that one */
 	EQ(filch_pool_workers(arg), 1);
-	id = filch_submit(arg, wait_for_the_outer_job, arg, NULL); /* makes room by running what is queued */
+	/* makes room by running what is queued */
+	id = filch_submit(arg, wait_for_the_outer_job, arg, NULL);
 	cr_assert(id > 0);
 	EQ(filch_wait(arg, id, NULL, NULL), 0);
 	return 2;
 }
 
-Test(pool_caller, a_job_that_the_creator_runs_in_its_submit_is_not_left_waiting_for_itself, .timeout = 20)
+Test(pool_caller, a_job_that_the_creator_runs_in_its_submit_is_not_left_waiting_for_itself)
 {
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 	struct filch_pool *pool = caller_pool(1, 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool, its end: drain, shutdown and destroy from every state and from every kind of thread; nothing that was accepted is left
- * without its one completion, nothing that had not started is started, and whoever was blocked in a call comes home.
+ * pool, its end: drain, shutdown and destroy from every state and from every kind of thread;
+ * nothing that was accepted is left without its one completion, nothing that had not started is
+ * started, and whoever was blocked in a call comes home.
  */
 #include <criterion/criterion.h>
 
@@ -9,7 +10,7 @@
 #include <fib.h>
 
 #include <sched.h>
-#include <shared.h>
+#include <core/types.h>
 
 static struct filch_config config_of(uint32_t workers)
 {
@@ -26,12 +27,15 @@ static int one(void *arg)
 	return 1;
 }
 
-/* --- the end of a pool ----------------------------------------------------------------------------------------------------- */
+/* --- the end of a pool ------------------------------------------------ */
 
 struct hold {
 	struct gate started, release;
 };
-#define HOLD_INIT { GATE_INIT, GATE_INIT }
+#define HOLD_INIT                    \
+	{                            \
+		GATE_INIT, GATE_INIT \
+	}
 
 static int hold(void *arg)
 {
@@ -110,7 +114,9 @@ Test(pool_end, shutdown_refuses_what_comes_after_and_runs_what_came_before)
 	EQ(n, 21);
 	EQ(filch_submit(pool, one, &n, NULL), -ESHUTDOWN);
 	EQ(submit_telling(pool, one, &n, 30), -ESHUTDOWN);
-	EQ(filch_submit_batch(pool, &(struct filch_job_spec){ one, &n, NULL }, 1, NULL, &(int64_t){ 0 }), -ESHUTDOWN);
+	EQ(filch_submit_batch(
+		   pool, &(struct filch_job_spec){ one, &n, NULL }, 1, NULL, &(int64_t){ 0 }),
+		-ESHUTDOWN);
 	EQ(FILCH_RUN(pool, NULL, fib, 3), -ESHUTDOWN);
 	EQ(filch_wait(pool, id, NULL, &c), 0);
 	EQ(c.status, 1);
@@ -192,7 +198,7 @@ Test(pool_end, destroy_needs_no_shutdown_and_may_follow_any)
 }
 
 /* What a thread that sits inside a call of the pool when it is destroyed comes back with. */
-struct guest {
+struct client {
 	struct filch_pool *pool;
 	int64_t id, result;
 	struct filch_completion completion;
@@ -200,7 +206,7 @@ struct guest {
 
 static void *guest_submits(void *arg)
 {
-	struct guest *g = arg;
+	struct client *g = arg;
 
 	g->result = filch_submit(g->pool, one, &(int){ 0 }, NULL);
 	return NULL;
@@ -208,7 +214,7 @@ static void *guest_submits(void *arg)
 
 static void *guest_waits(void *arg)
 {
-	struct guest *g = arg;
+	struct client *g = arg;
 
 	g->result = filch_wait(g->pool, g->id, NULL, &g->completion);
 	return NULL;
@@ -216,7 +222,7 @@ static void *guest_waits(void *arg)
 
 static void *guest_runs(void *arg)
 {
-	struct guest *g = arg;
+	struct client *g = arg;
 
 	g->result = FILCH_RUN(g->pool, NULL, fib, 3);
 	return NULL;
@@ -224,7 +230,7 @@ static void *guest_runs(void *arg)
 
 static void *guest_drains(void *arg)
 {
-	struct guest *g = arg;
+	struct client *g = arg;
 
 	g->result = filch_pool_drain(g->pool, NULL);
 	return NULL;
@@ -233,43 +239,46 @@ static void *guest_drains(void *arg)
 static void guests_come_home(bool abandon_first)
 {
 	struct filch_config config = config_of(1);
-	void *(*const call[])(void *) = { guest_runs, guest_submits, guest_submits, guest_waits, guest_waits, guest_drains };
+	void *(*const call[])(void *) = { guest_runs, guest_submits, guest_submits, guest_waits,
+		guest_waits, guest_drains };
 	struct gate started = GATE_INIT;
 	struct filch_pool *pool;
-	struct guest guest[6];
+	struct client client[6];
 	pthread_t thread[6];
 	int n = 0;
 
 	config.queue_capacity = 2;
 	config.jobs_max = 16;
 	EQ(filch_pool_create(&pool, &config), 0);
-	guest[4].id = filch_submit(pool, until_cancelled, &started, NULL);
+	client[4].id = filch_submit(pool, until_cancelled, &started, NULL);
 	gate_wait(&started, 1);
-	guest[3].id = filch_submit(pool, one, &n, NULL);
+	client[3].id = filch_submit(pool, one, &n, NULL);
 	for (int i = 0; i < 6; i++) {
-		guest[i].pool = pool;
-		guest[i].result = 999;
-		EQ(pthread_create(&thread[i], NULL, call[i], &guest[i]), 0);
+		client[i].pool = pool;
+		client[i].result = 999;
+		EQ(pthread_create(&thread[i], NULL, call[i], &client[i]), 0);
 		if (i == 0)
-			while (filchi_load_acquire(&pool->injector.queued) < 2) /* its job fills the queue */
+			/* its job fills the queue */
+			while (filchi_load_acquire(&pool->injector.queued) < 2)
 				sched_yield();
 	}
-	/* all inside: the two submitters count as guests and as blocked */
-	while (filchi_load_acquire(&pool->guests) < 6 || filchi_load_acquire(&pool->injector.blocked) < 2)
+	/* all inside: the two submitters count as clients and as blocked */
+	while (filchi_load_acquire(&pool->clients_inside) < 6 ||
+		filchi_load_acquire(&pool->injector.blocked) < 2)
 		sched_yield();
 	if (abandon_first)
 		EQ(filch_pool_shutdown(pool, FILCH_ABANDON, NULL), 0);
 	EQ(filch_pool_destroy(pool), 0);
 	for (int i = 0; i < 6; i++)
 		EQ(pthread_join(thread[i], NULL), 0);
-	EQ(guest[0].result, -ECANCELED);
-	EQ(guest[1].result, -ESHUTDOWN);
-	EQ(guest[2].result, -ESHUTDOWN);
-	EQ(guest[3].result, 0);
-	EQ(guest[3].completion.status, -ECANCELED);
-	EQ(guest[4].result, 0);
-	EQ(guest[4].completion.status, -EINTR);
-	EQ(guest[5].result, 0);
+	EQ(client[0].result, -ECANCELED);
+	EQ(client[1].result, -ESHUTDOWN);
+	EQ(client[2].result, -ESHUTDOWN);
+	EQ(client[3].result, 0);
+	EQ(client[3].completion.status, -ECANCELED);
+	EQ(client[4].result, 0);
+	EQ(client[4].completion.status, -EINTR);
+	EQ(client[5].result, 0);
 	EQ(n, 0);
 }
 
@@ -285,7 +294,7 @@ Test(pool_end, callers_blocked_in_a_call_return_when_the_pool_is_abandoned)
 		guests_come_home(true);
 }
 
-/* --- calls that would wait for themselves ---------------------------------------------------------------------------------- */
+/* --- calls that would wait for themselves ----------------------------- */
 
 static struct filch_pool *own;
 static int deadlocks;
@@ -388,7 +397,10 @@ Test(pool_end, a_job_that_its_submitter_runs_cannot_end_the_pool)
 	EQ(filch_pool_destroy(own), 0);
 }
 
-/* A pool of one worker, which is held, whose queue is full: its submitters with FILCH_CALLER_RUNS run their jobs themselves. */
+/*
+ * A pool of one worker, which is held, whose queue is full: its submitters with FILCH_CALLER_RUNS
+ * run their jobs themselves.
+ */
 static struct filch_pool *full_pool(struct hold *h, int *n)
 {
 	struct filch_config config = config_of(1);
@@ -416,7 +428,10 @@ static int64_t run_by_me(struct filch_pool *pool, filch_job_fn *fn)
 static struct filch_pool *other;
 static int64_t outer_id;
 
-/* Runs on top of a job of own's, on the same thread: of another pool, so the innermost job is not own's. */
+/*
+ * Runs on top of a job of own's, on the same thread: of another pool, so the innermost job is not
+ * own's.
+ */
 static int try_on_top(void *arg)
 {
 	EQ(filch_wait(own, outer_id, NULL, NULL), -EDEADLK);
@@ -433,7 +448,8 @@ static int run_one_of_another_pool_on_top(void *arg)
 	return 0;
 }
 
-Test(pool_end, jobs_of_two_pools_that_a_submitter_runs_on_top_of_each_other_cannot_end_the_outer_pool)
+Test(pool_end,
+	jobs_of_two_pools_that_a_submitter_runs_on_top_of_each_other_cannot_end_the_outer_pool)
 {
 	struct hold h[2] = { HOLD_INIT, HOLD_INIT };
 	int n = 0;
@@ -456,7 +472,8 @@ static int wait_for_one_of_my_pool(void *arg)
 
 	outer_id = filch_job_id();
 	cr_assert(id > 0);
-	EQ(filch_wait(other, id, NULL, NULL), 0); /* there is one worker, and this is it: it runs the job here */
+	/* there is one worker, and this is it: it runs the job here */
+	EQ(filch_wait(other, id, NULL, NULL), 0);
 	EQ(filch_job_id(), outer_id);
 	return 0;
 }
@@ -491,7 +508,8 @@ Test(pool_end, another_pools_worker_may_end_a_pool)
 	struct filch_pool *theirs = pool_of(1, 0);
 
 	own = pool_of(2, 0);
-	EQ(filch_wait(theirs, filch_submit(theirs, try_to_end_the_pool, NULL, NULL), NULL, NULL), 0);
+	EQ(filch_wait(theirs, filch_submit(theirs, try_to_end_the_pool, NULL, NULL), NULL, NULL),
+		0);
 	EQ(deadlocks, 0); /* all four calls went through */
 	EQ(filch_pool_destroy(theirs), 0);
 }

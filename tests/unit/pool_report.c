@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool, what it says about itself: the report as text and as well-formed JSON, pins that are what the report says they are, and the
- * counters in structures of any size.
+ * pool, what it says about itself: the report as text and as well-formed JSON, pins that are what
+ * the report says they are, and the counters in structures of any size.
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static char *describe(struct filch_pool *pool, int format)
 	return text;
 }
 
-/* --- JSON: a reader that takes well-formed text only; NULL where it is not -------------------------------------------------- */
+/* --- JSON: a reader that takes well-formed text only; NULL where it is not --- */
 
 static const char *blank(const char *s)
 {
@@ -103,7 +104,8 @@ static bool is_json(const char *text)
 Test(pool_report, the_reader_of_these_tests_tells_json_from_what_is_not)
 {
 	cr_assert(is_json("{\"a\":[1,-2.5,{}],\"b\":\"x\\\"y\",\"c\":[],\"d\":true}\n"));
-	static const char *const bad[] = { "{", "[1,]", "{\"a\":}", "{a:1}", "[1 2]", "\"x", "{} {}", "" };
+	static const char *const bad[] = { "{", "[1,]", "{\"a\":}", "{a:1}", "[1 2]", "\"x",
+		"{} {}", "" };
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		cr_assert(!is_json(bad[i]), "%s", bad[i]);
@@ -162,13 +164,91 @@ static void expect_note(const char *name, const char *value, const char *line)
 
 Test(pool_report, what_the_environment_asks_for_in_vain_is_told_and_what_it_gets_is_its_own_doing)
 {
-	expect_note("FILCH_MEMBARRIER", "no", "FILCH_MEMBARRIER is neither 0 nor 1: ignored\n");
-	expect_note("FILCH_MEMBARRIER", "0", "FILCH_MEMBARRIER=0: spawns and syncs carry full fences\n");
+	expect_note(
+		"FILCH_MEMBARRIER", "no", "ignored: FILCH_MEMBARRIER=\"no\": it may be 0 or 1\n");
+	expect_note("FILCH_MEMBARRIER", "0",
+		"FILCH_MEMBARRIER=0: spawns and syncs carry full fences\n");
 	expect_note("FILCH_MEMBARRIER", "1", NULL);
-	expect_note("FILCH_VERBOSE", "2", "FILCH_VERBOSE is neither 0 nor 1: ignored\n");
+	expect_note("FILCH_VERBOSE", "2", "ignored: FILCH_VERBOSE=\"2\": it may be 0 or 1\n");
 	expect_note("FILCH_VERBOSE", "0", NULL);
-	expect_note("FILCH_SEARCH_NS", "soon", "FILCH_SEARCH_NS is not a number of nanoseconds below 2^32: ignored\n");
-	expect_note("FILCH_NO_PIN", "yes", "FILCH_NO_PIN");
+	expect_note("FILCH_SEARCH_NS", "soon",
+		"ignored: FILCH_SEARCH_NS=\"soon\": it may be a number from 0 to 4294967295\n");
+	expect_note("FILCH_NO_PIN", "yes", "ignored: FILCH_NO_PIN=\"yes\": it may be 0 or 1\n");
+}
+
+static int made, described_before;
+
+static int describes_while_it_is_made(void *arg)
+{
+	(void)arg;
+	for (bool last = false; !last;) {
+		last = __atomic_load_n(&made, __ATOMIC_ACQUIRE);
+		free(describe(filch_pool_current(), FILCH_TEXT));
+		__atomic_fetch_add(&described_before, !last, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+static void submits_a_describer(void *arg, int worker)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.flags = FILCH_JOB_DETACHED;
+	if (!worker)
+		cr_assert(filch_submit(
+				  filch_pool_current(), describes_while_it_is_made, arg, &how) > 0);
+}
+
+Test(pool_report, a_job_may_ask_for_it_while_the_pool_is_made)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+	char *text;
+
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	config.on_worker_start = submits_a_describer;
+	setenv("FILCH_MEMBARRIER", "0", 1); /* there is something to add in the end */
+	for (int i = 0; i < 50 || !__atomic_load_n(&described_before, __ATOMIC_RELAXED); i++) {
+		__atomic_store_n(&made, 0, __ATOMIC_RELAXED);
+		EQ(filch_pool_create(&pool, &config), 0);
+		text = describe(pool, FILCH_TEXT);
+		cr_assert(strstr(text, "FILCH_MEMBARRIER=0"), "%s", text);
+		free(text);
+		__atomic_store_n(&made, 1, __ATOMIC_RELEASE);
+		EQ(filch_pool_destroy(pool), 0);
+	}
+}
+
+static unsigned calls_done;
+
+static void *calls_while_it_is_cancelled(void *unused)
+{
+	FILE *null = fopen("/dev/null", "w");
+	struct filch_pool *pool;
+
+	cr_assert(null);
+	EQ(pthread_cancel(pthread_self()), 0);
+	EQ(filch_pool_create(&pool, NULL), 0);
+	calls_done++;
+	EQ(filch_pool_describe(pool, null, FILCH_JSON), 0);
+	calls_done++;
+	EQ(filch_pool_destroy(pool), 0);
+	calls_done++;
+	pthread_testcancel();
+	calls_done++;
+	return unused;
+}
+
+Test(pool_report, a_thread_is_not_cancelled_in_it_nor_in_making_and_ending_a_pool)
+{
+	pthread_t thread;
+	void *result;
+
+	EQ(pthread_create(&thread, NULL, calls_while_it_is_cancelled, NULL), 0);
+	EQ(pthread_join(thread, &result), 0);
+	EQ(calls_done, 3);
+	cr_assert(result == PTHREAD_CANCELED);
 }
 
 Test(pool_report, a_report_that_cannot_be_written_is_an_error)
@@ -188,7 +268,7 @@ Test(pool_report, a_report_that_cannot_be_written_is_an_error)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- pins ------------------------------------------------------------------------------------------------------------------ */
+/* --- pins ------------------------------------------------------------- */
 
 static cpu_set_t mask_of[64];
 
@@ -229,7 +309,8 @@ Test(pool_report, each_worker_sits_on_the_one_cpu_that_the_report_says)
 {
 	unsetenv("FILCH_NO_PIN");
 	for (int round = 0; round < 2; round++) {
-		struct filch_pool *pool = round ? noting_pool(5, FILCH_POOL_OVERSUBSCRIBE) : noting_pool(0, 0);
+		struct filch_pool *pool =
+			round ? noting_pool(5, FILCH_POOL_OVERSUBSCRIBE) : noting_pool(0, 0);
 		char *json = describe(pool, FILCH_JSON);
 		cpu_set_t ours;
 
@@ -239,7 +320,8 @@ Test(pool_report, each_worker_sits_on_the_one_cpu_that_the_report_says)
 
 			EQ(seat_of(json, i, "error"), 0);
 			EQ(CPU_COUNT(&mask_of[i]), 1);
-			cr_assert(CPU_ISSET((size_t)cpu, &mask_of[i]), "worker %d is not on cpu %ld", i, cpu);
+			cr_assert(CPU_ISSET((size_t)cpu, &mask_of[i]),
+				"worker %d is not on cpu %ld", i, cpu);
 			cr_assert(CPU_ISSET((size_t)cpu, &ours), "cpu %ld is not ours to use", cpu);
 		}
 		free(json);
@@ -263,7 +345,7 @@ Test(pool_report, unpinned_workers_go_where_the_process_may_go)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- counters -------------------------------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------- */
 
 FILCH_TASK(int, leaf, (struct gate *, g))
 {
@@ -301,7 +383,8 @@ Test(pool_report, counters_count)
 	EQ(s.steals, 10);
 	EQ(s.queued, 0);
 	EQ(s.asleep, 2);
-	cr_assert(s.parks > 0 && s.wakes > 0, "parks %llu, wakes %llu", (unsigned long long)s.parks, (unsigned long long)s.wakes);
+	cr_assert(s.parks > 0 && s.wakes > 0, "parks %llu, wakes %llu", (unsigned long long)s.parks,
+		(unsigned long long)s.wakes);
 	EQ(s.jobs_nested + s.expired + s.cancelled + s.inlined + s.grows, 0);
 	EQ(s.size, sizeof s);
 	EQ(filch_pool_destroy(pool), 0);

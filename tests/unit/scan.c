@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan: every prefix, inclusive or exclusive, of operations that need not commute; each item written once; the same bits at any number of
- * workers with a fixed grain; what others fold meanwhile is used; refused calls run nothing.
+ * scan: every prefix, inclusive or exclusive, of operations that need not commute; each item
+ * written once; the same bits at any number of workers with a fixed grain; what others fold
+ * meanwhile is used; refused calls run nothing.
  */
 #include <criterion/criterion.h>
 
@@ -19,7 +20,8 @@ static const struct matrix one = { 1, 0, 0, 1 };
 
 static struct matrix times(struct matrix x, struct matrix y)
 {
-	return (struct matrix){ x.a * y.a + x.b * y.c, x.a * y.b + x.b * y.d, x.c * y.a + x.d * y.c, x.c * y.b + x.d * y.d };
+	return (struct matrix){ x.a * y.a + x.b * y.c, x.a * y.b + x.b * y.d, x.c * y.a + x.d * y.c,
+		x.c * y.b + x.d * y.d };
 }
 
 static struct matrix matrix_of(size_t i)
@@ -39,10 +41,12 @@ static void body(size_t b, size_t e, void *acc, bool write, void *arg)
 
 	EQ((uintptr_t)arg, 0x55);
 	cr_assert(b < e, "a body gets no empty range");
-	while (length > seen && !__atomic_compare_exchange_n(&longest, &seen, length, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	while (length > seen && !__atomic_compare_exchange_n(&longest, &seen, length, 0,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 	for (size_t i = b; i < e; i++) {
-		__atomic_fetch_add(write ? &written[i - from] : &folded[i - from], 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(
+			write ? &written[i - from] : &folded[i - from], 1, __ATOMIC_RELAXED);
 		if (write && exclusive)
 			out[i - from] = *m;
 		*m = times(*m, matrix_of(i));
@@ -66,12 +70,15 @@ static void check(struct filch_pool *pool, size_t begin, size_t n, size_t grain)
 	memset(folded, 0, sizeof folded);
 	longest = 0;
 	from = begin;
-	EQ(filch_scan(pool, begin, begin + n, grain, sizeof one, &one, body, join, (void *)0x55, &total), 0);
+	EQ(filch_scan(pool, begin, begin + n, grain, sizeof one, &one, body, join, (void *)0x55,
+		   &total),
+		0);
 	for (size_t i = 0; i < n; i++) {
 		if (!exclusive)
 			m = times(m, matrix_of(begin + i));
-		cr_assert(written[i] == 1 && folded[i] <= 1, "item %zu of %zu by %zu: written %d times, folded %d", i, n, grain,
-			  written[i], folded[i]);
+		cr_assert(written[i] == 1 && folded[i] <= 1,
+			"item %zu of %zu by %zu: written %d times, folded %d", i, n, grain,
+			written[i], folded[i]);
 		cr_assert(!memcmp(&out[i], &m, sizeof m), "prefix %zu of %zu by %zu", i, n, grain);
 		if (exclusive)
 			m = times(m, matrix_of(begin + i));
@@ -83,7 +90,8 @@ static void check(struct filch_pool *pool, size_t begin, size_t n, size_t grain)
 
 Test(scan, every_prefix_is_written_once_for_every_range_grain_and_number_of_workers)
 {
-	const size_t n[] = { 0, 1, 2, 3, 7, 64, 100, 1000, 4097, MOST }, grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
+	const size_t n[] = { 0, 1, 2, 3, 7, 64, 100, 1000, 4097, MOST },
+		     grain[] = { 0, 1, 2, 3, 64, 5000, SIZE_MAX };
 	const uint32_t workers[] = { 1, 2, 5 };
 
 	for (int w = 0; w < 3; w++) {
@@ -155,12 +163,15 @@ Test(scan, with_a_fixed_grain_all_prefixes_are_the_same_bits_everywhere)
 			struct filch_pool *pool = pool_of(workers[w], 0);
 
 			for (int round = 0; round < 5; round++) {
-				EQ(filch_scan(pool, 0, MOST, grain[k], sizeof zero, &zero, add_floats, join_floats, NULL, &total), 0);
+				EQ(filch_scan(pool, 0, MOST, grain[k], sizeof zero, &zero,
+					   add_floats, join_floats, NULL, &total),
+					0);
 				if (!w && !round) {
 					memcpy(first, floats, sizeof first);
 					first_total = total;
 				}
-				cr_assert(!memcmp(first, floats, sizeof first), "grain %zu, %u workers", grain[k], workers[w]);
+				cr_assert(!memcmp(first, floats, sizeof first),
+					"grain %zu, %u workers", grain[k], workers[w]);
 				cr_assert(!memcmp(&total, &first_total, sizeof total));
 			}
 			EQ(filch_pool_destroy(pool), 0);
@@ -168,13 +179,16 @@ Test(scan, with_a_fixed_grain_all_prefixes_are_the_same_bits_everywhere)
 	}
 }
 
-/* --- both passes -------------------------------------------------------------------------------------------------------------- */
+/* --- both passes ------------------------------------------------------ */
 
 static struct gate folding = GATE_INIT;
 static int folds_wanted;
 static uint64_t sums[1000];
 
-/* Body 20 waits, while it writes, until somebody has folded further right; the ones before it take long enough to end the serial start. */
+/*
+ * Body 20 waits, while it writes, until somebody has folded further right; the ones before it take
+ * long enough to end the serial start.
+ */
 static void write_after_a_fold(size_t b, size_t e, void *acc, bool write, void *arg)
 {
 	uint64_t since = test_now();
@@ -211,7 +225,9 @@ Test(scan, what_thieves_fold_meanwhile_is_used)
 
 			memset(sums, 0, sizeof sums);
 			folds_wanted = gate_count(&folding) + 1;
-			EQ(filch_scan(pool, 0, 1000, grain, sizeof zero, &zero, write_after_a_fold, join_sums, NULL, &total), 0);
+			EQ(filch_scan(pool, 0, 1000, grain, sizeof zero, &zero, write_after_a_fold,
+				   join_sums, NULL, &total),
+				0);
 			for (size_t i = 0; i < 1000; i++)
 				EQ(sums[i], i * (i + 1) / 2);
 			EQ(total, 499500);
@@ -220,7 +236,7 @@ Test(scan, what_thieves_fold_meanwhile_is_used)
 	}
 }
 
-/* --- large accumulators, in place --------------------------------------------------------------------------------------------- */
+/* --- large accumulators, in place ------------------------------------- */
 
 enum { BINS = 100 };
 static unsigned char digit[5000];
@@ -255,7 +271,9 @@ Test(scan, accumulators_may_be_large)
 	for (size_t grain = 0; grain < 300; grain += 100) {
 		unsigned count[BINS] = { 0 };
 
-		EQ(filch_scan(pool, 0, 5000, grain, sizeof zero, zero, histogram, add_histograms, NULL, total), 0);
+		EQ(filch_scan(pool, 0, 5000, grain, sizeof zero, zero, histogram, add_histograms,
+			   NULL, total),
+			0);
 		for (size_t i = 0; i < 5000; i++)
 			EQ(seen_before[i], count[digit[i]]++);
 		cr_assert(!memcmp(total, count, sizeof total));
@@ -283,7 +301,9 @@ Test(scan, input_and_output_may_be_one_array_and_the_result_may_be_left_out)
 	for (size_t grain = 0; grain < 200; grain += 100) {
 		for (size_t i = 0; i < MOST; i++)
 			at[i] = i;
-		EQ(filch_scan(pool, 0, MOST, grain, sizeof zero, &zero, in_place, join_sums, at, NULL), 0);
+		EQ(filch_scan(
+			   pool, 0, MOST, grain, sizeof zero, &zero, in_place, join_sums, at, NULL),
+			0);
 		for (size_t i = 0; i < MOST; i++)
 			EQ(at[i], i * (i + 1) / 2);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sorts: stable, for elements of any size, whatever their order was; a permutation even when the comparison contradicts itself or the
- * job is cancelled; from outside, from workers, nested, from the creating thread; a refused call has touched nothing.
+ * sorts: stable, for elements of any size, whatever their order was; a permutation even when the
+ * comparison contradicts itself or the job is cancelled; from outside, from workers, nested, from
+ * the creating thread; a refused call has touched nothing.
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
@@ -11,14 +12,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- arrays to sort, and what a stable sort makes of them ------------------------------------------------------------------- */
+/* --- arrays to sort, and what a stable sort makes of them ------------- */
 
-/* A key of few values and the place it came from: what equal keys may be told apart by, and the comparison may not look at. */
+/*
+ * A key of few values and the place it came from: what equal keys may be told apart by, and the
+ * comparison may not look at.
+ */
 struct tagged {
 	uint32_t key, tag;
 };
 
-enum order { RANDOM, FEW_KEYS, SORTED, REVERSED, EQUAL, ORGAN_PIPE, SAWTOOTH, ALMOST, HALVES_SWAPPED, KILLER, ORDERS };
+enum order {
+	RANDOM,
+	FEW_KEYS,
+	SORTED,
+	REVERSED,
+	EQUAL,
+	ORGAN_PIPE,
+	SAWTOOTH,
+	ALMOST,
+	HALVES_SWAPPED,
+	KILLER,
+	ORDERS
+};
 
 /* The key at place @i of @n. */
 static uint32_t key_of(enum order order, size_t i, size_t n, uint64_t *state)
@@ -71,7 +87,8 @@ Test(sort, a_typed_sort_is_stable_for_every_length_and_order)
 			}
 			EQ(sort_tagged(pool, a, n), 0);
 			for (size_t i = 0; i < n; i++) {
-				cr_assert(!i || tagged_before(&a[i - 1], &a[i]), "order %d, length %zu: place %zu", order, n, i);
+				cr_assert(!i || tagged_before(&a[i - 1], &a[i]),
+					"order %d, length %zu: place %zu", order, n, i);
 				sum_after += a[i].key * UINT64_C(0x9E3779B97F4A7C15) ^ a[i].tag;
 			}
 			EQ(sum, sum_after);
@@ -80,7 +97,10 @@ Test(sort, a_typed_sort_is_stable_for_every_length_and_order)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* Elements of any size: the key in the first bytes, then the place they came from as far as there is room, then a pattern. */
+/*
+ * Elements of any size: the key in the first bytes, then the place they came from as far as there
+ * is room, then a pattern.
+ */
 struct bytes {
 	size_t size, key;
 };
@@ -97,7 +117,8 @@ static unsigned char pattern(size_t tag, size_t at)
 	return (unsigned char)(tag * 31 + at);
 }
 
-static void check_size(struct filch_pool *pool, size_t size, size_t n, enum order order, uint64_t *state)
+static void check_size(
+	struct filch_pool *pool, size_t size, size_t n, enum order order, uint64_t *state)
 {
 	struct bytes how = { size, size > 8 ? 4 : size > 1 ? size / 2 : 1 };
 	unsigned char *a = malloc(n * size + 1), *expect = malloc(n * size + 1);
@@ -114,9 +135,11 @@ static void check_size(struct filch_pool *pool, size_t size, size_t n, enum orde
 			e[at] = (unsigned char)(tag >> 8 * (at - how.key));
 	}
 	memcpy(expect, a, n * size);
-	qsort_r(expect, n, size, compare_bytes, &how); /* glibc's merges, and is stable, as long as there is memory */
+	/* glibc's merges, and is stable, as long as there is memory */
+	qsort_r(expect, n, size, compare_bytes, &how);
 	EQ(filch_sort(pool, a, n, size, compare_bytes, &how), 0);
-	cr_assert(!memcmp(a, expect, n * size), "%zu elements of %zu bytes, order %d", n, size, order);
+	cr_assert(!memcmp(a, expect, n * size), "%zu elements of %zu bytes, order %d", n, size,
+		order);
 	free(a);
 	free(expect);
 }
@@ -138,7 +161,7 @@ Test(sort, elements_of_any_size_are_sorted_as_by_glibc)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- comparisons counted ----------------------------------------------------------------------------------------------------- */
+/* --- comparisons counted ---------------------------------------------- */
 
 static uint64_t compared;
 
@@ -186,7 +209,7 @@ Test(sort, what_is_in_order_or_strictly_falls_costs_one_comparison_per_element)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- comparisons that lie ------------------------------------------------------------------------------------------------------ */
+/* --- comparisons that lie --------------------------------------------- */
 
 static uint64_t lies;
 
@@ -211,13 +234,15 @@ static int contradict(const void *a, const void *b, void *arg)
 
 Test(sort, a_comparison_that_contradicts_itself_leaves_a_permutation)
 {
-	const size_t size[] = { 4, 8, 12, 16, 200 }, n[] = { 2, 3, 4, 31, 64, 100, 1000, 5000, 20000 };
+	const size_t size[] = { 4, 8, 12, 16, 200 },
+		     n[] = { 2, 3, 4, 31, 64, 100, 1000, 5000, 20000 };
 	struct filch_pool *pool = pool_of(3, 0);
 
 	for (int how = 0; how < 4; how++) {
 		for (size_t s = 0; s < 5; s++) {
 			for (size_t k = 0; k < 9; k++) {
-				char *a = malloc(n[k] * size[s]); /* exactly: the sanitizer sees what is beyond */
+				/* exactly: the sanitizer sees what is beyond */
+				char *a = malloc(n[k] * size[s]);
 				bool *seen = calloc(n[k], sizeof *seen);
 
 				cr_assert(a && seen);
@@ -229,7 +254,9 @@ Test(sort, a_comparison_that_contradicts_itself_leaves_a_permutation)
 					uint32_t tag;
 
 					memcpy(&tag, a + i * size[s], sizeof tag);
-					cr_assert(tag < n[k] && !seen[tag], "lie %d, %zu of %zu bytes: %u", how, n[k], size[s], tag);
+					cr_assert(tag < n[k] && !seen[tag],
+						"lie %d, %zu of %zu bytes: %u", how, n[k], size[s],
+						tag);
 					seen[tag] = true;
 				}
 				free(a);
@@ -269,7 +296,7 @@ Test(sort, numbers_that_are_not_numbers_do_not_lose_the_others)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- from everywhere ------------------------------------------------------------------------------------------------------------ */
+/* --- from everywhere -------------------------------------------------- */
 
 #define LESS(a, b) ((a) < (b))
 FILCH_SORT_DEFINE(sort_words, uint64_t, LESS);
@@ -301,7 +328,9 @@ static void sort_rows(size_t b, size_t e, void *arg)
 {
 	for (size_t i = b; i < e; i++) {
 		shuffle(row(i), ROW, i);
-		EQ(i % 2 ? sort_words(arg, row(i), ROW) : filch_sort(NULL, row(i), ROW, 8, count_compare, NULL), 0);
+		EQ(i % 2 ? sort_words(arg, row(i), ROW)
+			 : filch_sort(NULL, row(i), ROW, 8, count_compare, NULL),
+			0);
 	}
 }
 
@@ -368,7 +397,7 @@ Test(sort, a_comparison_may_sort)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- cancelled ------------------------------------------------------------------------------------------------------------------- */
+/* --- cancelled -------------------------------------------------------- */
 
 static struct filch_pool *cancel_pool;
 static int64_t cancel_id;
@@ -406,7 +435,8 @@ Test(sort, a_cancelled_sort_ends_early_and_leaves_a_permutation)
 			struct filch_completion c;
 
 			for (size_t i = 0; i < n; i++)
-				all_rows[i] = i * 7919 % n; /* a permutation: 7919 is prime and no divisor of n */
+				/* a permutation: 7919 is prime and no divisor of n */
+				all_rows[i] = i * 7919 % n;
 			compared = 0;
 			cancel_at = all / 20 * (uint64_t)at + 1;
 			cancel_id = filch_submit(pool, sort_to_cancel, &turn, NULL);
@@ -423,10 +453,11 @@ Test(sort, a_cancelled_sort_ends_early_and_leaves_a_permutation)
 		}
 		EQ(filch_pool_destroy(pool), 0);
 	}
-	cr_assert(seen_early > 30, "%llu of 60 sorts were cancelled in time", (unsigned long long)seen_early);
+	cr_assert(seen_early > 30, "%llu of 60 sorts were cancelled in time",
+		(unsigned long long)seen_early);
 }
 
-/* --- bad input -------------------------------------------------------------------------------------------------------------------- */
+/* --- bad input -------------------------------------------------------- */
 
 Test(sort, bad_input_is_refused_and_touches_nothing)
 {

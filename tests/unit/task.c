@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task: the typed macros through real pools. Any number of arguments from 0 to 8, however a task is run: called, synced by its owner,
- * stolen; spawns one by one and in arrays, mixed; from helpers and without types; right with 1, 2 and 8 workers, with membarrier(2)
- * and without. Any type as argument and as result: task_types.c.
+ * task: the typed macros through real pools. Any number of arguments from 0 to 8, however a task is
+ * run: called, synced by its owner, stolen; spawns one by one and in arrays, mixed; from helpers
+ * and without types; right with 1, 2 and 8 workers, with membarrier(2) and without. Any type as
+ * argument and as result: task_types.c.
  */
 #include <criterion/criterion.h>
 
@@ -11,7 +12,7 @@
 
 #include <stdlib.h>
 
-/* --- numbers of arguments -------------------------------------------------------------------------------------------------- */
+/* --- numbers of arguments --------------------------------------------- */
 
 FILCH_TASK(int, of0)
 {
@@ -112,7 +113,7 @@ Test(task, none_to_eight_arguments_arrive_in_their_order)
 	on_each_pool(check_counts);
 }
 
-/* --- shapes of programs ---------------------------------------------------------------------------------------------------- */
+/* --- shapes of programs ----------------------------------------------- */
 
 FILCH_TASK(long, queens, (unsigned, n), (unsigned, columns), (unsigned, left), (unsigned, right))
 {
@@ -127,7 +128,8 @@ FILCH_TASK(long, queens, (unsigned, n), (unsigned, columns), (unsigned, left), (
 		unsigned bit = possible & -possible;
 
 		possible ^= bit;
-		FILCH_SPAWN_INTO(&kid[kids++], queens, n, columns | bit, (left | bit) << 1, (right | bit) >> 1);
+		FILCH_SPAWN_INTO(&kid[kids++], queens, n, columns | bit, (left | bit) << 1,
+			(right | bit) >> 1);
 	}
 	while (kids--)
 		sum += FILCH_SYNC_FROM(queens, &kid[kids]);
@@ -147,7 +149,10 @@ FILCH_VOID_TASK(add_leaves, (int, depth), (long *, leaves))
 	FILCH_SYNC(a);
 }
 
-/* The same shapes with bodies that the compiler may put into themselves, several levels of frames in one. */
+/*
+ * The same shapes with bodies that the compiler may put into themselves, several levels of frames
+ * in one.
+ */
 FILCH_TASK_INLINE(long, fib_inline, (int, n))
 {
 	if (n < 2)
@@ -167,7 +172,7 @@ FILCH_VOID_TASK_INLINE(count_down, (int, depth), (long *, leaves))
 	}
 	for (int i = 0; i < 3; i++)
 		FILCH_SPAWN_INTO(&kid[i], count_down, depth - 1, leaves);
-	for (int i = 3; i-- > 0; )
+	for (int i = 3; i-- > 0;)
 		FILCH_SYNC_FROM(count_down, &kid[i]);
 }
 
@@ -232,7 +237,8 @@ static void check_mixture(struct filch_pool *pool)
 		f[i] = f[i - 1] + f[i - 2];
 	for (int round = 0; round < 20; round++) {
 		for (int n = 3; n < 12; n++) {
-			long r = 0, expect = 2 * f[n] + 5 + f[n + 1] + f[n + 2] + 2 * (f[n] + f[n - 1] + f[n - 2] + f[n - 3]);
+			long r = 0, expect = 2 * f[n] + 5 + f[n + 1] + f[n + 2] +
+					     2 * (f[n] + f[n - 1] + f[n - 2] + f[n - 3]);
 
 			EQ(FILCH_RUN(pool, &r, mixture, n), 0);
 			EQ(r, expect);
@@ -245,7 +251,9 @@ Test(task, spawns_calls_and_syncs_may_be_mixed)
 	on_each_pool(check_mixture);
 }
 
-/* A frame whose children were all stolen has a stale index; what it spawns next must not be lost. */
+/*
+ * A frame whose children were all stolen has a stale index; what it spawns next must not be lost.
+ */
 FILCH_TASK(int, raise, (struct gate *, g), (int, x))
 {
 	gate_raise(g);
@@ -290,7 +298,7 @@ Test(task, a_frame_goes_on_spawning_after_all_its_children_were_stolen)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- helpers, results nobody wants, and errors ----------------------------------------------------------------------------- */
+/* --- helpers, results nobody wants, and errors ------------------------ */
 
 static long helper(int n)
 {
@@ -342,7 +350,7 @@ Test(task, a_result_may_be_ignored)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
-/* --- without types --------------------------------------------------------------------------------------------------------- */
+/* --- without types ---------------------------------------------------- */
 
 struct plain_fib {
 	struct filch_task task;
@@ -411,7 +419,7 @@ Test(task, the_untyped_form_forks_and_joins)
 	on_each_pool(check_untyped);
 }
 
-/* --- the smallest deque ---------------------------------------------------------------------------------------------------- */
+/* --- the smallest deque ----------------------------------------------- */
 
 FILCH_TASK(int, many, (int, n))
 {
@@ -443,7 +451,8 @@ Test(task, a_deque_of_two_grows_to_hold_five_hundred)
 		}
 		check_programs(pool);
 		EQ(filch_pool_stats(pool, &stats), 0);
-		cr_assert(stats.grows >= (workers == 1 ? 8 : 1), "%llu", (unsigned long long)stats.grows);
+		cr_assert(stats.grows >= (workers == 1 ? 8 : 1), "%llu",
+			(unsigned long long)stats.grows);
 		EQ(stats.inlined, 0);
 		EQ(filch_pool_destroy(pool), 0);
 	}

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task, where there is no memory: a deque that cannot grow makes spawns run their tasks in place, and every result is still right.
- * The program's own malloc() refuses workers on demand; where a sanitizer owns malloc the tests are skipped.
+ * task, where there is no memory: a deque that cannot grow makes spawns run their tasks in place,
+ * and every result is still right. The program's own malloc() and mmap() refuse workers on demand;
+ * where a sanitizer owns malloc the tests are skipped.
  */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
 
 #include "unit.h"
 #include <fib.h>
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int refuse; /* what workers ask for from now on */
 
@@ -21,9 +27,19 @@ void *malloc(size_t size)
 		return NULL;
 	return __libc_malloc(size);
 }
+
+void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	if (__atomic_load_n(&refuse, __ATOMIC_ACQUIRE) && filch_worker_id() >= 0) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
+}
 #define NEED_MALLOC() ((void)0)
 #else
-#define NEED_MALLOC() cr_skip_test("the sanitizer owns malloc: no allocation can be made to fail here")
+#define NEED_MALLOC() \
+	cr_skip_test("the sanitizer owns malloc: no allocation can be made to fail here")
 #endif
 
 static struct filch_pool *tiny_pool(uint32_t workers)
@@ -174,7 +190,8 @@ Test(task_full, a_reduction_without_memory_for_its_accumulators_says_so_and_leav
 
 	memset(result, 9, sizeof result);
 	__atomic_store_n(&refuse, 1, __ATOMIC_RELEASE);
-	EQ(filch_reduce(pool, 0, 1000, 10, sizeof result, identity, fill, merge, NULL, result), -ENOMEM);
+	EQ(filch_reduce(pool, 0, 1000, 10, sizeof result, identity, fill, merge, NULL, result),
+		-ENOMEM);
 	__atomic_store_n(&refuse, 0, __ATOMIC_RELEASE);
 	for (int i = 0; i < 1000; i++)
 		EQ(result[i], 9);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task: any type passes through a task unharmed, as argument and as result, called, synced by its owner and stolen; frames keep the
- * alignment of what they hold; arrays are copied at the spawn.
+ * task: any type passes through a task unharmed, as argument and as result, called, synced by its
+ * owner and stolen; frames keep the alignment of what they hold; arrays are copied at the spawn.
  */
 #include "task_support.h"
 
@@ -29,43 +29,43 @@ union either {
 };
 
 /* A task that gives back what it got: called, synced, and stolen where that can be. */
-#define ECHO(name, T)                                                               \
-	FILCH_TASK(T, name, (T, x), (struct gate *, g))                             \
-	{                                                                           \
-		if (g)                                                              \
-			gate_raise(g);                                              \
-		return x;                                                           \
-	}                                                                           \
-	FILCH_VOID_TASK(name##_all, (T, x), (T *, out))                             \
-	{                                                                           \
-		struct gate g = GATE_INIT;                                          \
-		out[0] = FILCH_CALL(name, x, NULL);                                 \
-		FILCH_SPAWN(near, name, x, NULL);                                   \
-		out[1] = FILCH_SYNC(near);                                          \
-		FILCH_SPAWN(far, name, x, &g);                                      \
-		let_it_be_stolen(&g);                                               \
-		out[2] = FILCH_SYNC(far);                                           \
-	}                                                                           \
-	static void name##_check(struct filch_pool *pool, T x)                      \
-	{                                                                           \
-		T out[4];                                                           \
-		memset((void *)out, 0x5a, sizeof out);                              \
-		EQ(FILCH_RUN(pool, NULL, name##_all, x, out), 0);                   \
-		EQ(FILCH_RUN(pool, &out[3], name, x, NULL), 0);                     \
-		for (int i = 0; i < 4; i++)                                         \
-			cr_assert(name##_equal(&out[i], &x), #T ", way %d", i);     \
+#define ECHO(name, T)                                                           \
+	FILCH_TASK(T, name, (T, x), (struct gate *, g))                         \
+	{                                                                       \
+		if (g)                                                          \
+			gate_raise(g);                                          \
+		return x;                                                       \
+	}                                                                       \
+	FILCH_VOID_TASK(name##_all, (T, x), (T *, out))                         \
+	{                                                                       \
+		struct gate g = GATE_INIT;                                      \
+		out[0] = FILCH_CALL(name, x, NULL);                             \
+		FILCH_SPAWN(near, name, x, NULL);                               \
+		out[1] = FILCH_SYNC(near);                                      \
+		FILCH_SPAWN(far, name, x, &g);                                  \
+		let_it_be_stolen(&g);                                           \
+		out[2] = FILCH_SYNC(far);                                       \
+	}                                                                       \
+	static void name##_check(struct filch_pool *pool, T x)                  \
+	{                                                                       \
+		T out[4];                                                       \
+		memset((void *)out, 0x5a, sizeof out);                          \
+		EQ(FILCH_RUN(pool, NULL, name##_all, x, out), 0);               \
+		EQ(FILCH_RUN(pool, &out[3], name, x, NULL), 0);                 \
+		for (int i = 0; i < 4; i++)                                     \
+			cr_assert(name##_equal(&out[i], &x), #T ", way %d", i); \
 	}
-#define ECHO_VALUE(name, T)                                                         \
-	static bool name##_equal(const T *a, const T *b)                            \
-	{                                                                           \
-		return *a == *b;                                                    \
-	}                                                                           \
+#define ECHO_VALUE(name, T)                              \
+	static bool name##_equal(const T *a, const T *b) \
+	{                                                \
+		return *a == *b;                         \
+	}                                                \
 	ECHO(name, T)
-#define ECHO_BYTES(name, T)                                                         \
-	static bool name##_equal(const T *a, const T *b)                            \
-	{                                                                           \
-		return !memcmp(a, b, sizeof *a);                                    \
-	}                                                                           \
+#define ECHO_BYTES(name, T)                              \
+	static bool name##_equal(const T *a, const T *b) \
+	{                                                \
+		return !memcmp(a, b, sizeof *a);         \
+	}                                                \
 	ECHO(name, T)
 
 ECHO_VALUE(echo_char, char)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * topology: the arrays say what the machine says, never name a CPU outside the mask, and are loaded once.
+ * topology: the arrays say what the machine says, never name a CPU outside the mask, and are loaded
+ * once.
  *
  * Each test runs in a process of its own: environment, affinity and cache are private.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include <criterion/criterion.h>
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <topology.h>
+#include <place/topology.h>
 #include <unistd.h>
 
 static struct filchi_cpuset own;
@@ -25,7 +26,6 @@ static const struct filchi_topology *get(const char *synthetic, const struct fil
 {
 	const struct filchi_topology *t = NULL;
 
-	setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
 	if (synthetic)
 		setenv("HWLOC_SYNTHETIC", synthetic, 1);
 	if (!mask) {
@@ -84,11 +84,13 @@ Test(topology, without_core_objects_cpus_stand_for_cores)
 
 Test(topology, a_node_may_hold_several_caches_and_a_cache_several_nodes)
 {
-	const struct filchi_topology *t = get("package:1 l3:1 [numa] l2:2 [numa] core:2 pu:1", NULL);
+	const struct filchi_topology *t =
+		get("package:1 l3:1 [numa] l2:2 [numa] core:2 pu:1", NULL);
 
 	cr_assert_eq(t->nodes, 3);
 	for (uint32_t c = 0; c < 4; c++) {
-		cr_assert_eq(t->core[c].size[FILCHI_LEVEL_NODE], 2, "the smallest node around a core is the one that counts");
+		cr_assert_eq(t->core[c].size[FILCHI_LEVEL_NODE], 2,
+			"the smallest node around a core is the one that counts");
 		cr_assert_eq(t->core[c].size[FILCHI_LEVEL_L3], 4);
 	}
 	cr_assert_neq(t->core[0].node, t->core[2].node);
@@ -244,7 +246,8 @@ Test(topology, a_child_forked_during_a_load_can_load, .timeout = 120)
 			_exit(t->cores == 4 ? 0 : 2);
 		}
 		cr_assert(child > 0 && waitpid(child, &status, 0) == child);
-		cr_assert_eq(status, 0, "round %d: wait status %#x (0xe: it hung)", i, (unsigned)status);
+		cr_assert_eq(
+			status, 0, "round %d: wait status %#x (0xe: it hung)", i, (unsigned)status);
 	}
 	stopped(true);
 	pthread_join(loader, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the unit tests share: a comparison that prints both values, a gate to wait at (no test sleeps to be right), pools of
- * a given size whatever the machine, children whose death or messages are the point, and a place to stand in race windows.
+ * What the unit tests share: a comparison that prints both values, a gate to wait at (no test
+ * sleeps to be right), pools of a given size whatever the machine, children whose death or messages
+ * are the point, and a place to stand in race windows.
  */
 #ifndef UNIT_H
 #define UNIT_H
@@ -17,7 +18,10 @@
 #include <test.h>
 #include <unistd.h>
 
-/* The address sanitizer owns malloc, and the one of gcc 12 leaves its locks held in a child forked beside a thread that allocates. */
+/*
+ * The address sanitizer owns malloc, and the one of gcc 12 leaves its locks held in a child forked
+ * beside a thread that allocates.
+ */
 #if defined(__SANITIZE_ADDRESS__)
 #define UNIT_ADDRESS_SANITIZER
 #elif defined(__has_feature)
@@ -29,7 +33,8 @@
 /* Equality of two integers; both values are printed when they differ. */
 #define EQ(a, b) unit_equal((long long)(a), (long long)(b), #a, #b, __FILE__, __LINE__)
 
-static inline void unit_equal(long long a, long long b, const char *left, const char *right, const char *file, int line)
+static inline void unit_equal(
+	long long a, long long b, const char *left, const char *right, const char *file, int line)
 {
 	cr_assert(a == b, "%s:%d: %s is %lld, %s is %lld", file, line, left, a, right, b);
 }
@@ -40,7 +45,10 @@ struct gate {
 	pthread_cond_t changed;
 	int count;
 };
-#define GATE_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 }
+#define GATE_INIT                                                      \
+	{                                                              \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
+	}
 
 __attribute__((unused)) static void gate_raise(struct gate *g)
 {
@@ -50,7 +58,10 @@ __attribute__((unused)) static void gate_raise(struct gate *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-/* Returns when the gate has been raised @count times; the test's time limit ends a wait that is for ever. */
+/*
+ * Returns when the gate has been raised @count times; the test's time limit ends a wait that is for
+ * ever.
+ */
 __attribute__((unused)) static void gate_wait(struct gate *g, int count)
 {
 	pthread_mutex_lock(&g->lock);
@@ -85,10 +96,12 @@ __attribute__((unused)) static struct filch_pool *pool_of(uint32_t workers, uint
 #endif
 
 /*
- * Runs @body(@arg) in a child that then leaves with its result as status. Returns the wait status; what the child wrote to
- * standard error is in @text. The child must not assert: its results are what the parent compares.
+ * Runs @body(@arg) in a child that then leaves with its result as status. Returns the wait status;
+ * what the child wrote to standard error is in @text. The child must not assert: its results are
+ * what the parent compares.
  */
-__attribute__((unused)) static int in_child(int (*body)(void *arg), void *arg, char *text, size_t size)
+__attribute__((unused)) static int in_child(
+	int (*body)(void *arg), void *arg, char *text, size_t size)
 {
 	int pipe_of[2], status = 0;
 	size_t used = 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The watchdog: what runs too long is told once, with where it is; what does not is not; the signal it uses goes on to its owner. */
+/*
+ * The watchdog: what runs too long is told once, with where it is; what does not is not; the signal
+ * it uses goes on to its owner.
+ */
 #define _GNU_SOURCE
 #include "unit.h"
 
@@ -35,7 +38,8 @@ static void on_stuck(void *arg, const struct filch_stuck *stuck)
 		if ((uintptr_t)stuck->frame[i] - (uintptr_t)turn < 4096)
 			told_where = true;
 	for (uint32_t i = 0; i < stuck->frames; i++)
-		if ((const char *)stuck->frame[i] > __start_code_asked && (const char *)stuck->frame[i] <= __stop_code_asked)
+		if ((const char *)stuck->frame[i] > __start_code_asked &&
+			(const char *)stuck->frame[i] <= __stop_code_asked)
 			told_of_asked = true;
 	if (cancels)
 		EQ(filch_cancel(pool, stuck->id), 0);
@@ -84,13 +88,17 @@ static int finish(int64_t id)
 Test(watchdog, a_job_that_runs_too_long_is_told_once_with_where_it_is)
 {
 	uint64_t begun;
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int argument, mark;
 	int64_t id;
 
 	begin(2, LIMIT, 0);
 	begun = test_now();
-	id = filch_submit(pool, turns, NULL, NULL);
+	how.user = &mark;
+	id = filch_submit(pool, turns, &argument, &how);
 	cr_assert(id > 0);
 	gate_wait(&told, 1);
+	cr_assert(told_of.fn == turns && told_of.arg == &argument && told_of.user == &mark);
 	cr_assert(test_now() - begun >= LIMIT);
 	EQ(told_of.id, id);
 	cr_assert(told_of.run_ns >= LIMIT && told_of.run_ns <= test_now() - begun);
@@ -114,12 +122,65 @@ Test(watchdog, it_may_cancel_what_it_is_told_of)
 {
 	int64_t id;
 
-	begin(1, LIMIT, FILCH_POOL_GUARD);
+	begin(1, LIMIT, TEST_HAS_GUARDS ? FILCH_POOL_GUARD : 0);
 	cancels = true;
 	id = filch_submit(pool, turns, NULL, NULL);
 	cr_assert(id > 0);
 	EQ(finish(id), 7);
 	EQ(gate_count(&told), 1);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+FILCH_TASK(int, turning_task)
+{
+	return turn();
+}
+
+static void *run_turning_task(void *result)
+{
+	EQ(FILCH_RUN(pool, (int *)result, turning_task), 0);
+	return NULL;
+}
+
+Test(watchdog, what_a_run_is_has_no_function_of_the_program)
+{
+	pthread_t client;
+	int result = 0;
+
+	begin(1, LIMIT, 0);
+	EQ(pthread_create(&client, NULL, run_turning_task, &result), 0);
+	gate_wait(&told, 1);
+	cr_assert(told_of.id > 0 && !told_of.fn && !told_of.arg && !told_of.user);
+	cr_assert(told_where);
+	turning = 0;
+	EQ(pthread_join(client, NULL), 0);
+	EQ(result, 7);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static int block_and_turn(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	EQ(pthread_sigmask(SIG_SETMASK, &all, arg), 0);
+	(void)turn();
+	return pthread_sigmask(SIG_SETMASK, arg, NULL);
+}
+
+Test(watchdog, a_worker_that_answers_no_signal_is_told_of_with_its_function)
+{
+	sigset_t before;
+	int64_t id;
+
+	begin(1, LIMIT, 0);
+	id = filch_submit(pool, block_and_turn, &before, NULL);
+	cr_assert(id > 0);
+	gate_wait(&told, 1);
+	EQ(told_of.frames, 0);
+	cr_assert(told_of.fn == block_and_turn && told_of.arg == &before);
+	turning = 0;
+	EQ(finish(id), 0);
 	EQ(filch_pool_destroy(pool), 0);
 }
 
@@ -222,7 +283,7 @@ Test(watchdog, an_applications_handler_that_chains_is_called_once)
 	}
 }
 
-/* --- late answers ------------------------------------------------------------------------------------------------------------ */
+/* --- late answers ----------------------------------------------------- */
 
 static struct gate answered = GATE_INIT, asked = GATE_INIT;
 
@@ -235,7 +296,10 @@ static void urgent_is(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
-/* Its trace is asked for and not had; its question reaches it when another job's thread has been asked. */
+/*
+ * Its trace is asked for and not had; its question reaches it when another job's thread has been
+ * asked.
+ */
 static int is_late(void *arg)
 {
 	urgent_is(SIG_BLOCK);

@@ -2,12 +2,12 @@
 /*
  * How the server hands work to threads and learns of its end: all that it knows of them.
  *
- * One implementation is on filch (handover_filch.c); the benchmarks bring another, on a queue under one mutex, so that the same
- * server can be measured with both. Every call comes from the thread of the event loop and none of them blocks, but for open and
- * close.
+ * One implementation is on filch (handover_filch.c); the benchmarks bring another, on a queue under
+ * one mutex, so that the same server can be measured with both. Every call comes from the thread of
+ * the event loop and none of them blocks, but for open and close.
  *
- * The life of one piece of work: submit returns an id, or an error and then nothing has happened; its end comes out of reap()
- * exactly once, after the descriptor has become readable.
+ * The life of one piece of work: submit returns an id, or an error and then nothing has happened;
+ * its end comes out of reap() exactly once, after the descriptor has become readable.
  */
 #ifndef HANDOVER_H
 #define HANDOVER_H
@@ -29,18 +29,29 @@ struct handover_options {
 struct handover_end {
 	void *arg;
 	int64_t id;
-	int32_t status;   /* what the function returned; -ECANCELED, -ETIMEDOUT: it did not start; -EFAULT with a signal: it crashed */
+	/*
+	 * what the function returned; -ECANCELED, -ETIMEDOUT: it did not start; -EFAULT with a
+	 * signal: it crashed
+	 */
+	int32_t status;
 	int32_t worker;
 	int signal;       /* 0, or what it crashed with */
 	uint64_t address; /* and at which address */
 	uint64_t queued_ns, run_ns;
 };
 
-/* A figure of /stats. Those with the same name follow each other, and then have a label: lane="urgent". */
+/*
+ * A figure of /stats, and of /metrics under its other name, which ends in _total if it only counts
+ * up, or in its unit. Those with the same name follow each other, and then have a label:
+ * lane="urgent".
+ */
+enum handover_unit { HANDOVER_NUMBER, HANDOVER_NS };
+
 struct handover_figure {
-	const char *name, *meaning;
+	const char *name, *metric, *meaning;
 	const char *label, *label_value; /* NULL: without */
 	bool gauge;                      /* it may fall; otherwise it only counts up */
+	enum handover_unit unit;         /* of `value`: Prometheus gets seconds */
 	uint64_t value;
 };
 
@@ -55,12 +66,17 @@ void handover_close(struct handover *handover);
 int handover_fd(struct handover *handover);
 
 /*
- * Hands over fn(arg), whose result becomes the status. Returns the id; -EAGAIN (the queue is full), -ENOBUFS (too much is not
- * reaped), -ENOTSUP (cannot be guarded, or cannot be shed at @start_by; NULL: no such time).
+ * Hands over fn(arg), whose result becomes the status. Returns the id; -EAGAIN (the queue is full),
+ * -ENOBUFS (too much is not reaped), -ENOTSUP (cannot be guarded, or cannot be shed at @start_by;
+ * NULL: no such time).
  */
-int64_t handover_submit(struct handover *handover, int (*fn)(void *arg), void *arg, unsigned flags, const struct timespec *start_by);
+int64_t handover_submit(struct handover *handover, int (*fn)(void *arg), void *arg, unsigned flags,
+	const struct timespec *start_by);
 
-/* Asks work to end early: queued it ends at once, running it sees handover_cancelled(). Nothing happens if it has ended. */
+/*
+ * Asks work to end early: queued it ends at once, running it sees handover_cancelled(). Nothing
+ * happens if it has ended.
+ */
 void handover_cancel(struct handover *handover, int64_t id);
 
 /* As handover_cancel(), for everything; from now on submit fails. */
@@ -75,7 +91,9 @@ size_t handover_reap(struct handover *handover, struct handover_end *out, size_t
 /* Up to @n figures; returns how many. */
 size_t handover_figures(struct handover *handover, struct handover_figure *out, size_t n);
 
-/* The processors on which the workers were when they started; returns how many workers there are. */
+/*
+ * The processors on which the workers were when they started; returns how many workers there are.
+ */
 int handover_cpus(struct handover *handover, void *cpu_set);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server's work on a filch pool: jobs with FILCH_TRY, their ends through one completion queue with a descriptor. */
+/*
+ * The server's work on a filch pool: jobs with FILCH_TRY, their ends through one completion queue
+ * with a descriptor.
+ */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include "handover.h"
@@ -17,8 +20,9 @@
 struct handover {
 	struct filch_pool *pool;
 	struct filch_cq *cq;
-	bool guards;          /* not on every architecture */
-	pthread_mutex_t lock; /* of `cpus`: workers start one beside the other, and again after a crash */
+	bool guards; /* not on every architecture */
+	/* of `cpus`: workers start one beside the other, and again after a crash */
+	pthread_mutex_t lock;
 	cpu_set_t cpus;
 };
 
@@ -86,7 +90,8 @@ int handover_fd(struct handover *h)
 	return filch_cq_fd(h->cq);
 }
 
-int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags, const struct timespec *start_by)
+int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags,
+	const struct timespec *start_by)
 {
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 
@@ -109,7 +114,10 @@ void handover_abandon(struct handover *h)
 {
 	struct timespec now = filch_after(0);
 
-	/* what it completes comes out of the queue; that the running ones have not ended yet is no error here */
+	/*
+	 * what it completes comes out of the queue; that the running ones have not ended yet is no
+	 * error here
+	 */
 	if (filch_pool_shutdown(h->pool, FILCH_ABANDON, &now))
 		return;
 }
@@ -125,8 +133,12 @@ size_t handover_reap(struct handover *h, struct handover_end *out, size_t n)
 	int got = filch_cq_reap(h->cq, done, n < REAP_MAX ? n : REAP_MAX);
 
 	for (int i = 0; i < got; i++) {
-		out[i] = (struct handover_end){ .arg = done[i].arg, .id = done[i].id, .status = done[i].status,
-						.worker = done[i].worker, .queued_ns = done[i].queued_ns, .run_ns = done[i].run_ns };
+		out[i] = (struct handover_end){ .arg = done[i].arg,
+			.id = done[i].id,
+			.status = done[i].status,
+			.worker = done[i].worker,
+			.queued_ns = done[i].queued_ns,
+			.run_ns = done[i].run_ns };
 		if (done[i].flags & FILCH_DONE_FAULT) {
 			out[i].signal = (int)done[i].detail[0];
 			out[i].address = done[i].detail[1];
@@ -141,27 +153,38 @@ size_t handover_figures(struct handover *h, struct handover_figure *out, size_t 
 	struct filch_lane_stats normal = FILCH_LANE_STATS_INIT, urgent = FILCH_LANE_STATS_INIT;
 	size_t used = 0;
 
-	if (filch_pool_stats(h->pool, &s) || filch_pool_lane_stats(h->pool, FILCH_LANE_NORMAL, &normal) ||
-	    filch_pool_lane_stats(h->pool, FILCH_LANE_URGENT, &urgent))
+	if (filch_pool_stats(h->pool, &s) ||
+		filch_pool_lane_stats(h->pool, FILCH_LANE_NORMAL, &normal) ||
+		filch_pool_lane_stats(h->pool, FILCH_LANE_URGENT, &urgent))
 		return 0;
+/* clang-format off */
+#define COUNTER(field, text) \
+	{ #field, "filch_" #field "_total", text, NULL, NULL, false, HANDOVER_NUMBER, s.field },
+#define GAUGE(name, metric, text, value) \
+	{ name, "filch_" metric, text, NULL, NULL, true, HANDOVER_NUMBER, value },
+#define BY_LANE(name, metric, text, gauge, unit, field)                                         \
+	{ name, "filch_lane_" metric, text, "lane", "normal", gauge, unit, normal.field },      \
+	{ name, "filch_lane_" metric, text, "lane", "urgent", gauge, unit, urgent.field },
+#define LANE_GAUGE(name, metric, text, field) \
+	BY_LANE(name, metric, text, true, HANDOVER_NUMBER, field)
+#define LANE_COUNTER(field, text) \
+	BY_LANE(#field, #field "_jobs_total", text, false, HANDOVER_NUMBER, field)
 	const struct handover_figure figures[] = {
-#define COUNTER(field, text) { #field, text, NULL, NULL, false, s.field },
 		FILCH_STATS_LIST(COUNTER)
-#undef COUNTER
-		{ "queued", "jobs queued now, not yet started", NULL, NULL, true, s.queued },
-		{ "asleep", "workers parked now", NULL, NULL, true, s.asleep },
-#define BY_LANE(name, text, gauge, field) \
-	{ name, text, "lane", "normal", gauge, normal.field }, { name, text, "lane", "urgent", gauge, urgent.field },
-		BY_LANE("queue_depth", "jobs that wait to be started", true, queued)
-		BY_LANE("oldest_ns", "how long the oldest queued job has waited", true, oldest_ns)
-		BY_LANE("running", "jobs started and not complete", true, running)
-		BY_LANE("accepted", "jobs that got an id", false, accepted)
-		BY_LANE("completed", "jobs that ran to their end", false, completed)
-		BY_LANE("shed", "jobs not started because their start_by had passed", false, shed)
-		BY_LANE("rejected", "submits refused for want of room", false, rejected)
-#undef BY_LANE
-		{ "workers", "threads that run jobs", NULL, NULL, true, (uint64_t)filch_pool_workers(h->pool) },
+		GAUGE("queued", "queued_jobs", "jobs queued now, not yet started", s.queued)
+		GAUGE("asleep", "asleep_workers", "workers parked now", s.asleep)
+		LANE_GAUGE("queue_depth", "queued_jobs", "jobs that wait to be started", queued)
+		BY_LANE("oldest_ns", "oldest_job_seconds",
+			"how long the oldest queued job has waited", true, HANDOVER_NS, oldest_ns)
+		LANE_GAUGE("running", "running_jobs", "jobs started and not complete", running)
+		LANE_COUNTER(accepted, "jobs that got an id")
+		LANE_COUNTER(completed, "jobs that ran to their end")
+		LANE_COUNTER(shed, "jobs not started because their start_by had passed")
+		LANE_COUNTER(rejected, "submits refused for want of room")
+		GAUGE("workers", "workers", "threads that run jobs",
+			(uint64_t)filch_pool_workers(h->pool))
 	};
+	/* clang-format on */
 
 	while (used < n && used < sizeof figures / sizeof figures[0]) {
 		out[used] = figures[used];

@@ -2,17 +2,19 @@
 /*
  * The requests: which there are, what each is answered with.
  *
- * Everything here runs on the event loop's thread, so a request is touched by one thread at a time: by the loop, or, between submit
- * and reap, its `work` by a worker. The order that libmicrohttpd wants:
+ * Everything here runs on the event loop's thread, so a request is touched by one thread at a time:
+ * by the loop, or, between submit and reap, its `work` by a worker. The order that libmicrohttpd
+ * wants:
  *
  *   in its handler           suspend, then submit; when submit refuses: queue the answer, resume
  *   when the work has ended  queue the answer, resume, and never touch the connection again
  *
- * A suspended connection does not time out and hides that its client has gone: that is noticed when the answer is sent. Whoever
- * wants such work to end early gives it a deadline, as /slow has one.
+ * A suspended connection does not time out and hides that its client has gone: that is noticed when
+ * the answer is sent. Work that should end early has a deadline, as that of
+ * /slow.
  */
 #ifndef _GNU_SOURCE
-# define _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include <errno.h>
@@ -20,54 +22,80 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deadline.h"
+#include "parameters.h"
 #include "server.h"
 #include "work.h"
 
-#define REAP_MAX  64
-#define BODY_MAX  512
-#define N_MAX     UINT64_C(10000000000)
-#define TAG_MAX   (UINT64_C(1) << 53) /* what JSON's readers hold exactly */
-#define MS_MAX    60000
-#define MS_USUAL  200
+#define REAP_MAX 64
+#define TEXT_MAX 512
+#define BODY_MAX 65536 /* of a request's body, which no path has a use for */
+#define MS_USUAL 200
 
-enum { N = 1, TAG = 2, MS = 4, FORMAT = 8 }; /* parameters */
+#ifndef MHD_HTTP_CONTENT_TOO_LARGE /* before 0.9.74 */
+#define MHD_HTTP_CONTENT_TOO_LARGE 413
+#endif
+
+enum { N = PARAMETER_N, TAG = PARAMETER_TAG, MS = PARAMETER_MS };
+
+struct request;
 
 struct route {
 	const char *path;
 	unsigned allowed, needed; /* parameters */
-	int (*work)(void *arg);   /* NULL: answered at once */
+	int (*work)(void *arg);   /* NULL: answered at once, by `at_once` */
+	enum MHD_Result (*at_once)(struct request *r);
 	unsigned flags;
-};
-
-static const struct route routes[] = {
-	{ "/", 0, 0, NULL, 0 },
-	{ "/stats", FORMAT, 0, NULL, 0 },
-	{ "/compute", N | TAG, N, work_compute, 0 },
-	{ "/crash", TAG, 0, work_crash, HANDOVER_GUARDED },
-	{ "/slow", MS | TAG, 0, work_slow, 0 },
+	bool deadline; /* its work has until ms have passed */
 };
 
 struct request {
 	struct work work; /* the message: a worker's between submit and reap */
 	struct server *server;
 	struct MHD_Connection *connection;
-	const struct route *route;
-	unsigned given;   /* parameters */
-	bool bad, prometheus;
+	struct client *client;
+	const struct route *route; /* NULL: there is no such path */
+	struct timespec begun;
+	size_t body; /* bytes of it that have come */
 	uint64_t ms;
-	int64_t id;       /* 0: no work is under way */
+	int64_t id; /* 0: no work is under way */
 	struct timespec deadline;
 	struct request *sooner, *later; /* server->soonest */
 };
 
-static const char home[] = "filch's example: GET /compute?n=40000000&tag=1, /crash, /slow?ms=200, /stats, /stats?format=prometheus\n";
+static enum MHD_Result answer_home(struct request *r);
+static enum MHD_Result answer_stats(struct request *r);
+static enum MHD_Result answer_metrics(struct request *r);
 
-/* --- answers ----------------------------------------------------------------------------------------------------------------------- */
+static const struct route routes[] = {
+	{ "/", 0, 0, NULL, answer_home, 0, false },
+	{ "/stats", 0, 0, NULL, answer_stats, 0, false },
+	{ "/metrics", 0, 0, NULL, answer_metrics, 0, false },
+	{ "/compute", N | TAG, N, work_compute, NULL, 0, false },
+	{ "/crash", TAG, 0, work_crash, NULL, HANDOVER_GUARDED, false },
+	{ "/slow", MS | TAG, 0, work_slow, NULL, 0, true },
+	{ "/stubborn", MS | TAG, 0, work_stubborn, NULL, 0, false },
+};
 
-/* Queues the answer; the connection may be suspended. Without memory for it the connection is closed. */
-static enum MHD_Result answer(struct server *s, struct MHD_Connection *connection, unsigned code, const char *type, const char *body)
+#define ROUTES (sizeof routes / sizeof routes[0])
+_Static_assert(ROUTES + 1 == PATHS, "one place for each path, and one for all others");
+
+const char *requests_path(size_t index)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(strlen(body), (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+	return index < ROUTES ? routes[index].path : index == ROUTES ? "other" : NULL;
+}
+
+/* --- answers ---------------------------------------------------------- */
+
+/*
+ * Queues the answer; the connection may be suspended. Without memory for it the connection is
+ * closed.
+ */
+static enum MHD_Result answer(struct server *s, struct MHD_Connection *connection, unsigned code,
+	const char *type, const char *body)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(
+		strlen(body), (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result queued;
 
 	if (!r)
@@ -81,20 +109,31 @@ static enum MHD_Result answer(struct server *s, struct MHD_Connection *connectio
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	queued = MHD_queue_response(connection, code, r);
 	MHD_destroy_response(r);
-	if (queued == MHD_YES)
+	if (queued == MHD_YES) {
 		s->counts.answers[code]++;
+		client_wait(&s->clients, client_of(connection), CLIENT_ANSWER);
+	}
 	return queued;
 }
 
-static enum MHD_Result answer_error(struct server *s, struct MHD_Connection *connection, unsigned code, const char *what)
+static enum MHD_Result answer_error(
+	struct server *s, struct MHD_Connection *connection, unsigned code, const char *what)
 {
-	char body[BODY_MAX];
+	char body[TEXT_MAX];
 
 	snprintf(body, sizeof body, "{\"error\":\"%s\"}\n", what);
 	return answer(s, connection, code, "application/json", body);
 }
 
-static enum MHD_Result answer_stats(struct request *r)
+static enum MHD_Result answer_home(struct request *r)
+{
+	return answer(r->server, r->connection, MHD_HTTP_OK, "text/plain",
+		"filch's example: GET /compute?n=40000000&tag=1, /crash, /slow?ms=200, "
+		"/stubborn?ms=200, /stats, /metrics\n");
+}
+
+static enum MHD_Result answer_figures(
+	struct request *r, void (*write)(struct server *, FILE *), const char *type)
 {
 	enum MHD_Result queued = MHD_NO;
 	char *text = NULL;
@@ -103,20 +142,30 @@ static enum MHD_Result answer_stats(struct request *r)
 
 	if (!out)
 		return MHD_NO;
-	figures_write(r->server, out, r->prometheus);
+	write(r->server, out);
 	if (!fclose(out))
-		queued = answer(r->server, r->connection, MHD_HTTP_OK,
-			r->prometheus ? "text/plain; version=0.0.4; charset=utf-8" : "application/json", text);
+		queued = answer(r->server, r->connection, MHD_HTTP_OK, type, text);
 	free(text);
 	return queued;
+}
+
+static enum MHD_Result answer_stats(struct request *r)
+{
+	return answer_figures(r, figures_write_json, "application/json");
+}
+
+static enum MHD_Result answer_metrics(struct request *r)
+{
+	return answer_figures(r, figures_write_metrics, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 /* The answer of work that has ended; its connection is suspended. */
 static void answer_end(struct request *r, const struct handover_end *end)
 {
-	char body[BODY_MAX];
+	char body[TEXT_MAX];
 	unsigned code = MHD_HTTP_OK;
-	int used = snprintf(body, sizeof body, "{\"id\":%" PRId64 ",\"tag\":%" PRIu64, end->id, r->work.tag);
+	int used = snprintf(
+		body, sizeof body, "{\"id\":%" PRId64 ",\"tag\":%" PRIu64, end->id, r->work.tag);
 	char *more = body + used;
 	size_t left = sizeof body - (size_t)used;
 
@@ -124,11 +173,14 @@ static void answer_end(struct request *r, const struct handover_end *end)
 		const char *name = sigabbrev_np(end->signal);
 
 		code = MHD_HTTP_INTERNAL_SERVER_ERROR;
-		snprintf(more, left, ",\"error\":\"crashed\",\"signal\":%d,\"name\":\"SIG%s\",\"address\":\"0x%" PRIx64 "\"}\n",
+		snprintf(more, left,
+			",\"error\":\"crashed\",\"signal\":%d,\"name\":\"SIG%s\","
+			"\"address\":\"0x%" PRIx64 "\"}\n",
 			end->signal, name ? name : "?", end->address);
 	} else if (end->status == 0) {
 		snprintf(more, left,
-			",\"n\":%" PRIu64 ",\"result\":%" PRIu64 ",\"worker\":%d,\"queued_ns\":%" PRIu64 ",\"run_ns\":%" PRIu64 "}\n",
+			",\"n\":%" PRIu64 ",\"result\":%" PRIu64
+			",\"worker\":%d,\"queued_ns\":%" PRIu64 ",\"run_ns\":%" PRIu64 "}\n",
 			r->work.n, r->work.result, (int)end->worker, end->queued_ns, end->run_ns);
 	} else if (r->server->abandoned) {
 		code = MHD_HTTP_SERVICE_UNAVAILABLE;
@@ -150,18 +202,13 @@ static void resume(struct request *r)
 	MHD_resume_connection(r->connection);
 }
 
-/* --- deadlines --------------------------------------------------------------------------------------------------------------------- */
-
-static bool before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
-}
+/* --- deadlines -------------------------------------------------------- */
 
 static void set_deadline(struct request *r)
 {
 	struct request **at = &r->server->soonest, *sooner = NULL;
 
-	while (*at && !before(&r->deadline, &(*at)->deadline)) {
+	while (*at && !deadline_before(&r->deadline, &(*at)->deadline)) {
 		sooner = *at;
 		at = &sooner->later;
 	}
@@ -185,70 +232,32 @@ static void clear_deadline(struct request *r)
 
 int requests_expire(struct server *s)
 {
-	struct timespec now;
-	int64_t ms;
-
-	if (!s->soonest)
-		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	while (s->soonest && !before(&now, &s->soonest->deadline)) {
+	while (s->soonest && deadline_passed(&s->soonest->deadline)) {
 		struct request *r = s->soonest;
 
 		clear_deadline(r);
 		handover_cancel(s->pool, r->id); /* its end comes out of reap as any other */
 	}
-	if (!s->soonest)
-		return -1;
-	ms = ((int64_t)s->soonest->deadline.tv_sec - now.tv_sec) * 1000 + (s->soonest->deadline.tv_nsec - now.tv_nsec) / 1000000;
-	return (int)ms + 1;
+	return s->soonest ? deadline_left_ms(&s->soonest->deadline) : -1;
 }
 
-/* --- one request ------------------------------------------------------------------------------------------------------------------- */
+/* --- one request ------------------------------------------------------ */
 
-/* Digits only, at most @max. */
-static bool number(const char *text, uint64_t max, uint64_t *out)
+/* Nothing was handed over: the answer, for a connection that is suspended. */
+static void answer_refusal(struct request *r, int64_t error)
 {
-	uint64_t value = 0;
+	unsigned code = MHD_HTTP_INTERNAL_SERVER_ERROR;
+	const char *what = "cannot hand over";
 
-	if (!text || !*text)
-		return false;
-	for (; *text; text++) {
-		unsigned digit = (unsigned)*text - '0';
-
-		if (digit > 9 || value > (max - digit) / 10)
-			return false;
-		value = value * 10 + digit;
+	if (error == -EAGAIN || error == -ENOBUFS) {
+		code = MHD_HTTP_SERVICE_UNAVAILABLE;
+		what = "the queue is full";
+	} else if (error == -ENOTSUP) {
+		code = MHD_HTTP_NOT_IMPLEMENTED;
+		what = "not with these workers";
 	}
-	*out = value;
-	return true;
-}
-
-static enum MHD_Result parameter(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-	struct request *r = arg;
-	unsigned which = !strcmp(key, "n") ? N : !strcmp(key, "tag") ? TAG : !strcmp(key, "ms") ? MS : !strcmp(key, "format") ? FORMAT : 0;
-	bool good = false;
-
-	(void)kind;
-	switch (which) {
-	case N:
-		good = number(value, N_MAX, &r->work.n);
-		break;
-	case TAG:
-		good = number(value, TAG_MAX, &r->work.tag);
-		break;
-	case MS:
-		good = number(value, MS_MAX, &r->ms) && r->ms > 0;
-		break;
-	case FORMAT:
-		r->prometheus = value && !strcmp(value, "prometheus");
-		good = r->prometheus || (value && !strcmp(value, "json"));
-		break;
-	}
-	if (!good || !(r->route->allowed & which) || r->given & which)
-		r->bad = true;
-	r->given |= which;
-	return MHD_YES;
+	(void)answer_error(r->server, r->connection, code, what);
+	resume(r);
 }
 
 /* Suspends the connection and hands its work over. */
@@ -259,78 +268,137 @@ static enum MHD_Result hand_over(struct request *r)
 	int64_t id;
 
 	if (s->stopping)
-		return answer_error(s, r->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the server stops");
-	if (r->route->allowed & MS) {
-		clock_gettime(CLOCK_MONOTONIC, &r->deadline);
-		r->deadline.tv_nsec += (long)(r->ms % 1000) * 1000000;
-		r->deadline.tv_sec += (time_t)(r->ms / 1000) + r->deadline.tv_nsec / 1000000000;
-		r->deadline.tv_nsec %= 1000000000;
+		return answer_error(
+			s, r->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the server stops");
+	if (r->route->deadline) {
+		r->deadline = deadline_after(r->ms);
 		start_by = &r->deadline;
 	}
+	client_wait(&s->clients, r->client, CLIENT_NO_WAIT);
 	MHD_suspend_connection(r->connection);
 	id = handover_submit(s->pool, r->route->work, &r->work, r->route->flags, start_by);
-	if (id > 0) {
-		s->counts.accepted++;
-		r->id = id;
-		if (start_by)
-			set_deadline(r);
+	if (id <= 0) {
+		answer_refusal(r, id);
 		return MHD_YES;
 	}
-	if (id == -EAGAIN || id == -ENOBUFS)
-		(void)answer_error(s, r->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the queue is full");
-	else if (id == -ENOTSUP)
-		(void)answer_error(s, r->connection, MHD_HTTP_NOT_IMPLEMENTED, "not with these workers");
-	else
-		(void)answer_error(s, r->connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "cannot hand over");
-	resume(r);
+	s->counts.accepted++;
+	r->id = id;
+	if (start_by)
+		set_deadline(r);
 	return MHD_YES;
 }
 
-enum MHD_Result requests_begin(void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-			       const char *upload, size_t *upload_size, void **request)
+/* The whole request is here. */
+static enum MHD_Result perform(struct request *r)
 {
-	struct server *s = cls;
+	struct parameters p = { .ms = MS_USUAL };
+
+	if (!r->route)
+		return answer_error(r->server, r->connection, MHD_HTTP_NOT_FOUND, "no such path");
+	if (!parameters_read(
+		    r->connection, r->route->path, r->route->allowed, r->route->needed, &p))
+		return answer_error(r->server, r->connection, MHD_HTTP_BAD_REQUEST, p.error);
+	r->work.n = p.n;
+	r->work.tag = p.tag;
+	r->work.ms = r->ms = p.ms;
+	return r->route->work ? hand_over(r) : r->route->at_once(r);
+}
+
+/* Whether the header says that the body is longer than is read. */
+static bool says_too_long(struct MHD_Connection *connection)
+{
+	const char *length = MHD_lookup_connection_value(
+		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	return length && strtoull(length, NULL, 10) > BODY_MAX;
+}
+
+/* The header is here, a body may follow. */
+static enum MHD_Result begin(struct server *s, struct MHD_Connection *connection, const char *url,
+	const char *method, void **request)
+{
+	struct client *client = client_of(connection);
+	struct request *r = client && !client->dismissed ? calloc(1, sizeof *r) : NULL;
+
+	if (!r)
+		return MHD_NO;
+	r->server = s;
+	r->connection = connection;
+	r->client = client;
+	r->begun = deadline_after(0);
+	for (size_t i = 0; i < ROUTES; i++)
+		if (!strcmp(url, routes[i].path))
+			r->route = &routes[i];
+	*request = r;
+	s->counts.requests++;
+	s->counts.open++;
+	if (strcmp(method, MHD_HTTP_METHOD_GET))
+		return answer_error(s, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
+	if (says_too_long(connection))
+		return answer_error(
+			s, connection, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too long");
+	/* a connection's first request has had some of its time already */
+	if (client->wait == CLIENT_NEXT)
+		client_wait(&s->clients, client, CLIENT_REQUEST);
+	client->begun = true;
+	return MHD_YES;
+}
+
+/*
+ * A piece of the body. It means nothing to a GET, but what follows it on the connection does, so it
+ * is read. Where the header did not say how long it is, it may turn out to be too long: MHD takes
+ * no answer before its end.
+ */
+static enum MHD_Result take_body(struct request *r, size_t *size)
+{
+	r->body += *size;
+	r->server->counts.body_bytes += *size;
+	*size = 0;
+	if (r->body <= BODY_MAX)
+		return MHD_YES;
+	client_dismiss(r->server, r->client, MHD_HTTP_CONTENT_TOO_LARGE);
+	return MHD_NO;
+}
+
+enum MHD_Result requests_begin(void *cls, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *upload, size_t *upload_size,
+	void **request)
+{
 	struct request *r = *request;
 
 	(void)version;
 	(void)upload;
-	(void)upload_size;
-	if (!r) { /* the header is here, a body may follow; of a GET there is none */
-		r = calloc(1, sizeof *r);
-		if (!r)
-			return MHD_NO;
-		r->server = s;
-		r->connection = connection;
-		r->ms = MS_USUAL;
-		*request = r;
-		s->counts.requests++;
-		s->counts.open++;
-		return strcmp(method, MHD_HTTP_METHOD_GET) ? answer_error(s, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only") : MHD_YES;
-	}
-	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
-		if (!strcmp(url, routes[i].path))
-			r->route = &routes[i];
-	if (!r->route)
-		return answer_error(s, connection, MHD_HTTP_NOT_FOUND, "no such path");
-	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, parameter, r);
-	if (r->bad || (r->given & r->route->needed) != r->route->needed)
-		return answer_error(s, connection, MHD_HTTP_BAD_REQUEST, "bad parameters");
-	if (r->route->work)
-		return hand_over(r);
-	return r->route->allowed & FORMAT ? answer_stats(r) : answer(s, connection, MHD_HTTP_OK, "text/plain", home);
+	if (!r)
+		return begin(cls, connection, url, method, request);
+	if (r->client->dismissed) /* what it sent has come too late */
+		return MHD_NO;
+	if (*upload_size)
+		return take_body(r, upload_size);
+	r->client->begun = false;
+	return perform(r);
 }
 
-/* The answer is sent, or the connection is gone. Not before its work has come back: a suspended connection is left alone. */
-void requests_end(void *cls, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode why)
+/*
+ * The answer is sent, or the connection is gone. Not before its work has come back: a suspended
+ * connection is left alone.
+ */
+void requests_end(void *cls, struct MHD_Connection *connection, void **request,
+	enum MHD_RequestTerminationCode why)
 {
 	struct server *s = cls;
+	struct request *r = *request;
 
 	(void)connection;
-	(void)why;
-	if (!*request)
+	if (!r)
 		return;
 	s->counts.open--;
-	free(*request);
+	r->client->begun = false;
+	if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+		histogram_add(&s->answer_time[r->route ? (size_t)(r->route - routes) : ROUTES],
+			deadline_ns_since(&r->begun));
+		client_wait(&s->clients, r->client, CLIENT_NEXT);
+	}
+	free(r);
 	*request = NULL;
 }
 
@@ -344,6 +412,9 @@ void requests_reap(struct server *s)
 			struct request *r = end[i].arg; /* its work is its first member */
 
 			clear_deadline(r);
+			histogram_add(&s->queue_time, end[i].queued_ns);
+			if (end[i].run_ns)
+				histogram_add(&s->run_time, end[i].run_ns);
 			answer_end(r, &end[i]);
 			s->counts.answered++;
 			resume(r);

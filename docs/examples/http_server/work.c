@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "deadline.h"
 #include "handover.h"
 
 #define PIECE 100000 /* steps between two looks at the cancel flag, a tenth of a millisecond */
@@ -18,8 +19,15 @@ static uint64_t steps(uint64_t state, uint64_t n)
 int work_compute(void *arg)
 {
 	struct work *work = arg;
+	uint64_t state = work->tag, left = work->n;
 
-	work->result = steps(work->tag, work->n) >> WORK_SHIFT;
+	while (left > PIECE) {
+		if (handover_cancelled())
+			return -ECANCELED;
+		state = steps(state, PIECE);
+		left -= PIECE;
+	}
+	work->result = steps(state, left) >> WORK_SHIFT;
 	return 0;
 }
 
@@ -39,4 +47,16 @@ int work_slow(void *arg)
 	while (!handover_cancelled())
 		work->result = steps(work->result, PIECE);
 	return -ETIMEDOUT;
+}
+
+int work_stubborn(void *arg)
+{
+	struct work *work = arg;
+	struct timespec end = deadline_after(work->ms);
+	uint64_t state = work->tag;
+
+	while (!deadline_passed(&end))
+		state = steps(state, PIECE);
+	work->result = state >> WORK_SHIFT;
+	return 0;
 }

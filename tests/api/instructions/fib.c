@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fib by its creating thread alone, for counting instructions: see instructions.sh. Prints how many calls fib(argument) makes, from
- * the result and a formula; exits with 1 if the result is wrong.
+ * fib by its creating thread alone, for counting instructions: see instructions.sh. Prints how many
+ * calls fib(argument) makes, from the result and a formula; exits with 1 if the result is wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +26,9 @@ int main(int argc, char **argv)
 	int n = argc > 1 ? atoi(argv[1]) : 10;
 
 	config.workers = 1;
-	config.flags = FILCH_POOL_CALLER;
-	if (filch_pool_create(&pool, &config) || FILCH_RUN(pool, &result, fib, n) || filch_pool_destroy(pool))
+	config.flags = FILCH_POOL_CALLER | FILCH_POOL_NO_PIN; /* no look at other processes */
+	if (filch_pool_create(&pool, &config) || FILCH_RUN(pool, &result, fib, n) ||
+		filch_pool_destroy(pool))
 		return 1;
 	for (int i = 0; i < n; i++) {
 		long next = a + b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks declared in a header and defined in another file, used as any: compiled as strict C11 with -pedantic-errors, in both
- * files, and linked with the shared library.
+ * Tasks declared in a header and defined in another file, used as any: compiled as strict C11 with
+ * -pedantic-errors, in both files, and linked with the shared library.
  */
 #include "tree.h"
 
@@ -31,8 +31,35 @@ FILCH_TASK(long, all_kinds, (long, n))
 	return sum + added;
 }
 
-#define TWICE(b, e, of)                            \
-	for (size_t i_ = (b); i_ < (e); i_++)      \
+static void add(long *sum, long one)
+{
+	*sum += one;
+}
+
+FILCH_TASK(long, children, (long, n))
+{
+	triple three = { 1, 2, 3 };
+	long sum = 0, added[100] = { 0 };
+
+	FILCH_CHILDREN(silent, do_nothing);
+	FILCH_CHILDREN(into, add_into);
+	FILCH_CHILDREN_FOLD(triples, sum_triple, add, &sum);
+	for (long i = 0; i < n; i++)
+		FILCH_SPAWN_CHILD(&silent);
+	for (long i = 0; i < n; i++)
+		FILCH_SPAWN_CHILD(&into, &added[i], i);
+	for (long i = 0; i < n; i++, three[0]++)
+		FILCH_SPAWN_CHILD(&triples, three);
+	FILCH_SYNC_CHILDREN(&triples);
+	FILCH_SYNC_CHILDREN(&into);
+	FILCH_SYNC_CHILDREN(&silent);
+	for (long i = 0; i < n; i++)
+		sum += 1000 * added[i];
+	return sum;
+}
+
+#define TWICE(b, e, of)                       \
+	for (size_t i_ = (b); i_ < (e); i_++) \
 	(of)[i_] *= 2
 FILCH_FOR_DEFINE(twice, long, TWICE);
 
@@ -50,6 +77,8 @@ static void run(unsigned workers)
 	for (int i = 0; i < 20; i++) {
 		CHECK_EQ(FILCH_RUN(pool, &r, all_kinds, 1000), 0);
 		CHECK_EQ(r, 5 * 499500 + 5 + 42 + 6 + 1000);
+		CHECK_EQ(FILCH_RUN(pool, &r, children, 5 * i), 0);
+		CHECK_EQ(r, 5 * i * 6 + 1001 * (5 * i * (5 * i - 1) / 2));
 		CHECK_EQ(FILCH_RUN(pool, &r, sum_triple, three), 0);
 		CHECK_EQ(r, 60);
 		CHECK_EQ(FILCH_RUN(pool, &answer, forty_two), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public headers as C++17: argument types with commas, tasks in a namespace, lambdas as loop bodies, a task of one file used in
- * another. Prints what failed and returns 1.
+ * The public headers as C++17: argument types with commas, tasks in a namespace, lambdas as loop
+ * bodies, a task of one file used in another. Prints what failed and returns 1.
  */
 #include "shapes.hpp"
 
@@ -11,8 +11,10 @@
 
 static int failures;
 
-#define CHECK(condition) \
-	((condition) ? (void)0 : (void)(++failures, std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition)))
+#define CHECK(condition)                                                                     \
+	((condition) ? (void)0                                                               \
+		     : (void)(++failures, std::fprintf(stderr, "%s:%d: does not hold: %s\n", \
+						  __FILE__, __LINE__, #condition)))
 
 typedef int vector[4];
 
@@ -77,11 +79,41 @@ FILCH_TASK(long, everything, (long, n))
 	sum += FILCH_SYNC(b);
 	sum += FILCH_SYNC(a);
 	{
-		using namespace shapes; /* a task's generated names are looked up by its plain name */
+		/* a task's generated names are looked up by its plain name */
+		using namespace shapes;
 		FILCH_SPAWN(c, put, &out, n);
 		FILCH_SYNC(c);
 	}
 	return sum + out;
+}
+
+/* Children of this file and of another, whose arguments and results have constructors. */
+FILCH_TASK(shapes::span, children, (int, n))
+{
+	using namespace shapes;
+	span all(0, 0), *const into = &all;
+	long sum = 0;
+
+	FILCH_CHILDREN_FOLD(
+		sums, sum_span, [](long *s, long one) { *s += one; }, &sum);
+	for (int i = 0; i < n; i++)
+		FILCH_SPAWN_CHILD(&sums, span(0, i), 5);
+	FILCH_SYNC_CHILDREN(&sums);
+	FILCH_CHILDREN_FOLD(
+		kids, widen,
+		[](span *to, span one) {
+			to->first += one.first;
+			to->second += one.second;
+		},
+		into);
+	const auto spawn = [&](int i) {
+		FILCH_SPAWN_CHILD(&kids, std::array<long, 2>{ { 1, 2 } }, span(i, i + 10));
+	};
+	for (int i = 0; i < n; i++)
+		spawn(i);
+	FILCH_SYNC_CHILDREN(&kids);
+	all.second += sum;
+	return all;
 }
 
 static void run(uint32_t workers)
@@ -98,10 +130,16 @@ static void run(uint32_t workers)
 	for (int i = 0; i < 20; i++) {
 		CHECK(FILCH_RUN(pool, &r, fib, 15) == 0 && r == 610);
 		CHECK(FILCH_RUN(pool, &r, fib_inline, 15) == 0 && r == 610);
-		CHECK(FILCH_RUN(pool, &r, everything, 1000) == 0 && r == 55 + 89 + 144 + 233 + 377 + 55 + 25 + 1000);
-		CHECK(FILCH_RUN(pool, &r, shapes::sum_span, shapes::span(0, 1000), 10) == 0 && r == 499500);
-		CHECK(FILCH_RUN(pool, &s, shapes::widen, std::array<long, 2>{ { 1, 2 } }, shapes::span(10, 20)) == 0);
+		CHECK(FILCH_RUN(pool, &r, everything, 1000) == 0 &&
+			r == 55 + 89 + 144 + 233 + 377 + 55 + 25 + 1000);
+		CHECK(FILCH_RUN(pool, &r, shapes::sum_span, shapes::span(0, 1000), 10) == 0 &&
+			r == 499500);
+		CHECK(FILCH_RUN(pool, &s, shapes::widen, std::array<long, 2>{ { 1, 2 } },
+			      shapes::span(10, 20)) == 0);
 		CHECK(s == shapes::span(9, 22));
+		long n = 5 * i, sum = n * (n - 1) / 2, sums = n * (n - 1) * (n - 2) / 6;
+		CHECK(FILCH_RUN(pool, &s, children, 5 * i) == 0);
+		CHECK(s == shapes::span(sum - n, sum + 12 * n + sums));
 	}
 	long hits[100] = {};
 	CHECK(filch_for(
@@ -127,13 +165,20 @@ static void run(uint32_t workers)
 	CHECK(sort_pairs(pool, sorted, 3000) == 0);
 	for (int i = 0; i < 3000; i++)
 		CHECK(sorted[i].first == i / 2);
-	CHECK(filch_sort(pool, sorted, 3000, sizeof sorted[0], [](const void *a, const void *b, void *) {
-		return static_cast<const pair *>(b)->first - static_cast<const pair *>(a)->first; }, nullptr) == 0);
+	CHECK(filch_sort(
+		      pool, sorted, 3000, sizeof sorted[0],
+		      [](const void *a, const void *b, void *) {
+			      return static_cast<const pair *>(b)->first -
+				     static_cast<const pair *>(a)->first;
+		      },
+		      nullptr) == 0);
 	for (int i = 0; i < 3000; i++)
 		CHECK(sorted[i].first == 1499 - i / 2);
-	int64_t id = filch_submit(pool, [](void *arg) { return *static_cast<int *>(arg); }, &failures, nullptr);
+	int64_t id = filch_submit(
+		pool, [](void *arg) { return *static_cast<int *>(arg); }, &failures, nullptr);
 	filch_completion completion;
-	CHECK(id > 0 && filch_wait(pool, id, nullptr, &completion) == 0 && completion.status == failures);
+	CHECK(id > 0 && filch_wait(pool, id, nullptr, &completion) == 0 &&
+		completion.status == failures);
 	CHECK(filch_pool_destroy(pool) == 0);
 }
 

@@ -2,7 +2,8 @@
 /* The definitions; see main.cpp. */
 #include "shapes.hpp"
 
-namespace shapes {
+namespace shapes
+{
 
 FILCH_TASK_IMPL(long, sum_span, (std::pair<long, long>, whole), (long, grain))
 {
@@ -29,4 +30,4 @@ FILCH_VOID_TASK_IMPL(put, (long *, to), (long, value))
 	*to = value;
 }
 
-}
+} // namespace shapes

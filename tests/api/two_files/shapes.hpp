@@ -7,11 +7,12 @@
 #include <filch/filch.h>
 #include <utility>
 
-namespace shapes {
+namespace shapes
+{
 using span = std::pair<long, long>;
 FILCH_TASK_DECL(long, sum_span, (std::pair<long, long>, whole), (long, grain));
 FILCH_TASK_DECL(span, widen, (std::array<long, 2>, by), (std::pair<long, long>, old));
 FILCH_VOID_TASK_DECL(put, (long *, to), (long, value));
-}
+} // namespace shapes
 
 #endif

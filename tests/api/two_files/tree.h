@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks that one file of a program defines and others use: in C, and from C++ by C++ files of their own. */
+/*
+ * Tasks that one file of a program defines and others use: in C, and from C++ by C++ files of their
+ * own.
+ */
 #ifndef TREE_H
 #define TREE_H
 

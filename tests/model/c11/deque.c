@@ -1,33 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The deque: an owner's nested frames against thieves; every task runs exactly once, and a sync sees the task's result.
+ * The deque: an owner's nested frames against thieves. Every task runs exactly once, and a sync
+ * sees the task's result.
  *
  * labels: model
  *
- * Threads (ordinary run: 1, 2, then 3 thieves; explored: THIEVES, default 1)
- *   owner    one of the programs below, in an ordinary run 1024 tasks of them, at random, on a deque of capacity 2:
- *              1  spawn a, sync a
- *              2  spawn a, b, sync b, a
- *              3  spawn a; a called frame spawns b and syncs it; sync a; spawn c, sync c
- *              4  spawn a, b, c (the deque grows), sync c, b, a
- *              5  spawn a, which spawns b and syncs it where it runs; sync a; spawn c, sync c
- *              6  spawn a, b, sync b, spawn c, sync c, a
- *            Spawn and sync are filch_push() and filch_take() of the shipped header, with carried indices as filch_fork() and
- *            filch_join() keep them; filch_push_slow() and filch_sync_slow() below are those of src/wait.c without the pool.
- *   thief    filchi_deque_steal(), any job; runs what it got, on a deque of its own; explored: STEALS times, default 1
+ * Threads (ordinary run: 1, 2, then 3 thieves; explored: THIEVES, default 1):
+ * - owner: one of the programs below. In an ordinary run 1024 tasks of them, at random, on a deque
+ *   of capacity 2:
+ *     1  spawn a, sync a
+ *     2  spawn a, b, sync b, a
+ *     3  spawn a; a called frame spawns b and syncs it; sync a; spawn c, sync c
+ *     4  spawn a, b, c (the deque grows), sync c, b, a
+ *     5  spawn a, which spawns b and syncs it where it runs; sync a; spawn c, sync c
+ *     6  spawn a, b, sync b, spawn c, sync c, a
+ * - thief: filchi_deque_steal(), any job; runs the task on a deque of its own. Explored: STEALS
+ *   times (default 1).
  *
- * Asserts: no task runs twice; none is left; the runner sees what the spawner wrote, the spawner what the runner wrote; after a
- * program the deque is empty. The ordinary run also: steals, lost races, takes of the last task, growth and tasks that ran at
- * their spawn (the array stops at 8) have all happened.
+ * Explored also with -DFILCH_MODEL_LIGHT, where a push is a release store and no fence: a fence
+ * there would stand in for later releases.
  *
- * Mutants: found by an ordinary run
+ * Spawn and sync are filch_push() and filch_take() of the shipped header, with carried indices as
+ * filch_fork() and filch_join() keep them. filch_push_slow() and filch_sync_slow() below are those
+ * of src/core/await.c without the pool.
+ *
+ * Asserts:
+ * - No task runs twice, and none is left.
+ * - The runner sees the spawner's writes, the spawner the runner's.
+ * - After a program the deque is empty.
+ * - In an ordinary run these have happened: steals, raced ones, takes of the last task, growth, and
+ *   tasks that ran at their spawn (the array stops at 8).
+ *
+ * Mutants found by an ordinary run:
  *   take_without_fence     filch_take() without its store-load fence: D1
  *   settle_left_out        the slow sync of a task that is done leaves bottom and floor as they are
  *   steal_by_store         a thief moves top by load, compare and store
- * Found by a model checker alone, x86-64 keeps these orders by itself:
+ *
+ * Mutants found by a model checker alone, for x86-64 keeps these orders by itself:
  *   steal_without_fence    the thief's side without its fence: D2
  *   push_without_release   filch_push() and filch_take() store bottom relaxed
- *   grow_without_release   every release store of src/deque.h (growth, settling) is relaxed
+ *   take_without_release   filch_take() alone does: with -DFILCH_MODEL_LIGHT, scenario 2
+ *   steal_without_order    a thief's CAS on top is relaxed: IMM, two steals, scenario 4
+ *   grow_without_release   every release store of src/struct/deque.h (growth, settling) is relaxed
  */
 #include "driver.h"
 
@@ -38,23 +52,33 @@
 #define FILCHI_DEQUE_MAX INT32_C(8)
 #endif
 
-#include "atomic.h"
+#include "base/atomic.h"
 
 #if defined(MUTANT_TAKE_WITHOUT_FENCE)
 #undef filch_store_release_full
 #if defined(FILCH_EXPLORE)
 #define filch_store_release_full(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #else
-#define filch_store_release_full(p, v) \
-	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#define filch_store_release_full(p, v)                          \
+	(atomic_store_explicit((p), (v), memory_order_release), \
+		atomic_signal_fence(memory_order_seq_cst))
 #endif
 #endif
 #if defined(MUTANT_PUSH_WITHOUT_RELEASE)
 #undef filch_store_release_light
+#if defined(FILCH_MODEL_LIGHT)
+#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#else
+#define filch_store_release_light(p, v)                         \
+	(atomic_store_explicit((p), (v), memory_order_relaxed), \
+		atomic_thread_fence(memory_order_seq_cst))
+#endif
+#endif
+#if defined(MUTANT_PUSH_WITHOUT_RELEASE) || defined(MUTANT_TAKE_WITHOUT_RELEASE)
 #undef filch_store_release_full
-#define filch_store_release_light(p, v) \
-	(atomic_store_explicit((p), (v), memory_order_relaxed), atomic_thread_fence(memory_order_seq_cst))
-#define filch_store_release_full(p, v) filch_store_release_light((p), (v))
+#define filch_store_release_full(p, v)                          \
+	(atomic_store_explicit((p), (v), memory_order_relaxed), \
+		atomic_thread_fence(memory_order_seq_cst))
 #endif
 #if defined(MUTANT_STEAL_WITHOUT_FENCE)
 #undef filchi_fence_then_load_acquire
@@ -62,16 +86,26 @@
 #endif
 #if defined(MUTANT_STEAL_BY_STORE)
 #undef filchi_cas_seq_cst
-#define filchi_cas_seq_cst(p, expected, v) \
+#define filchi_cas_seq_cst(p, expected, v)                                 \
 	(atomic_load_explicit((p), memory_order_acquire) == *(expected) && \
-	 (HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+		(HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+#endif
+#if defined(MUTANT_STEAL_WITHOUT_ORDER)
+/* inside filchi_deque_steal() 's' */
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v)                                              \
+	(__func__[sizeof "filchi_deque_" - 1] == 's'                                    \
+			? atomic_compare_exchange_strong_explicit((p), (expected), (v), \
+				  memory_order_relaxed, memory_order_relaxed)           \
+			: atomic_compare_exchange_strong_explicit((p), (expected), (v), \
+				  memory_order_seq_cst, memory_order_acquire))
 #endif
 #if defined(MUTANT_GROW_WITHOUT_RELEASE)
 #undef filchi_store_release
-#define filchi_store_release(p, v) filchi_store_relaxed((p), (v))
+#define filchi_store_release(p, v) filch_store_relaxed((p), (v))
 #endif
 
-#include "deque.h"
+#include "struct/deque.h"
 
 #if defined(FILCH_EXPLORE)
 enum { FRAMES = 3 };
@@ -79,7 +113,10 @@ enum { FRAMES = 3 };
 enum { FRAMES = 1024, PROGRAMS = 6 };
 #endif
 
-/* A task and its ledger. Each is used once in a round, so that a second run shows whenever it comes. */
+/*
+ * A task and its ledger. Each is used once in a round, so that a second run shows whenever it
+ * comes.
+ */
 struct frame {
 	struct filch_task task;
 	int argument, result; /* plain: a missing order is a data race to a checker */
@@ -94,13 +131,14 @@ enum { THIEVES_MAX = 3 };
 static struct filchi_deque deque;
 static struct frame frame[FRAMES];
 static uint32_t frames_used;
-static uint64_t inlined, last_taken; /* on the owner's deque */
-static unsigned thieves;              /* running in this round */
+static uint64_t inlined, last_taken;    /* on the owner's deque */
+static unsigned thieves;                /* running in this round */
 static atomic_ulong looks[THIEVES_MAX]; /* attempts that each has ended */
 
 /*
- * The owner waits for a task that thieves have. A thief that has it is inside an attempt, so when each has ended two, the task is
- * done or lost. A checker's thieves may not even come: there the owner goes on, and the ledger is the judge.
+ * The owner waits for a task that thieves have. A thief that has it is inside an attempt, so when
+ * each has ended two, the task is done or lost. A checker's thieves may not even come: there the
+ * owner goes on, and the ledger is the judge.
  */
 static void await(struct filch_task *task)
 {
@@ -116,13 +154,14 @@ static void await(struct filch_task *task)
 
 		for (unsigned i = 0; i < thieves; i++)
 			gone += atomic_load(&looks[i]) - since[i] >= 2;
-		assert(gone < thieves || !filchi_load_acquire(&task->word)); /* else it is lost: nobody has it */
+		/* else it is lost: nobody has it */
+		assert(gone < thieves || !filchi_load_acquire(&task->word));
 		sched_yield();
 	}
 #endif
 }
 
-/* --- src/wait.c without the pool ------------------------------------------------------------------------------------------------ */
+/* --- src/core/await.c without the pool -------------------------------------- */
 
 filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
@@ -133,8 +172,8 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 		return filch_index_add(index, 1);
 	if (d == &deque)
 		inlined++;
-	((filch_thunk *)filchi_load_relaxed(&task->word))(hot, filchi_deque_carried(d), task);
-	filchi_store_relaxed(&task->word, 0);
+	((filch_thunk *)filch_load_relaxed(&task->word))(hot, filchi_deque_carried(d), task);
+	filch_store_relaxed(&task->word, 0);
 	return carried;
 }
 
@@ -162,9 +201,10 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 	return false;
 }
 
-/* --- tasks ---------------------------------------------------------------------------------------------------------------------- */
+/* --- tasks ------------------------------------------------------------ */
 
-static void spawn(struct filch_worker *w, filch_index *carried, struct frame *f, filch_thunk *body, int argument)
+static void spawn(struct filch_worker *w, filch_index *carried, struct frame *f, filch_thunk *body,
+	int argument)
 {
 	f->argument = argument;
 	filch_store_relaxed(&f->task.word, (uintptr_t)body);
@@ -181,7 +221,7 @@ static void sync(struct filch_worker *w, filch_index *carried, struct frame *f, 
 	} else if (filch_sync_slow(w, *carried, &f->task)) {
 		body(w, w->floor, &f->task);
 	}
-	if (!filchi_load_acquire(&f->task.word) || w != &deque.hot)
+	if (!filchi_load_acquire(&f->task.word) || !is_at(w, &deque.hot))
 		assert(f->result == f->argument + 1);
 }
 
@@ -221,7 +261,7 @@ static void nested(struct filch_worker *w, filch_index carried, struct frame *b)
 	sync(w, &carried, b, leaf);
 }
 
-/* --- the owner ------------------------------------------------------------------------------------------------------------------ */
+/* --- the owner -------------------------------------------------------- */
 
 static void program(struct filch_worker *w, filch_index carried, int number)
 {
@@ -289,10 +329,11 @@ static void program(struct filch_worker *w, filch_index carried, int number)
 /* One attempt; runs what it got on @own. */
 static enum filchi_steal thief_once(struct filchi_deque *own)
 {
-	static const struct filchi_want anything = { .any = true };
-	struct filchi_crew *crew;
+	static const struct filchi_filter anything = { .any = true };
+	struct filchi_team *team;
 	struct filch_task *task;
-	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &crew);
+	struct filchi_found in;
+	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &team, &in);
 
 	if (outcome == FILCHI_STEAL_GOT) {
 		filch_thunk *body = (filch_thunk *)filchi_load_acquire(&task->word);
@@ -394,7 +435,8 @@ static bool covered(void)
 /* Each round a new deque; what it grew to goes with it. */
 static void owner(void)
 {
-	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds); round++) {
+	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds);
+		round++) {
 		filch_index carried;
 
 		assert(!filchi_deque_init(&deque, 2, false));
@@ -406,7 +448,10 @@ static void owner(void)
 		carried = filchi_deque_carried(&deque);
 		while (frames_used + 3 <= FRAMES) {
 			if (random_below(8) == 0 && frames_used + 16 <= FRAMES) {
-				/* eight at once: beyond what the array may grow to, the rest runs at its spawn */
+				/*
+				 * eight at once: beyond what the array may grow to, the rest runs
+				 * at its spawn
+				 */
 				struct frame *many = &frame[frames_used];
 
 				frames_used += 12;

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the drivers of this directory share: rounds of real threads in an ordinary run, one bounded round for a model checker.
+ * What the drivers of this directory share: rounds of real threads in an ordinary run, one bounded
+ * round for a model checker.
  *
- * A driver compiles headers of src/ alone, as the shipped text, with -DFILCH_ATOMICS_C11 -DFILCH_MODEL, and nothing of the library
- * is linked. The small part of the .c files that joins those headers together (whom to wake, how to look again) is written out once
- * more in the driver, and says of which function it is the copy.
+ * A driver compiles headers of src/ alone, as the shipped text, with -DFILCH_ATOMICS_C11
+ * -DFILCH_MODEL, and nothing of the library is linked. The small part of the .c files that joins
+ * those headers together (whom to wake, how to look again) is written out once more in the driver,
+ * and says of which function it is the copy.
  *
- * Ordinary run   threads repeat the scenario many times, with small random delays; FILCH_TEST_SCALE multiplies the rounds.
- * FILCH_EXPLORE  one round, straight-line threads, assertions at the end; SCENARIO and the like choose its size.
+ * Ordinary run   threads repeat the scenario many times, with small random delays; FILCH_TEST_SCALE
+ *                multiplies the rounds.
+ * FILCH_EXPLORE  one round, straight-line threads, assertions at the end; SCENARIO and the like
+ * choose its size.
  *
- * Mutants. A driver compiled with -DMUTANT_NAME replaces one operation between the header that defines it and the header that uses
- * it; the shipped text has no trace of mutants. A mutant must make an assertion fail: in an ordinary run (mutant.sh is the test), or,
- * where the driver's head says so, under a model checker only. In an ordinary run a mutant may hold a thread back between the two
- * operations whose order it breaks (hold()): what a store buffer or the scheduler do rarely then happens often.
+ * Mutants. A driver compiled with -DMUTANT_NAME replaces one operation between the header that
+ * defines it and the header that uses it; the shipped text has no trace of mutants. A mutant must
+ * make an assertion fail: in an ordinary run (mutant.sh is the test), or, where the driver's head
+ * says so, under a model checker only. In an ordinary run a mutant may hold a thread back between
+ * the two operations whose order it breaks (hold()): what a store buffer or the scheduler do rarely
+ * then happens often.
  *
  * Only the standard headers below; <pthread.h> brings sched_yield().
  */
@@ -31,12 +37,26 @@
 /* What an ordinary run claims to have met. No mutant counts as found by this one: see mutant.sh. */
 #define COVERED(e) assert((e) && "coverage")
 
+/*
+ * Whether @p is @place, for a function that compares its parameter with the address of an object.
+ * gcc 12 may take such a comparison for false and drop what comes after it, which is wrong. It does
+ * so where the argument is a member of what the caller was given in turn: when it inlines both
+ * calls it forgets the member's offset. So it may not know the address.
+ */
+static inline bool is_at(const volatile void *p, const volatile void *place)
+{
+#if !defined(FILCH_EXPLORE)
+	__asm__("" : "+r"(place));
+#endif
+	return p == place;
+}
+
 #if defined(FILCH_EXPLORE)
 
 /* A wait that others end: checkers see through a loop that only loads. */
-#define RELAX()          ((void)0)
+#define RELAX()           ((void)0)
 #define PAUSE_AT_RANDOM() ((void)0)
-#define HOLD()           ((void)0)
+#define HOLD()            ((void)0)
 
 #else
 
@@ -74,7 +94,8 @@ static inline void pause_at_random(void)
 }
 
 /*
- * The headers' own race windows (FILCH_HOOK), so that even threads that share a processor meet there. Rare, for they are many.
+ * The headers' own race windows (FILCH_HOOK), so that even threads that share a processor meet
+ * there. Rare, for they are many.
  */
 #define FILCH_HOOKS 1
 void filchi_hook(const char *point);
@@ -105,8 +126,9 @@ static inline void hold(void)
 #define HOLD()            hold()
 
 /*
- * An ordinary run goes on, ten times as long at most, until it has met all that it claims to meet: threads that happen to share
- * one processor for a while meet seldom. The assertion at its end is what can fail.
+ * An ordinary run goes on, ten times as long at most, until it has met all that it claims to meet:
+ * threads that happen to share one processor for a while meet seldom. The assertion at its end is
+ * what can fail.
  */
 enum { PATIENCE = 10 };
 

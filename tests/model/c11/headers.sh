@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What model checkers read: each of the five headers compiles alone, with a C11 compiler and no extension, and includes nothing but
+# What model checkers read: each of these headers compiles alone, with a C11 compiler and no extension, and includes nothing but
 # the standard headers that checkers know.
 #
 # usage: headers.sh SOURCE_DIR C_COMPILER...
@@ -17,13 +17,13 @@ passed=0
 
 for compiler in "$@"; do
 	command -v "$compiler" >/dev/null || continue
-	for header in deque ring idle join bell; do
+	for header in deque crew scq idle join notify deferred; do
 		cat >"$work/alone.c" <<TEXT
 #define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), 0)
 #define FILCHI_UNPARK(word) ((void)(word))
-#define FILCHI_BELL_WRITE(b) ((void)(b))
-#define FILCHI_BELL_CLEAR(b) ((void)(b))
-#include "$header.h"
+#define FILCHI_NOTIFY_WRITE_FD(b) ((void)(b))
+#define FILCHI_NOTIFY_CLEAR_FD(b) ((void)(b))
+#include "struct/$header.h"
 int main(void) { return 0; }
 TEXT
 		flags=(-std=c11 -Wall -Wextra -pedantic -Werror -DFILCH_ATOMICS_C11 -DFILCH_MODEL "-I$root/include" "-I$root/src")

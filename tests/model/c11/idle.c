@@ -1,36 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The idle protocol: who posts work against workers that go to sleep; no post is left lying while nobody is awake to run it.
+ * The idle protocol: a poster of work against workers that go to sleep. No post is left lying while
+ * nobody is awake to run it.
  *
  * labels: model
  *
- * Threads (ordinary run: 1 worker, then 2; explored: WORKERS, default 1)
- *   poster   posts 1 to 3 items with small pauses, waits until all have run, and so on; explored: POSTS items (default 1) of KIND
- *              0 push   filch_push() on its own deque, then ask (the shipped inline path; filch_push_asked() as in src/worker.c)
- *              1 cell   an exchange, then filchi_idle_posted(): the least that counts as a post
- *              2 ring   filchi_ring_put(), then filchi_idle_posted(): the injector
- *              3 pair   two pushes of tasks that wait for each other: both workers must come (2 workers, ordinary run only)
- *   worker   looks for an item; found: chain, run, search on; none: prepare, raise ask, fence, look again, cancel or sleep. It never
- *            lingers, so that most posts meet it at the brink of its sleep. search, attempt, park, chain, wake_one and push_asked
- *            are those of src/worker.c for one deque and free workers.
- *            Explored: it looks LOOKS times at most (default 3) and its thread ends where it would sleep; with -DLONG also where it
- *            has begun to run an item, which then has no end, so that the chain alone can bring another worker to the next item.
+ * Threads (ordinary run: 1 worker, then 2; explored: WORKERS, default 1):
+ * - poster: posts 1 to 3 items with small pauses, waits until all have run, and so on. Explored:
+ *   POSTS items (default 1) of KIND:
+ *     0 push   filch_push() on its own deque, then ask: the shipped inline path, and
+ *              filch_push_asked() as in src/core/worker.c.
+ *     1 cell   an exchange, then filchi_idle_posted(): the least that counts as a post.
+ *     2 ring   filchi_scq_put(), then filchi_idle_posted(): the injector.
+ *     3 pair   two pushes of tasks that wait for each other: both workers must come. 2 workers,
+ *              ordinary run only.
+ * - worker: looks for an item. If it finds one: wake the next, run, search on. If not: prepare,
+ *   raise ask, fence, look again, cancel or sleep. It never spins, so that most posts meet it at
+ *   the brink of its sleep.
  *
- * Asserts. Ordinary: when all workers sleep (or wait in a pair for one that sleeps) and the poster is through, nothing is left:
- * all are seen in the same sleep twice, so none was awake in between. Every item runs once. Sleeps, wakes, cancelled sleeps, asks
- * and pairs have happened. Explored: after the end, an item is left only if some worker is awake (with LONG: and not busy),
- * or was woken, or all are busy.
+ * search, attempt, park, wake_one and push_asked are those of src/core/worker.c for one deque and
+ * free workers. Explored: a worker looks LOOKS times at most (default 3), and its thread ends where
+ * it would sleep. With -DLONG it also ends where it has begun to run an item, which then has no
+ * end. So only the waking of the next can bring another worker to the next item. -DFENCED: no
+ * membarrier(2), so every push takes the slow path; an ordinary run has both modes.
  *
- * Mutants: found by an ordinary run
+ * Asserts, ordinary:
+ * - When all workers sleep (or wait in a pair for one that sleeps) and the poster is through,
+ *   nothing is left. All are seen in the same sleep twice, so none was awake in between.
+ * - Every item runs once.
+ * - Sleeps, wakes, cancelled sleeps, asks and pairs have happened.
+ *
+ * Asserts, explored: after the end an item is left only if some worker is awake (with LONG: and not
+ * busy), or was woken, or all are busy.
+ *
+ * Mutants found by an ordinary run:
  *   ask_read_before_publish    filch_push() reads ask before it publishes: I1
  *   park_without_second_look   a worker sleeps without looking again: I2
  *   post_without_fence         filchi_idle_posted() reads the counts before the post is visible: I3
  *   ask_cleared_after_counts   filchi_idle_asked() reads the counts, then clears ask: I4
- *   chain_left_out             who has found work does not wake the next
- * Found by a model checker alone (on x86-64 the parking worker's read-modify-writes are fences whatever is left out):
+ *   chain_left_out             a worker that has found work does not wake the next
+ *
+ * Mutants found by a model checker alone, for on x86-64 the parking worker's read-modify-writes are
+ * fences in any case:
  *   park_without_fence         neither prepare() nor the look has its full fence
  *   push_without_fence         filch_push() publishes and reads ask without a fence: I1
  *   found_without_fence        a searcher that has found work looks once more without a fence: I6
+ *   slow_push_without_fence    with -DFENCED: filchi_deque_push_slow() publishes without one: I1
  */
 #include "driver.h"
 
@@ -43,41 +58,55 @@ static void hold_until_asleep(void);
 
 #define FILCHI_SEGMENTS 2u
 
-#include "atomic.h"
+#include "base/atomic.h"
 
 #if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
-/* ask alone is read through a pointer to 32 bits in detail/deque.h */
+/* ask alone is read through a pointer to 32 bits in detail/fast_deque.h */
 static _Thread_local uint32_t early_ask;
 #undef filch_store_release_light
-#define filch_store_release_light(p, v)                                                                                \
-	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(),                                 \
-	 atomic_store_explicit((p), (v), memory_order_release), atomic_thread_fence(memory_order_seq_cst))
+#define filch_store_release_light(p, v)                                                \
+	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(), \
+		atomic_store_explicit((p), (v), memory_order_release),                 \
+		atomic_thread_fence(memory_order_seq_cst))
 #undef filch_load_relaxed
-#define filch_load_relaxed(p) \
-	_Generic((p), filch_atomic_u32 *: early_ask, default: atomic_load_explicit((p), memory_order_relaxed))
+#define filch_load_relaxed(p)            \
+	_Generic((p), filch_atomic_u32 * \
+		 : early_ask, default    \
+		 : atomic_load_explicit((p), memory_order_relaxed))
+#elif defined(MUTANT_SLOW_PUSH_WITHOUT_FENCE)
+/* inside filchi_deque_push_slow(), and not in filchi_idle_prepare() */
+#undef filchi_store_then_fence
+#define filchi_store_then_fence(p, v)                           \
+	(atomic_store_explicit((p), (v), memory_order_release), \
+		__func__[sizeof "filchi_" - 1] == 'd' ? (void)0 \
+						      : atomic_thread_fence(memory_order_seq_cst))
 #elif defined(MUTANT_PUSH_WITHOUT_FENCE)
 #undef filch_store_release_light
 #if defined(FILCH_EXPLORE)
 #define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #else
-#define filch_store_release_light(p, v) \
-	(atomic_store_explicit((p), (v), memory_order_release), atomic_signal_fence(memory_order_seq_cst))
+#define filch_store_release_light(p, v)                         \
+	(atomic_store_explicit((p), (v), memory_order_release), \
+		atomic_signal_fence(memory_order_seq_cst))
 #endif
 #endif
 
-#include <filch/detail/deque.h>
+#include <filch/detail/fast_deque.h>
 
 #if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
 #undef filch_load_relaxed
 #define filch_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #endif
 
-#include "deque.h"
-#include "ring.h"
+#include "struct/deque.h"
+#include "struct/scq.h"
 
 static void publish_cell(void);
 
-/* inside filchi_idle_posted() 'p', _asked() 'a' or _found() 'f', which read the counts in the same words */
+/*
+ * inside filchi_idle_posted() 'p', _asked() 'a' or _found() 'f', which read the counts in the same
+ * words
+ */
 #define IN_FUNCTION(letter) (__func__[sizeof "filchi_idle_" - 1] == (letter))
 
 #if defined(MUTANT_POST_WITHOUT_FENCE)
@@ -130,15 +159,17 @@ static inline uint64_t late_clear(filch_atomic_u64 *counts)
 #endif
 
 #if defined(FILCH_EXPLORE)
-#define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(deadline), pthread_exit(NULL), 0)
+#define FILCHI_PARK(word, expected, deadline) \
+	((void)(word), (void)(deadline), pthread_exit(NULL), 0)
 #define FILCHI_UNPARK(word) ((void)(word))
 #else
 static bool park_here(filch_atomic_u32 *word, uint32_t expected);
 #define FILCHI_PARK(word, expected, deadline) ((void)(deadline), park_here((word), (expected)))
-#define FILCHI_UNPARK(word) ((void)(word)) /* who sleeps here looks at the word now and then */
+/* a sleeper here looks at the word now and then */
+#define FILCHI_UNPARK(word)                   ((void)(word))
 #endif
 
-#include "idle.h"
+#include "struct/idle.h"
 
 #if defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
 #undef filchi_exchange_seq_cst
@@ -158,9 +189,13 @@ static bool park_here(filch_atomic_u32 *word, uint32_t expected);
 #ifndef KIND
 #define KIND 0
 #endif
-enum { FRAMES = POSTS };
+#if defined(FENCED)
+enum { FRAMES = POSTS, FENCED_FIRST = 1 };
 #else
-enum { WORKERS = 2, FRAMES = 48 };
+enum { FRAMES = POSTS, FENCED_FIRST = 0 };
+#endif
+#else
+enum { WORKERS = 2, FRAMES = 48, FENCED_FIRST = 0 };
 #endif
 
 enum kind { PUSH, CELL, RING, PAIR };
@@ -173,11 +208,12 @@ struct frame {
 };
 
 static struct filchi_deque deque;
-static struct filchi_ring ring;
+static struct filchi_scq ring;
 static filch_atomic_u32 cell;
 static struct filchi_idle idle;
 static struct filchi_sleeper sleeper[WORKERS];
 static unsigned workers = WORKERS;
+static bool fenced = FENCED_FIRST;
 static struct frame frame[FRAMES];
 static unsigned frames_used;
 static atomic_ulong executed, wakes, asked, cancels;
@@ -185,14 +221,14 @@ static _Thread_local unsigned me;
 #if defined(FILCH_EXPLORE)
 static bool busy[WORKERS]; /* with LONG: runs an item that has no end */
 #endif
-static const struct filchi_want anything = { .any = true };
+static const struct filchi_filter anything = { .any = true };
 
 static void publish_cell(void)
 {
 	(void)filchi_exchange_seq_cst(&cell, 1);
 }
 
-/* --- src/worker.c, for one deque and free workers ------------------------------------------------------------------------------ */
+/* --- src/core/worker.c, for one deque and free workers --------------------- */
 
 static bool wake_one(bool free, bool *left)
 {
@@ -200,7 +236,7 @@ static bool wake_one(bool free, bool *left)
 
 	*left = false;
 	for (unsigned i = 0; i < workers; i++) {
-		uint32_t state = filchi_sleeper_serves(&sleeper[i], NULL);
+		uint32_t state = filchi_sleeper_serves(&sleeper[i], NULL, NULL);
 
 		if (!state)
 			continue;
@@ -232,34 +268,36 @@ void filch_push_asked(struct filch_worker *hot)
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return;
 	atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
-	if (FILCHI_IDLE_SEARCH(counts) > 0 && FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+	if (FILCHI_IDLE_SEARCH(counts) > 0 &&
+		FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
 		left = true;
 	else
 		(void)wake_one(FILCHI_IDLE_SEARCH(counts) <= 0, &left);
 	if (left)
-		filchi_store_relaxed(&hot->ask, 1);
+		filch_store_relaxed(&hot->ask, 1);
 }
 
-static void chain(void)
+static void wake_next(void)
 {
 #if !defined(MUTANT_CHAIN_LEFT_OUT)
 	bool left;
 
 	if (!filchi_deque_seems_empty(&deque) && wake_one(true, &left))
 		return;
-	if (filchi_load_acquire(&cell) || !filchi_ring_seems_empty(&ring))
+	if (filchi_load_acquire(&cell) || !filchi_scq_seems_empty(&ring))
 		(void)wake_one(true, &left);
 #endif
 }
 
 static bool look_again(void)
 {
-	filchi_store_relaxed(&deque.hot.ask, 1);
-	(void)filchi_heavy_fence_then_load_acquire(&cell, false);
+	filch_store_relaxed(&deque.hot.ask, 1);
+	(void)filchi_heavy_fence_then_load_acquire(&cell, fenced);
 #if defined(MUTANT_PARK_WITHOUT_SECOND_LOOK)
 	return false;
 #else
-	return filchi_load_acquire(&cell) || !filchi_ring_seems_empty(&ring) || !filchi_deque_seems_empty(&deque);
+	return filchi_load_acquire(&cell) || !filchi_scq_seems_empty(&ring) ||
+	       !filchi_deque_seems_empty(&deque);
 #endif
 }
 
@@ -267,15 +305,16 @@ static bool look_again(void)
 static void found(void)
 {
 	if (filchi_idle_found(&idle))
-		chain();
+		wake_next();
 }
 
 /* One look by a searcher; runs what it finds, and is a searcher again. */
 static bool run_any(void)
 {
-	struct filchi_crew *crew;
+	struct filchi_team *team;
 	struct filch_task *task;
-	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &crew);
+	struct filchi_found in;
+	enum filchi_steal outcome = filchi_deque_steal(&deque, &anything, &task, &team, &in);
 
 	if (outcome == FILCHI_STEAL_GOT) {
 		filch_thunk *thunk = (filch_thunk *)filchi_load_acquire(&task->word);
@@ -285,7 +324,7 @@ static bool run_any(void)
 		filchi_store_release(&task->word, 0);
 	} else if (filchi_load_acquire(&cell) && filchi_exchange_acq_rel(&cell, 0)) {
 		found();
-	} else if (filchi_ring_take(&ring) != FILCHI_RING_EMPTY) {
+	} else if (filchi_scq_take(&ring) != FILCHI_SCQ_EMPTY) {
 		found();
 	} else {
 		return outcome == FILCHI_STEAL_LOST;
@@ -312,15 +351,15 @@ static void park(void)
 	(void)filchi_idle_sleep(&idle, &sleeper[me], NULL);
 }
 
-/* --- src/wait.c ----------------------------------------------------------------------------------------------------------------- */
+/* --- src/core/await.c ------------------------------------------------------- */
 
 filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	filch_index index;
 	bool pushed = filchi_deque_push_slow(&deque, carried, task, &index);
 
-	assert(pushed && hot == &deque.hot);
-	if (filchi_load_relaxed(&hot->ask))
+	assert(pushed && is_at(hot, &deque.hot));
+	if (filch_load_relaxed(&hot->ask))
 		filch_push_asked(hot);
 	return filch_index_add(index, 1);
 }
@@ -328,12 +367,12 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 /* Only for tasks that thieves have done. */
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
-	assert(hot == &deque.hot && !filchi_load_acquire(&task->word));
+	assert(is_at(hot, &deque.hot) && !filchi_load_acquire(&task->word));
 	filchi_deque_settle(&deque, carried);
 	return false;
 }
 
-/* --- posts ---------------------------------------------------------------------------------------------------------------------- */
+/* --- posts ------------------------------------------------------------ */
 
 static void body(struct filch_worker *w, filch_index carried, struct filch_task *task);
 
@@ -362,7 +401,7 @@ static void post(enum kind kind, filch_index *carried)
 		posted();
 		break;
 	case RING:
-		filchi_ring_put(&ring, 0);
+		filchi_scq_put(&ring, 0);
 		posted();
 		break;
 	case PAIR:
@@ -374,8 +413,8 @@ static void post(enum kind kind, filch_index *carried)
 
 static void set_up(void)
 {
-	assert(!filchi_deque_init(&deque, 64, false) && !filchi_ring_init(&ring, 2));
-	filchi_store_relaxed(&cell, 0);
+	assert(!filchi_deque_init(&deque, 64, fenced) && !filchi_scq_init(&ring, 2));
+	filch_store_relaxed(&cell, 0);
 	filchi_idle_init(&idle);
 	for (unsigned i = 0; i < workers; i++) {
 		filchi_sleeper_init(&sleeper[i]);
@@ -386,7 +425,7 @@ static void set_up(void)
 static void tear_down(void)
 {
 	filchi_deque_destroy(&deque);
-	filchi_ring_destroy(&ring);
+	filchi_scq_destroy(&ring);
 }
 
 #if defined(FILCH_EXPLORE)
@@ -422,12 +461,15 @@ int main(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
-		awake |= !busy[i] && FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) == FILCHI_AWAKE;
-	/* all may be busy; who sleeps must not while an item is left */
+		awake |= !busy[i] &&
+			 FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) == FILCHI_AWAKE;
+	/* all may be busy; a sleeper must not be asleep while an item is left */
 	for (unsigned i = 0; i < WORKERS; i++)
 		all_busy &= busy[i];
-	/* who is awake was woken, or had used up its looks; either would look on */
-	assert(awake || all_busy || (!filchi_load_acquire(&cell) && filchi_ring_seems_empty(&ring) && filchi_deque_seems_empty(&deque)));
+	/* an awake worker was woken, or had used up its looks; either would look on */
+	assert(awake || all_busy ||
+		(!filchi_load_acquire(&cell) && filchi_scq_seems_empty(&ring) &&
+			filchi_deque_seems_empty(&deque)));
 	assert(atomic_load_explicit(&executed, memory_order_acquire) <= POSTS);
 	tear_down();
 	return 0;
@@ -438,8 +480,9 @@ int main(void)
 static struct meeting start, end;
 static uint32_t rounds;
 static atomic_bool stop;
-static atomic_bool parked[WORKERS];    /* inside park_here(), its word unchanged when last seen */
-static atomic_ulong paired[WORKERS];   /* waits in a pair: number of that wait, times 256, plus the frame it waits for; else 0 */
+static atomic_bool parked[WORKERS]; /* inside park_here(), its word unchanged when last seen */
+/* waits in a pair: number of that wait, times 256, plus the frame it waits for; else 0 */
+static atomic_ulong paired[WORKERS];
 static atomic_ulong parks[WORKERS], pairs[WORKERS];
 
 static bool park_here(filch_atomic_u32 *word, uint32_t expected)
@@ -460,14 +503,18 @@ static void body(struct filch_worker *w, filch_index carried, struct filch_task 
 	(void)carried;
 	assert(!atomic_exchange(&f->started, true)); /* once */
 	if (f->partner) {
-		atomic_store(&paired[me], (atomic_fetch_add(&pairs[me], 1) + 1) << 8 | (unsigned long)(f->partner - 1));
+		atomic_store(&paired[me], (atomic_fetch_add(&pairs[me], 1) + 1) << 8 |
+						  (unsigned long)(f->partner - 1));
 		while (!atomic_load(&frame[f->partner - 1].started))
 			sched_yield();
 		atomic_store(&paired[me], 0);
 	}
 }
 
-/* What worker @i is stuck in: its sleep, or its wait for a task that nobody has begun; 0 if it is at work. */
+/*
+ * What worker @i is stuck in: its sleep, or its wait for a task that nobody has begun; 0 if it is
+ * at work.
+ */
 static uint64_t stuck_in(unsigned i)
 {
 	uint32_t state = filchi_load_acquire(&sleeper[i].state);
@@ -502,7 +549,8 @@ static void wait_for(unsigned long items)
 		for (unsigned i = 0; i < workers; i++)
 			stuck += seen[i] && stuck_in(i) == seen[i];
 		/* all at the same time, in between: nobody is left to run the rest */
-		assert(stuck < workers || atomic_load_explicit(&executed, memory_order_acquire) == items);
+		assert(stuck < workers ||
+			atomic_load_explicit(&executed, memory_order_acquire) == items);
 		sched_yield();
 	}
 }
@@ -547,7 +595,8 @@ static void poster(void)
 	filch_index carried = FILCH_INDEX_START;
 	unsigned long items = 0;
 
-	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds); round++) {
+	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds);
+		round++) {
 		uint32_t kinds = 0;
 
 		for (uint32_t i = 1 + random_below(3); i--;) {
@@ -556,7 +605,10 @@ static void poster(void)
 			/* one item in the cell and one in the ring at a time */
 			if ((kind == CELL || kind == RING) && (kinds & 1u << kind))
 				break;
-			/* a pair needs both workers: nothing before it may be in their way but what has an end */
+			/*
+			 * a pair needs both workers: nothing before it may be in their way but what
+			 * has an end
+			 */
 			kinds |= 1u << kind;
 			post(kind, &carried);
 			items += kind == PAIR ? 2 : 1;
@@ -570,8 +622,9 @@ static void poster(void)
 			while (frames_used) {
 				struct frame *f = &frame[--frames_used];
 
-				if (filch_take(&deque.hot, filch_index_add(carried, -1), &f->task) ||
-				    filch_sync_slow(&deque.hot, carried, &f->task))
+				if (filch_take(
+					    &deque.hot, filch_index_add(carried, -1), &f->task) ||
+					filch_sync_slow(&deque.hot, carried, &f->task))
 					assert(false); /* all have run */
 			}
 		}
@@ -580,24 +633,30 @@ static void poster(void)
 
 int main(void)
 {
-	for (workers = 1; workers <= WORKERS; workers++) {
+	for (unsigned mode = 0; mode < 2 * WORKERS; mode++) {
 		pthread_t thread[WORKERS];
 
+		workers = 1 + mode % WORKERS;
+		fenced = mode / WORKERS;
 		set_up();
 		atomic_store(&executed, 0);
 		atomic_store(&stop, false);
 		frames_used = 0;
-		rounds = scaled(120000);
+		rounds = scaled(fenced ? 30000 : 100000);
 		seed_with(100);
 		for (unsigned i = 0; i < workers; i++)
 			assert(!pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i));
 		meet(&start, workers + 1);
 		poster();
 		atomic_store_explicit(&stop, true, memory_order_release);
-		/* as filch_pool_destroy() does, and again and again, since our workers look at stop only between two parks */
+		/*
+		 * as filch_pool_destroy() does, and again and again, since our workers look at stop
+		 * only between two parks
+		 */
 		while (atomic_load(&end.arrived) < workers) {
 			for (unsigned i = 0; i < workers; i++)
-				(void)filchi_idle_wake(&idle, &sleeper[i], filchi_load_acquire(&sleeper[i].state));
+				(void)filchi_idle_wake(
+					&idle, &sleeper[i], filchi_load_acquire(&sleeper[i].state));
 			sched_yield();
 		}
 		meet(&end, workers + 1);

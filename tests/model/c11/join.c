@@ -1,47 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The join: a task is stolen, its spawner waits and parks, who completes it wakes the spawner and never touches the frame again.
+ * The join: a task is stolen, its spawner waits and parks. The completer wakes the spawner and
+ * never touches the frame again.
  *
  * labels: model
  *
- * Threads (one owner, one thief)
- *   owner   fills a frame in memory that was something else before; filch_push(); filch_take(), and if that fails the slow sync and
- *           the wait of src/wait.c: done? else prepare the sleep, mark the task's word as awaited, sleep. After the join it reads
- *           the result and overwrites the whole frame at once; before the next use it looks whether what it wrote is still there.
- *           Explored: two frames one after the other in the same memory (ROUNDS, default 1), then a last look.
- *   thief   filchi_deque_steal(); begins the task (its thunk, or `saved` if the joiner was faster), runs it, finishes it, wakes the
- *           joiner that the finish yields. Explored: STEALS attempts (default 1).
+ * Threads, one of each:
+ * - owner: fills a frame in memory that was something else before. filch_push(); filch_take(), and
+ *   if that fails the slow sync and the wait of src/core/await.c: if it is not done, prepare the
+ *   sleep, mark the task's word as awaited, sleep. After the join it reads the result and
+ *   overwrites the whole frame at once. Before the next use it looks whether its pattern is still
+ *   there. Explored: ROUNDS frames (default 1) one after the other in the same memory, then a last
+ *   look.
+ * - thief: filchi_deque_steal(); begins the task (its thunk, or `saved` if the joiner was faster),
+ *   runs it, finishes it, wakes the joiner that the finish yields. Now and then (explored: with
+ *   -DORPHANS) it orphans the task where it would have finished it; the joiner then goes on all the
+ *   same, as the thread that gives up its stack would. Explored: STEALS attempts (default 1).
  *
- * Asserts: the task runs once, the right thunk with what the spawner wrote; the joiner sees the result; nobody sleeps on while its
- * task is done and the thief is through with it (ordinary: the thief has ended more attempts and the same sleep goes on; explored: at
- * the end); the overwritten frame stays as it is. The ordinary run also: joins that parked, joiners that came before
- * the thief had begun, and frames that were taken back have happened.
+ * Asserts:
+ * - The task runs once: the right thunk, with the spawner's arguments.
+ * - The joiner sees the result.
+ * - Nobody sleeps on while its task is done and the thief is through with it. Ordinary: the thief
+ *   has ended more attempts and the same sleep goes on. Explored: at the end.
+ * - The overwritten frame stays as it is.
+ * - In an ordinary run these have happened: joins that parked, joiners that came before the thief
+ *   had begun, frames that were taken back, and orphans.
  *
- * Mutants: found by an ordinary run
+ * Mutants found by an ordinary run:
  *   finish_by_store        the completer loads the word and stores 0, instead of an exchange
  *   finish_touches_frame   the completer stores 0 once more after its exchange
  *   mark_by_store          thief and joiner mark the word by load, compare and store
  *   await_without_mark     the joiner parks without leaving its mark
- * Found by a model checker alone, x86-64 keeps these orders by itself:
+ *
+ * Mutants found by a model checker alone, for x86-64 keeps these orders by itself:
  *   finish_without_release the completer's exchange is relaxed
  *   done_without_acquire   the joiner's loads of the word are relaxed
+ *   orphan_without_release the exchange of an orphaning thief is relaxed: with -DORPHANS
+ *   orphaned_without_acquire  the joiner that finds it so loads relaxed: with -DORPHANS
  */
 #include "driver.h"
 
 #define FILCHI_SEGMENTS 2u
 
 #if defined(FILCH_EXPLORE)
-/* who would sleep goes no further; who was woken before it came here has gone on */
-#define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), pthread_exit(NULL), 0)
-#define FILCHI_UNPARK(word)                   ((void)(word))
+/* a joiner that would sleep goes no further; one woken before it came here has gone on */
+#define FILCHI_PARK(word, expected, deadline) \
+	((void)(word), (void)(expected), (void)(deadline), pthread_exit(NULL), 0)
+#define FILCHI_UNPARK(word) ((void)(word))
 #else
-#include "atomic.h"
+#include "base/atomic.h"
 static bool park_here(filch_atomic_u32 *word, uint32_t expected);
 #define FILCHI_PARK(word, expected, deadline) ((void)(deadline), park_here((word), (expected)))
-#define FILCHI_UNPARK(word)                   ((void)(word)) /* who sleeps here looks at the word now and then */
+/* a sleeper here looks at the word now and then */
+#define FILCHI_UNPARK(word)                   ((void)(word))
 #endif
 
-#include "idle.h"
+#include "struct/idle.h"
 
 #if defined(MUTANT_FINISH_BY_STORE)
 static inline uintptr_t finish_by_store(filch_atomic_word *word)
@@ -68,21 +82,38 @@ static inline uintptr_t finish_twice(filch_atomic_word *word)
 #elif defined(MUTANT_FINISH_WITHOUT_RELEASE)
 #undef filchi_exchange_seq_cst
 #define filchi_exchange_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_relaxed)
+#elif defined(MUTANT_ORPHAN_WITHOUT_RELEASE)
+/* inside filchi_task_orphan(), and not in filchi_task_finish() */
+#undef filchi_exchange_seq_cst
+#define filchi_exchange_seq_cst(p, v)                                              \
+	(__func__[sizeof "filchi_task_" - 1] == 'o'                                \
+			? atomic_exchange_explicit((p), (v), memory_order_relaxed) \
+			: atomic_exchange_explicit((p), (v), memory_order_seq_cst))
+#elif defined(MUTANT_ORPHANED_WITHOUT_ACQUIRE)
+/* inside filchi_task_orphaned() */
+#undef filchi_load_acquire
+#define filchi_load_acquire(p)                      \
+	(__func__[sizeof "filchi_task_" - 1] == 'o' \
+			? filch_load_relaxed(p)     \
+			: atomic_load_explicit((p), memory_order_acquire))
 #elif defined(MUTANT_DONE_WITHOUT_ACQUIRE)
 #undef filchi_load_acquire
-#define filchi_load_acquire(p) filchi_load_relaxed(p)
+#define filchi_load_acquire(p) filch_load_relaxed(p)
 #elif defined(MUTANT_MARK_BY_STORE)
 #undef filchi_cas_acq_rel
-#define filchi_cas_acq_rel(p, expected, v) \
+#define filchi_cas_acq_rel(p, expected, v)                                 \
 	(atomic_load_explicit((p), memory_order_acquire) == *(expected) && \
-	 (HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
+		(HOLD(), atomic_store_explicit((p), (v), memory_order_seq_cst), true))
 #endif
 
-#include "join.h"
+#include "struct/join.h"
 
 enum { OWNER, THIEF };
 
-/* Frames as a program has them: the word first, then argument and result; plain, so that a checker sees races. */
+/*
+ * Frames as a program has them: the word first, then argument and result; plain, so that a checker
+ * sees races.
+ */
 struct frame {
 	struct filch_task task;
 	uint64_t argument, result;
@@ -97,17 +128,22 @@ static struct filchi_deque deque;
 static struct filchi_idle idle;
 static struct filchi_sleeper sleeper; /* the owner's; the thief does not sleep */
 static struct filchi_marks marks;
-static atomic_ulong looks;            /* attempts that the thief has ended */
-static unsigned long waited, taken_back, before_thief;
-static const struct filchi_want nothing = { .any = false }, anything = { .any = true };
+static atomic_ulong looks; /* attempts that the thief has ended */
+static unsigned long waited, taken_back, before_thief, orphans;
+static const struct filchi_filter nothing = { .any = false }, anything = { .any = true };
 
-/* --- src/wait.c and src/worker.c, for two workers ------------------------------------------------------------------------------- */
+/* --- src/core/await.c and src/core/worker.c, for two workers --------------------- */
 
 static void wait_task(struct filch_task *task)
 {
 	waited++;
 	while (!filchi_task_done(task)) {
-		uintptr_t word = filchi_load_relaxed(&task->word);
+		uintptr_t word = filch_load_relaxed(&task->word);
+
+		if (filchi_task_orphaned(task, &marks)) {
+			orphans++;
+			return;
+		}
 
 		filchi_idle_prepare(&idle, &sleeper, &nothing);
 		before_thief += word && !filchi_mark_is(&marks, word);
@@ -126,7 +162,7 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	filch_index index;
 	bool pushed = filchi_deque_push_slow(&deque, carried, task, &index);
 
-	assert(pushed && hot == &deque.hot);
+	assert(pushed && is_at(hot, &deque.hot));
 	return filch_index_add(index, 1);
 }
 
@@ -137,7 +173,7 @@ void filch_push_asked(struct filch_worker *hot)
 
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
-	assert(hot == &deque.hot);
+	assert(is_at(hot, &deque.hot));
 	if (filchi_task_done(task)) {
 		filchi_deque_settle(&deque, carried);
 		return false;
@@ -148,26 +184,40 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 	return false;
 }
 
+static bool orphans_it(void)
+{
+#if !defined(FILCH_EXPLORE)
+	return random_below(8) == 0;
+#elif defined(ORPHANS)
+	return true;
+#else
+	return false;
+#endif
+}
+
 static bool steal_one(void)
 {
-	struct filchi_crew *crew;
+	struct filchi_found in;
+	struct filchi_team *team;
 	struct filch_task *task;
 
-	if (filchi_deque_steal(&deque, &anything, &task, &crew) != FILCHI_STEAL_GOT)
+	if (filchi_deque_steal(&deque, &anything, &task, &team, &in) != FILCHI_STEAL_GOT)
 		return false;
 	PAUSE_AT_RANDOM();
 	filch_thunk *thunk = filchi_task_begin(task, &marks, THIEF);
 	PAUSE_AT_RANDOM();
 	thunk(NULL, 0, task);
-	int joiner = filchi_task_finish(task, &marks);
+	int joiner =
+		orphans_it() ? filchi_task_orphan(task, &marks) : filchi_task_finish(task, &marks);
 	if (joiner >= 0) {
 		assert(joiner == OWNER);
-		(void)filchi_idle_wake(&idle, &sleeper, filchi_rmw_fence_then_load_acquire(&sleeper.state));
+		(void)filchi_idle_wake(
+			&idle, &sleeper, filchi_rmw_fence_then_load_acquire(&sleeper.state));
 	}
 	return true;
 }
 
-/* --- the task ------------------------------------------------------------------------------------------------------------------- */
+/* --- the task --------------------------------------------------------- */
 
 static void body(struct filch_worker *w, filch_index carried, struct filch_task *task)
 {
@@ -287,7 +337,8 @@ int main(void)
 	if (atomic_load_explicit(&through, memory_order_relaxed))
 		untouched(&f, 77);
 	else /* it was going to sleep, the thief has ended, so it was woken, and to good purpose */
-		assert(FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper.state)) == FILCHI_AWAKE && filchi_task_done(&f.task));
+		assert(FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper.state)) == FILCHI_AWAKE &&
+			(filchi_task_done(&f.task) || filchi_task_orphaned(&f.task, &marks)));
 	filchi_deque_destroy(&deque);
 	return 0;
 }
@@ -301,7 +352,10 @@ static struct meeting start, end;
 static uint32_t rounds;
 static atomic_bool stop;
 
-/* A sleep that goes on though the task is done and the thief has ended two attempts since would go on for ever. */
+/*
+ * A sleep that goes on though the task is done and the thief has ended two attempts since would go
+ * on for ever.
+ */
 static bool park_here(filch_atomic_u32 *word, uint32_t expected)
 {
 	unsigned long since = atomic_load(&looks);
@@ -312,7 +366,11 @@ static bool park_here(filch_atomic_u32 *word, uint32_t expected)
 
 		if (through && filchi_deque_seems_empty(&deque)) {
 			assert(!done || filchi_load_acquire(word) != expected);
-			done = true; /* the thief was not inside this task's finish; once more, and nobody will wake us */
+			/*
+			 * the thief was not inside this task's finish; once more, and nobody will
+			 * wake us
+			 */
+			done = true;
 			since = atomic_load(&looks);
 		}
 		sched_yield();
@@ -336,12 +394,13 @@ static void *thief(void *unused)
 
 static bool covered(void)
 {
-	return waited && taken_back && before_thief;
+	return waited && taken_back && before_thief && orphans;
 }
 
 int main(void)
 {
-	static struct frame frame[FRAMES]; /* each is used again after FRAMES rounds: a late touch has that long to be seen */
+	/* each is used again after FRAMES rounds: a late touch has that long to be seen */
+	static struct frame frame[FRAMES];
 	filch_index carried = FILCH_INDEX_START;
 	pthread_t thread;
 

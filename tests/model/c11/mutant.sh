@@ -8,12 +8,12 @@
 # that hangs, as a driver may whose ring has lost a value, is ended and proves nothing: the next one may be found out. The test's timeout
 # is longer than the 90 s after which no run begins and the 35 s that the last may take.
 #
-# usage: mutant.sh program
+# usage: mutant.sh [emulator] program
 set -uo pipefail
 
 ulimit -c 0
 for ((run = 1; run <= 30 && SECONDS < 90; run++)); do
-	said=$(timeout -k 5 30 "$1" 2>&1)
+	said=$(timeout -k 5 30 "$@" 2>&1)
 	status=$?
 	# the shell's number for SIGABRT
 	if ((status == 134)) && [[ $said == *Assertion*failed* && $said != *\"coverage\"* ]]; then

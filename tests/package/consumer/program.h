@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a user of the installed library would write, once, compiled as C11 and as C++17 by the two files beside it: a pool, nested
- * tasks, a job with its completion. Ends with status 0 if every result is right, and says what was wrong otherwise.
+ * What a user of the installed library would write, once, compiled as C11 and as C++17 by the two
+ * files beside it: a pool, nested tasks, a job with its completion. Ends with status 0 if every
+ * result is right, and says what was wrong otherwise.
  */
 #include <filch/filch.h>
 #include <stdio.h>

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The public job calls, and FILCH_RUN: getting work into a pool from outside, and waiting for it
+ * there.
+ *
+ * A submit:
+ *
+ *   - takes a slot, then room in the queue
+ *   - fills the slot, publishes it, and puts its number into the ring
+ *   - passes a full fence
+ *   - looks whether a worker must be woken (idle.h), and whether the pool has begun to close
+ *
+ * The last look and the closer's scan of the slots are a Dekker pair. Either the closer sees the
+ * job, and completes it; or the submitter sees the closing flag, and takes the job back.
+ */
+#include "calls/submit.h"
+
+#include "base/import.h"
+#include "core/fault.h"
+#include "struct/credit.h"
+
+#include <errno.h>
+#include <sched.h>
+
+/* --- submit ----------------------------------------------------------- */
+
+#define TOMBSTONE_LOOKS 8u /* numbers of each lane that a submit without a slot looks at */
+#define SUBMIT_SIZE_V1  64 /* of the first release; never changes */
+
+/* Whether each field is one that this library knows. */
+static bool known(const struct filch_submit *how)
+{
+	return !(how->flags & ~(FILCH_JOB_DETACHED | FILCH_JOB_GUARD | FILCH_JOB_FREE |
+				      FILCH_JOB_WAIT_CQ)) &&
+	       how->when_full <= FILCH_CALLER_RUNS && how->lane < FILCHI_LANES &&
+	       filchi_deadline_ok(how->deadline) && filchi_deadline_ok(how->start_by);
+}
+
+/* Whether the fields go together, in this pool. */
+static bool consistent(const struct filch_pool *pool, const struct filch_submit *how)
+{
+	if (how->when_full == FILCH_UNTIL && !how->deadline)
+		return false;
+	if (how->flags & FILCH_JOB_WAIT_CQ && !how->cq)
+		return false;
+	/* a completion goes to one place */
+	if ((how->flags & FILCH_JOB_DETACHED) + (how->on_complete != NULL) + (how->cq != NULL) > 1)
+		return false;
+	if (how->when_full == FILCH_CALLER_RUNS && !filchi_may_run_inline(pool))
+		return false;
+	return !(how->flags & FILCH_JOB_GUARD) ||
+	       (pool->guards && how->when_full != FILCH_CALLER_RUNS);
+}
+
+int filchi_submit_import(
+	const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
+{
+	int error;
+
+	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	if (!how)
+		return 0;
+	error = filchi_import(to, sizeof *to, how, SUBMIT_SIZE_V1);
+	if (error)
+		return error;
+	if (!known(to) || !consistent(pool, to))
+		return -EINVAL;
+	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
+}
+
+void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now)
+{
+	if (work->fn) {
+		filch_store_relaxed(&job->fn, work->fn);
+		filch_store_relaxed(&job->arg, work->arg);
+		job->flags = (uint32_t)how->flags;
+	} else {
+		filch_store_relaxed(&job->thunk, work->thunk);
+		filch_store_relaxed(&job->task, work->task);
+		job->flags = (uint32_t)how->flags | FILCHI_JOB_TASK;
+	}
+	filch_store_relaxed(&job->user, work->user);
+	job->on_complete = how->on_complete;
+	job->start_by = filchi_nanoseconds(how->start_by);
+	/* filch_pool_lane_stats() looks at it, whatever becomes of the slot */
+	filch_store_relaxed(&job->queued_at, now);
+	job->started_at = job->ended_at = 0;
+	job->status = 0;
+	job->worker = -1;
+	job->lane = (uint8_t)how->lane;
+}
+
+uint64_t filchi_submit_flags(const struct filch_submit *how)
+{
+	return (how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY
+									       : 0) |
+	       (how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0) |
+	       FILCHI_JOB_LANE_BITS(how->lane);
+}
+
+bool filchi_submit_ignores_full(const struct filch_pool *pool, const struct filch_submit *how)
+{
+	const struct filchi_worker *w = filchi_worker_here(pool);
+
+	return w && (how->when_full != FILCH_CALLER_RUNS || !filchi_worker_has_stack(w));
+}
+
+uint64_t filchi_submit_time(const struct filch_submit *how)
+{
+	return how->flags & FILCH_JOB_DETACHED && !how->start_by ? filchi_now_coarse()
+								 : filchi_now();
+}
+
+void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	job->ended_at = filchi_now();
+	if (filchi_job_complete(&pool->jobs, job) & FILCHI_JOB_FOR_WORKER)
+		filchi_worker_job_done(pool, id);
+}
+
+/*
+ * If the one worker there is is the submitter itself (FILCH_POOL_CALLER), it makes the room that it
+ * waits for. Between two jobs it looks at what else may end the wait. Returns 0 (admitted),
+ * -ETIMEDOUT, -ESHUTDOWN, -ECHILD, or -EPERM: another thread can make room.
+ */
+static int make_room(struct filch_pool *pool, const struct timespec *deadline)
+{
+	struct filchi_worker *w = pool->running == 1 ? filchi_caller_enter(pool) : NULL;
+	int error = 0;
+
+	if (!w)
+		return -EPERM;
+	while (!error && !filchi_injector_admit(&pool->injector, false)) {
+		if (filchi_load_acquire(&pool->closing))
+			error = -ESHUTDOWN;
+		else if (filchi_deadline_passed(deadline))
+			error = -ETIMEDOUT;
+		else if (!filchi_worker_run_one(w))
+			/* a submitter has been admitted and is about to put its job */
+			sched_yield();
+		if (filchi_forked(pool)) /* in that job */
+			error = -ECHILD;
+	}
+	filchi_caller_leave();
+	return error;
+}
+
+/*
+ * Room in the queue for one more job: 0, with *@here set if the job is to be run by the submitter;
+ * or the policy's error.
+ */
+static int find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
+{
+	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
+	int error;
+
+	switch (how->when_full) {
+	case FILCH_TRY:
+		return -EAGAIN;
+	case FILCH_CALLER_RUNS:
+		*here = true;
+		return 0;
+	default:
+		error = make_room(pool, deadline);
+		if (error != -EPERM)
+			return error;
+		if (filchi_caller_is_away(pool))
+			return -EDEADLK;
+		if (filchi_worker_self())
+			return filchi_abroad_room(filchi_worker_self(), pool, deadline);
+		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
+	}
+}
+
+/*
+ * Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or
+ * -ESHUTDOWN.
+ */
+static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now, bool here)
+{
+	int64_t id = job->id;
+
+	filchi_submit_fill(job, work, how, now);
+	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED,
+		filchi_submit_flags(how) | (work->fn ? 0 : FILCHI_JOB_OF_TASK));
+	FILCH_HOOK(submit_published);
+	if (here) {
+		/*
+		 * S1 below, here too: the closer waits for a job that runs, or we see that the pool
+		 * is closing, and do not start it
+		 */
+		if (filchi_fence_then_load_acquire(&pool->closing)) {
+			filchi_job_take_back(&pool->jobs, job);
+			return -ESHUTDOWN;
+		}
+		filchi_run_inline(pool, job);
+		return filchi_forked(pool) ? -ECHILD : id;
+	}
+	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
+	FILCH_HOOK(submit_put);
+	/*
+	 * FENCE S1   publish the job -> read closing        pairs with: S2 in filchi_pool_close()
+	 * Ensures:   the closer's scan sees the job, or the submitter sees that the pool is
+	 *            closing.
+	 * Without:   a job is accepted by a pool that will never run it.
+	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
+	 * Checked:   tests/stress/shutdown.c
+	 */
+	if (filchi_worker_posted(pool))
+		filchi_client_woke_for(id);
+	FILCH_HOOK(submit_announced);
+	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
+		filchi_abroad_release(pool);
+		return -ESHUTDOWN;
+	}
+	return id;
+}
+
+/*
+ * No slot is free. The slot of a job that was cancelled, or run under a wait, cannot be used again
+ * while its number is still in a ring. Only a worker with an empty stack takes such numbers out.
+ * Here the submitter takes out one; true if it found one among the oldest of a lane. The number of
+ * a job that is still queued goes back to the end. A worker that has parked meanwhile must be told
+ * of it anew.
+ */
+static bool clear_tombstone(struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < FILCHI_LANES * TOMBSTONE_LOOKS; i++) {
+		uint32_t slot = filchi_scq_take(&pool->injector.lane[i % FILCHI_LANES]);
+
+		if (slot == FILCHI_SCQ_EMPTY)
+			continue;
+		if (FILCHI_JOB_STATE(filchi_load_acquire(&pool->jobs.slot[slot].state)) ==
+			FILCHI_JOB_GONE) {
+			(void)filchi_job_popped(&pool->jobs, slot);
+			return true;
+		}
+		filchi_injector_put(&pool->injector, i % FILCHI_LANES, slot);
+		(void)filchi_worker_posted(pool);
+	}
+	return false;
+}
+
+/* A submit refused for want of room is counted by lane. */
+static int refuse(struct filch_pool *pool, const struct filch_submit *how, int error)
+{
+	if (error == -EAGAIN || error == -ETIMEDOUT || error == -ENOBUFS)
+		(void)filchi_fetch_add_acq_rel(&pool->external_lane[how->lane].rejected, 1);
+	return error;
+}
+
+/* A submit that found the queue full, and its slot while that is not posted. */
+struct full {
+	struct filch_pool *pool;
+	struct filchi_job *job;
+	bool here;
+};
+
+static void full_exited(void *arg)
+{
+	struct full *f = arg;
+
+	if (f->job)
+		filchi_job_discard(&f->pool->jobs, f->job);
+	filchi_client_out(f->pool);
+}
+
+/*
+ * The program's code may run in here, and leave the thread. A job that is not posted by then never
+ * will be.
+ */
+static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
+{
+	struct full f = { .pool = pool, .job = job };
+	int64_t id;
+
+	/* to the last touch of the pool: a destroy that let us out of the queue waits for that */
+	filchi_client_in(pool);
+	pthread_cleanup_push(full_exited, &f);
+	id = find_room(pool, how, &f.here);
+	if (id) {
+		(void)refuse(pool, how, (int)id);
+	} else {
+		f.job = NULL;
+		id = post(pool, job, work, how, now, f.here);
+	}
+	pthread_cleanup_pop(1);
+	return id;
+}
+
+static struct filchi_job *new_slot(struct filch_pool *pool)
+{
+	struct filchi_job *job = filchi_job_new(&pool->jobs);
+
+	return !job && clear_tombstone(pool) ? filchi_job_new(&pool->jobs) : job;
+}
+
+/* The owner of a slot that has its credit: into the queue, or as the policy says if it is full. */
+static int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
+{
+	if (filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
+		return post(pool, job, work, how, now, false);
+	FILCH_HOOK(submit_full);
+	if (filchi_worker_here(pool)) /* FILCH_CALLER_RUNS: others have been admitted */
+		return post(pool, job, work, how, now, true);
+	return submit_to_full(pool, job, work, how, now);
+}
+
+/*
+ * No credit of how->cq is left: 0 and a cell, waited for if that was asked for and is of use; or an
+ * error. The waiting thread holds no slot. One that is the pool's only worker would not run what
+ * makes the completions, so it does not wait.
+ */
+static int find_credit(struct filch_pool *pool, const struct filch_submit *how, uint32_t *cell)
+{
+	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
+
+	if (!(how->flags & FILCH_JOB_WAIT_CQ) || how->when_full == FILCH_CALLER_RUNS ||
+		filchi_worker_here(pool))
+		return -ENOBUFS;
+	if (how->when_full == FILCH_TRY)
+		return -EAGAIN;
+	if (pool->has_caller && pool->running == 1 && pthread_equal(pool->caller, pthread_self()))
+		return -EDEADLK;
+	if (filchi_worker_self())
+		return filchi_abroad_credit(filchi_worker_self(), pool, how->cq, deadline, cell);
+	return filchi_credit_wait(how->cq, &pool->closing, deadline, cell);
+}
+
+static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now)
+{
+	struct full f = { .pool = pool };
+	struct filchi_job *job = NULL;
+	uint32_t cell;
+	int64_t id;
+
+	filchi_client_in(pool); /* as in submit_to_full() */
+	pthread_cleanup_push(full_exited, &f);
+	id = find_credit(pool, how, &cell);
+	if (!id) {
+		job = new_slot(pool);
+		if (job) {
+			job->cell = cell;
+			job->cq = how->cq;
+			id = submit_slot(pool, job, work, how, now);
+		} else {
+			filchi_credit_return(how->cq, cell);
+			id = -ENOBUFS;
+		}
+	}
+	if (!job)
+		(void)refuse(pool, how, (int)id);
+	pthread_cleanup_pop(1);
+	return id;
+}
+
+int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now)
+{
+	struct filchi_job *job;
+
+	if (filchi_load_acquire(&pool->closing))
+		return -ESHUTDOWN;
+	job = new_slot(pool);
+	if (!job)
+		return refuse(pool, how, -ENOBUFS);
+	if (how->cq && !filchi_job_send_to(job, how->cq)) {
+		filchi_job_discard(&pool->jobs, job);
+		return submit_to_full_cq(pool, work, how, now);
+	}
+	return submit_slot(pool, job, work, how, now);
+}
+
+int64_t filch_submit(
+	struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how)
+{
+	struct filch_submit to;
+	int error;
+
+	if (!fn)
+		return -EINVAL;
+	error = filchi_submit_import(pool, &to, how);
+	if (error)
+		return error;
+	filchi_fault_touch(NULL, 0);
+	return filchi_submit_one(pool,
+		&(struct filchi_work){ .fn = fn, .arg = arg, .user = to.user }, &to,
+		filchi_submit_time(&to));
+}
+
+/* --- wait and cancel -------------------------------------------------- */
+
+static int wait_external(struct filch_pool *pool, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline, struct filch_completion *out)
+{
+	int error;
+
+	filchi_client_waits_for(id);
+	error = filchi_job_reap(&pool->jobs, id, out);
+	if (error != -EAGAIN)
+		return error;
+	if (filchi_caller_is_away(pool))
+		return -EDEADLK;
+	filchi_client_in(pool);
+	error = filchi_wait_as_client(pool, job, id, deadline, out, false);
+	filchi_client_out(pool);
+	return error;
+}
+
+/*
+ * The creating thread as worker 0, between filchi_caller_enter() and _leave(). While it sleeps here
+ * no running job represents it. So it is a client as well, and destroy lets it out first. A job
+ * that it runs here must not leave the thread: docs/jobs.md.
+ */
+static int wait_as_caller(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline, struct filch_completion *out)
+{
+	struct filch_pool *pool = w->pool;
+	int error = filchi_job_reap(&pool->jobs, id, out);
+
+	if (error != -EAGAIN)
+		return error;
+	filchi_client_in(pool);
+	error = filchi_wait_job(w, job, id, deadline, out);
+	filchi_client_out(pool);
+	return error;
+}
+
+int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,
+	struct filch_completion *out)
+{
+	struct filchi_worker *w;
+	struct filchi_job *job;
+	int error;
+
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	if (!filchi_deadline_ok(deadline))
+		return -EINVAL;
+	job = filchi_job_find(&pool->jobs, id);
+	if (!job)
+		return -ESRCH;
+	if (filchi_is_inline_here(job) &&
+		filchi_job_is(&pool->jobs, filchi_load_acquire(&job->state), id))
+		return -EDEADLK;
+	filchi_fault_touch(out, out ? sizeof *out : 0);
+	w = filchi_worker_here(pool);
+	if (w)
+		return filchi_wait_job(w, job, id, deadline, out);
+	w = filchi_caller_enter(pool);
+	if (!w)
+		return wait_external(pool, job, id, deadline, out);
+	error = wait_as_caller(w, job, id, deadline, out);
+	filchi_caller_leave();
+	return error;
+}
+
+bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	if (!filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_FINISHING))
+		return false;
+	filchi_abroad_release(pool);
+	(void)filchi_fetch_add_acq_rel(&pool->external.cancelled, 1);
+	(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].cancelled, 1);
+	job->status = -ECANCELED;
+	FILCH_HOOK(cancel_claimed);
+	filchi_complete(pool, job, id);
+	return true;
+}
+
+int filch_cancel(struct filch_pool *pool, int64_t id)
+{
+	struct filchi_job *job;
+	uint64_t s;
+
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	job = filchi_job_find(&pool->jobs, id);
+	if (!job)
+		return -ESRCH;
+	filchi_fault_touch(NULL, 0);
+	if (filchi_cancel_queued(pool, job, id))
+		return filchi_forked(pool) ? -ECHILD : 0; /* in its callback */
+	if (filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL))
+		return 0;
+	s = filchi_load_acquire(&job->state);
+	return filchi_job_is(&pool->jobs, s, id) && FILCHI_JOB_STATE(s) == FILCHI_JOB_DONE
+		       ? -EALREADY
+		       : -ESRCH;
+}
+
+struct filchi_job *filchi_job_here(void)
+{
+	struct filchi_worker *w = filchi_worker_self();
+	struct filchi_context *context = filchi_this_thread.context;
+	struct filchi_team *team = w ? filchi_segment_team(&w->deque) : NULL;
+
+	while (context && context->kind == FILCHI_CONTEXT_CALLBACK)
+		context = context->outer;
+	if (context && context->kind == FILCHI_CONTEXT_INLINE)
+		return ((struct filchi_job_context *)(void *)context)->job;
+	return team ? filchi_job_of(team) : NULL;
+}
+
+bool filch_job_cancelled(void)
+{
+	struct filchi_job *job = filchi_job_here();
+
+	if (!job || !(filchi_load_acquire(&job->state) & FILCHI_JOB_CANCEL))
+		return false;
+	filch_tsan_acquire(&job->state);
+	return true;
+}
+
+filch_atomic_u64 *filchi_job_word_here(void)
+{
+	struct filchi_job *job = filchi_job_here();
+
+	return job ? &job->state : NULL;
+}
+
+int64_t filch_job_id(void)
+{
+	struct filchi_job *job = filchi_job_here();
+
+	return job ? job->id : 0;
+}
+
+/* --- run -------------------------------------------------------------- */
+
+/*
+ * The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. It
+ * must be cheap enough for short loops: a slot of its own, no ring, no clock. A pool's end relies
+ * on this: the job can be seen, waited for and cancelled, and S1 is kept.
+ */
+static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work)
+{
+	struct filch_pool *pool = w->pool;
+	struct filchi_job *job = filchi_job_caller_begin(&pool->jobs); /* S1, the publishing half */
+
+	if (filchi_load_acquire(&pool->closing)) {
+		filchi_job_caller_end(&pool->jobs, job);
+		return -ESHUTDOWN;
+	}
+	filchi_count(&w->counters, jobs);
+	filchi_worker_enter(w, &job->team, NULL, NULL);
+	work->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), work->task);
+	if (filchi_forked(pool))
+		return -ECHILD;
+	filchi_worker_leave(w);
+	filchi_job_caller_end(&pool->jobs, job);
+	return 0;
+}
+
+static int run_external(struct filch_pool *pool, const struct filchi_work *work)
+{
+	static const struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion completion;
+	int64_t id;
+	int error;
+
+	filchi_client_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
+	filchi_client_here()->runs = true;
+	id = filchi_submit_one(pool, work, &how, filchi_now_coarse());
+	filchi_client_here()->runs = false;
+	if (id < 0) {
+		error = (int)id;
+	} else {
+		error = filchi_wait_as_client(
+			pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
+		if (!error)
+			error = completion.status;
+	}
+	filchi_client_out(pool);
+	return error;
+}
+
+int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
+{
+	const struct filchi_work work = { .task = task, .thunk = thunk };
+	struct filchi_worker *w = filchi_worker_self();
+	int error;
+
+	if (w && (!pool || w->pool == pool)) {
+		thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
+		return 0;
+	}
+	if (!pool)
+		return -EINVAL;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	w = filchi_caller_enter(pool);
+	if (!w)
+		return filchi_caller_is_away(pool) ? -EDEADLK : run_external(pool, &work);
+	error = run_as_caller(w, &work);
+	filchi_caller_leave();
+	return error;
+}
+
+void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)
+{
+	struct filchi_worker *w = filchi_caller_enter(pool);
+
+	if (!w)
+		return;
+	while (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
+		filchi_worker_run_one(w))
+		;
+	filchi_caller_leave();
+}
+
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline)
+{
+	struct filchi_worker *w = filchi_caller_enter(pool);
+
+	if (!w)
+		return;
+	if (!filchi_deadline_passed(deadline) &&
+		filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
+		/* its number stays in the ring, a tombstone */
+		filchi_abroad_release(pool);
+		filchi_worker_run_job(w, job, false);
+	}
+	filchi_caller_leave();
+}

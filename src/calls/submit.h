@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the pool needs of the job calls: see submit.c. */
+#ifndef FILCHI_SUBMIT_H
+#define FILCHI_SUBMIT_H
+
+#include "calls/external.h"
+
+/* What is to be run: a function, or (fn NULL) a task. */
+struct filchi_work {
+	filch_job_fn *fn;
+	void *arg, *user;
+	struct filch_task *task;
+	filch_thunk *thunk;
+};
+
+/*
+ * What every submit begins with: is there a pool, and brings @how into the form of this library.
+ * Returns 0, -EINVAL, -E2BIG or -ECHILD.
+ */
+int filchi_submit_import(
+	const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how);
+
+/* When a job is queued: exactly if its completion or its deadline asks for it. */
+uint64_t filchi_submit_time(const struct filch_submit *how);
+
+/*
+ * Whether the calling thread's submits are admitted to a full queue: those of a worker of @pool.
+ * With FILCH_CALLER_RUNS only if it has no stack left to run the job on.
+ */
+bool filchi_submit_ignores_full(const struct filch_pool *pool, const struct filch_submit *how);
+
+/* What a job's state word says of how it was submitted. */
+uint64_t filchi_submit_flags(const struct filch_submit *how);
+
+/* The owner of a new slot: writes what is to be run. */
+void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now);
+
+/* One submit; @now is when it was asked for. As filch_submit(). */
+int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now);
+
+/* The submitter of a RUNNING job: runs it here, on whatever lies on this thread's stack. */
+void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
+
+/* The owner of a job that is over, its status written. */
+void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+
+/*
+ * The job whose code runs here, or NULL: a callback's code is of the job beneath it, if there is
+ * one.
+ */
+struct filchi_job *filchi_job_here(void);
+
+/* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
+bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+
+/*
+ * On the creating thread of a FILCH_POOL_CALLER pool: runs what is queued, as worker 0, and starts
+ * nothing once @deadline has passed. Nothing on any other thread.
+ */
+void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline);
+
+/*
+ * The same for one job, if it is still queued. It may have come after the queue was found empty,
+ * and the caller, which may be the one worker there is, must not sleep for it.
+ */
+void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline);
+
+/*
+ * The state word of the job that runs on this thread, for a caller that looks at its
+ * FILCHI_JOB_CANCEL often; NULL outside of jobs.
+ */
+filch_atomic_u64 *filchi_job_word_here(void);
+
+#endif

@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers abroad: what a worker does while it waits for another pool.
+ *
+ * A worker that waits for a job of another pool is lost to its own. If that pool's workers wait for
+ * this one in the same way, a job may lie queued here that they need, and nobody starts it. So a
+ * worker abroad runs jobs of its own pool on top of the frame that waits. Only jobs that a worker
+ * of another pool waits for, and only in two cases:
+ *
+ *   1 The job is needed here. A worker waits for it on top of the job that this worker waits for,
+ *     or on top of one that that worker's pool waits for in turn, and so on. The wait cannot end
+ *     before it does. So it takes nothing from the frame below: a lock held over the call would
+ *     have stopped it anyway.
+ *   2 Nothing else goes on. All workers of this pool sleep, and so do all those of each pool that
+ *     they wait for, directly or not. A free one sleeps as well where nothing is queued for it.
+ *     Then any such job will do.
+ *
+ * Everything else stays queued for a worker with an empty stack, as rule 3 has it.
+ *
+ * Why pools that call each other come to an end, whatever the depth. Take a moment at which nothing
+ * goes on, and a worker's topmost wait.
+ *
+ *   - It is for something that was started, or for a job that lies queued. Where a free worker
+ *     sleeps, none lies queued.
+ *   - What was started lies on the stack of a worker that waits as well. Its topmost wait began
+ *     later than ours, since whatever runs on top of a frame started later. So the way from wait to
+ *     wait ends, and it ends at a queued job.
+ *   - In that job's pool, then, every worker waits. A wait for a stolen task is for work of the
+ *     same pool that started later. So at least one of them waits abroad, topmost, and case 2 runs
+ *     the job there.
+ *
+ * Where it cannot be run, for want of stack, in a guarding pool or because it is guarded, a wait is
+ * refused: -EDEADLK. That is said only where nothing can change it from outside: no deadline, no
+ * job on a thread that is no worker, no creator of a FILCH_POOL_CALLER pool that may yet come.
+ *
+ * One lock for all stays of the process. It is taken by a worker that has looked in vain and will
+ * sleep, and by whoever ends such a sleep. A stay is in the list before its job's word is flagged,
+ * so a completer that finds the flag finds the stay. A sleeper has prepared before it takes the
+ * lock and looks. So whoever changes the list before that is seen by the look, and whoever changes
+ * it later finds a sleeper to wake.
+ *
+ * Rejected: docs/adr/0023.
+ */
+#define _GNU_SOURCE
+#include "core/abroad.h"
+
+#include "core/fault.h"
+#include "core/stays.h"
+#include "struct/credit.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+filch_atomic_u32 filchi_abroad_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+struct filchi_stay *filchi_stays;
+
+/* --- the list, under the lock ------------------------------------------ */
+
+/* What those that can end the stay look at. */
+static filch_atomic_u32 *count_of(const struct filchi_stay *s)
+{
+	if (s->job)
+		return &s->pool->awaited;
+	return s->cq ? &s->cq->blocked : &s->pool->room_awaited;
+}
+
+static void link_in(struct filchi_stay *s)
+{
+	s->next = filchi_stays;
+	s->link = &filchi_stays;
+	if (filchi_stays)
+		filchi_stays->link = &s->next;
+	filchi_stays = s;
+	(void)filchi_fetch_add_seq_cst(&filchi_abroad_count, 1);
+	(void)filchi_fetch_add_acq_rel(&s->worker->pool->abroad, 1);
+	/* last: what follows is a look that this precedes */
+	(void)filchi_fetch_add_seq_cst(count_of(s), 1);
+}
+
+static void take_out(struct filchi_stay *s)
+{
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	(void)filchi_fetch_sub_seq_cst(&filchi_abroad_count, 1);
+	(void)filchi_fetch_sub_seq_cst(&s->worker->pool->abroad, 1);
+	(void)filchi_fetch_sub_seq_cst(count_of(s), 1);
+}
+
+/* After a read-modify-write of the caller's that is a full fence. */
+static bool has_room(struct filchi_injector *q)
+{
+	return filchi_rmw_fence_then_load_acquire(&q->queued) < q->capacity;
+}
+
+/* Whether the awaited job lies queued, and may run on top of a frame. */
+static bool may_be_run(const struct filchi_stay *s)
+{
+	return filchi_stay_state(s) == FILCHI_JOB_QUEUED &&
+	       !(filchi_load_acquire(&s->job->state) & FILCHI_JOB_GUARDED);
+}
+
+/* The first from @from on whose job could run on top of @s: of its pool, and queued. */
+static struct filchi_stay *next_queued(const struct filchi_stay *s, struct filchi_stay *from)
+{
+	while (from && !(from->pool == s->worker->pool && may_be_run(from)))
+		from = from->next;
+	return from;
+}
+
+/* A job that may run on top of @s, now RUNNING and the caller's; NULL if there is none. */
+static struct filchi_job *claim_for(struct filchi_stay *s)
+{
+	struct filchi_jobs *jobs = &s->worker->pool->jobs;
+	struct filchi_stay *other = s->can_run ? next_queued(s, filchi_stays) : NULL;
+	struct filchi_job *job = NULL;
+	struct filchi_needs needs;
+
+	if (!other)
+		return NULL;
+	needs = filchi_needs_of(s);
+	for (; other && !job; other = next_queued(s, other->next))
+		if ((s->may_run_any || other->need.pool) &&
+			filchi_job_claim(other->job, other->id, jobs, FILCHI_JOB_RUNNING))
+			job = other->job;
+	filchi_needs_forget(&needs);
+	return job;
+}
+
+/* Whether a job lies queued that the stay needs, and that may run on top of it. */
+static bool is_needed_one_queued(struct filchi_stay *s)
+{
+	struct filchi_stay *other = s->can_run && !s->serves ? next_queued(s, filchi_stays) : NULL;
+	struct filchi_needs needs;
+
+	if (!other)
+		return false;
+	needs = filchi_needs_of(s);
+	while (other && !other->need.pool)
+		other = next_queued(s, other->next);
+	filchi_needs_forget(&needs);
+	return other;
+}
+
+/* A wait has begun, @but's: it may be needed by one that sleeps, or be a step on the way to one. */
+static void wake_servers(const struct filchi_stay *but)
+{
+	FILCHI_EACH_STAY(s)
+	if (s != but && is_needed_one_queued(s))
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+}
+
+/* --- standstill, under the lock ---------------------------------------- */
+
+/* The pools that sleep together, if they do. */
+struct still {
+	struct filch_pool *first, *last;
+	bool may_change; /* from outside, or when a deadline passes */
+};
+
+static void add(struct still *still, struct filch_pool *pool)
+{
+	if (pool->is_still)
+		return;
+	pool->is_still = true;
+	pool->next_still = NULL;
+	if (still->last)
+		still->last->next_still = pool;
+	else
+		still->first = pool;
+	still->last = pool;
+}
+
+static bool is_inside(const struct filchi_stay *s)
+{
+	return !s->serves && s->worker->pool->is_still;
+}
+
+/* The pool of the worker, and those that its workers wait for, and so on. */
+static void gather(struct still *still, struct filch_pool *pool)
+{
+	add(still, pool);
+	for (struct filch_pool *p = pool; p; p = p->next_still)
+		FILCHI_EACH_STAY(s)
+	if (!s->serves && s->worker->pool == p)
+		add(still, s->pool);
+}
+
+/* Whether some worker of the pool runs the job, or did when it began to wait. */
+static bool is_run_by_workers(const struct filch_pool *pool, const struct filchi_job *job)
+{
+	for (uint32_t i = 0; i < pool->running; i++) {
+		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
+
+		for (uint32_t n = filchi_load_acquire(&d->depth); n--;)
+			if (filch_load_relaxed(&d->segment[n].team) == &job->team)
+				return true;
+	}
+	return false;
+}
+
+/* The seat of a creator that is not inside a call. */
+static bool is_empty_seat(const struct filch_pool *pool, struct filchi_worker *w)
+{
+	return pool->has_caller && w == pool->first && !filchi_load_acquire(&w->deque.depth) &&
+	       FILCHI_SLEEP_KIND(filchi_load_acquire(&w->sleeper.state)) == FILCHI_AWAKE;
+}
+
+static bool note(struct still *still, struct filch_pool *pool)
+{
+	pool->has_free_sleeper = false;
+	for (uint32_t i = 0; i < pool->running; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i);
+		unsigned kind = filchi_standstill_note(&w->sleeper, &w->noted);
+
+		if (kind == FILCHI_AWAKE) {
+			if (!is_empty_seat(pool, w))
+				return false;
+			still->may_change = true;
+		}
+		if (kind == FILCHI_ASLEEP_FREE)
+			pool->has_free_sleeper = true;
+		if (filch_load_relaxed(&w->timed))
+			still->may_change = true;
+	}
+	return true;
+}
+
+static bool is_same(const struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->running; i++) {
+		struct filchi_worker *w = filchi_worker_at(pool, i);
+
+		if (!filchi_standstill_same(&w->sleeper, w->noted))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether a free sleeper of the pool has a job to start. Whoever has queued it wakes one. So it
+ * need not be looked at again.
+ */
+static bool will_be_woken(struct filch_pool *pool)
+{
+	return pool->has_free_sleeper && !filchi_injector_seems_empty(&pool->injector);
+}
+
+/* What a sleeper of the pool waits for there, by id: false if it ends by itself just now. */
+static bool own_waits_last(struct still *still, const struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->running; i++) {
+		int64_t id = (int64_t)filchi_load_acquire(&filchi_worker_at(pool, i)->awaits);
+		struct filchi_job *job = filchi_job_find(&pool->jobs, id);
+		uint64_t state = job ? filchi_load_acquire(&job->state) : 0;
+
+		if (!job)
+			continue;
+		if (!filchi_job_is(&pool->jobs, state, id) || !filchi_job_is_pending(state) ||
+			FILCHI_JOB_STATE(state) == FILCHI_JOB_FINISHING)
+			return false;
+		if (!is_run_by_workers(pool, job))
+			still->may_change = true;
+	}
+	return true;
+}
+
+/* What a stay waits for: false if it ends by itself just now. */
+static bool lasts(struct still *still, const struct filchi_stay *s)
+{
+	unsigned state = filchi_stay_state(s);
+
+	if (s->timed)
+		still->may_change = true;
+	if (s->cq) {
+		/* the jobs that hold the credits may be of any pool */
+		still->may_change = true;
+		return !filchi_load_acquire(&s->pool->closing) && !filchi_credit_is_there(s->cq) &&
+		       !filchi_credit_may_come(s->cq);
+	}
+	if (!s->job)
+		return !s->has_been_told && !has_room(&s->pool->injector);
+	if (state == FILCHI_JOB_RUNNING && !is_run_by_workers(s->pool, s->job))
+		still->may_change = true; /* an inline job */
+	/* or it is published, and about to be put into the queue */
+	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
+	       state == FILCHI_JOB_RUNNING;
+}
+
+static bool is_standstill(struct still *still)
+{
+	for (struct filch_pool *p = still->first; p; p = p->next_still)
+		if (!note(still, p))
+			return false;
+	for (struct filch_pool *p = still->first; p; p = p->next_still)
+		if (will_be_woken(p) || !own_waits_last(still, p))
+			return false;
+	FILCHI_EACH_STAY(s)
+	if (is_inside(s) && !lasts(still, s))
+		return false;
+	for (struct filch_pool *p = still->first; p; p = p->next_still)
+		if (!is_same(p))
+			return false;
+	return true;
+}
+
+/* @s can go on: its worker is woken, unless it is the one that looks. */
+static void go_on(const struct filchi_stay *s, const struct filchi_worker *self)
+{
+	if (s->worker != self)
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+}
+
+/* Case 2. False: no job can be run on top of a wait. */
+static bool let_one_run(const struct filchi_worker *self)
+{
+	FILCHI_EACH_STAY(queued)
+	{
+		if (!queued->pool->is_still || !may_be_run(queued))
+			continue;
+		FILCHI_EACH_STAY(s)
+		{
+			if (is_inside(s) && s->worker->pool == queued->pool && s->can_run) {
+				s->may_run_any = true;
+				go_on(s, self);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Best a call: it had not begun. A wait for a job that runs is in a circle of the program's. */
+static void refuse_one(const struct filchi_worker *self)
+{
+	struct filchi_stay *best = NULL;
+
+	FILCHI_EACH_STAY(s)
+	{
+		bool queued = filchi_stay_state(s) == FILCHI_JOB_QUEUED || !s->job;
+
+		if (is_inside(s) && s->kind != FILCHI_STAY_FIRM &&
+			(queued || s->kind == FILCHI_STAY_WAIT) &&
+			(!best || (queued && filchi_stay_state(best) == FILCHI_JOB_RUNNING)))
+			best = s;
+	}
+	if (best) {
+		best->is_refused = true;
+		go_on(best, self);
+	}
+}
+
+static void end_standstill(struct filchi_worker *self)
+{
+	struct still still = { .first = NULL };
+
+	gather(&still, self->pool);
+	if (is_standstill(&still) && !let_one_run(self) && !still.may_change)
+		refuse_one(self);
+	for (struct filch_pool *p = still.first; p; p = p->next_still)
+		p->is_still = false;
+}
+
+void filchi_abroad_last_look(struct filchi_worker *w)
+{
+	pthread_mutex_lock(&lock);
+	if (filchi_load_acquire(&w->awaits))
+		wake_servers(NULL);
+	end_standstill(w);
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- a stay ------------------------------------------------------------ */
+
+/* What a worker abroad finds when it has prepared to sleep. */
+struct found {
+	struct filchi_job *job; /* to be run on top */
+	bool refused;
+	bool sleeps;
+};
+
+/*
+ * FENCE A2   count room awaited -> read queued   pairs with: A3 in filchi_abroad_release()
+ * Ensures:   the releaser sees a stay that waits for room, or that one sees room.
+ * Without:   it sleeps while there is room, for ever if nothing else is released.
+ * Weaker?    no: store->load; the read-modify-write of link_in() is the fence.
+ * Checked:   tests/stress/mutual.c; J1 and J2 are the same between other words
+ */
+static bool wants_sleep(struct filchi_stay *s)
+{
+	bool told = s->has_been_told;
+
+	if (s->job)
+		return filchi_job_flag(&s->pool->jobs, s->job, s->id, FILCHI_JOB_FOR_WORKER);
+	if (s->cq) /* C8, likewise */
+		return filchi_rmw_fence_then_load_acquire(&s->cq->blocked) &&
+		       !filchi_load_acquire(&s->pool->closing) && !filchi_credit_is_there(s->cq);
+	s->has_been_told = false; /* before the next try for room */
+	return !told && !filchi_load_acquire(&s->pool->closing) && !has_room(&s->pool->injector);
+}
+
+/*
+ * The last look before a sleep, after filchi_idle_prepare(). A worker that does not sleep after all
+ * is awake again before the lock is given back: to others it is never asleep without a cause.
+ */
+static struct found look(struct filchi_stay *s)
+{
+	struct filchi_worker *w = s->worker;
+	struct found found = { .job = NULL };
+
+	pthread_mutex_lock(&lock);
+	s->serves = false;
+	if (!s->linked) {
+		s->linked = true;
+		link_in(s);
+		wake_servers(s);
+	}
+	found.job = claim_for(s);
+	found.sleeps = !found.job && wants_sleep(s);
+	if (found.sleeps) {
+		filchi_standstill_settle(&w->sleeper);
+		end_standstill(w);
+		if (s->may_run_any)
+			found.job = claim_for(s);
+	}
+	s->may_run_any = false;
+	found.refused = s->is_refused;
+	s->is_refused = false;
+	s->serves = found.job != NULL;
+	if (found.job || found.refused)
+		found.sleeps = false;
+	if (!found.sleeps)
+		filchi_idle_cancel(&w->pool->idle, &w->sleeper);
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
+static void leave(struct filchi_stay *s)
+{
+	if (!s->linked)
+		return;
+	s->linked = false;
+	pthread_mutex_lock(&lock);
+	take_out(s);
+	pthread_mutex_unlock(&lock);
+}
+
+/* A job that runs on top of a stay. */
+struct served {
+	struct filchi_stay *stay;
+	uint32_t depth; /* of segments, below it */
+};
+
+/*
+ * The program has left its thread in there. That ends the job, and the stay. But a job that was
+ * called from the frames below goes on, and its arguments lie there.
+ */
+static void served_exited(void *arg)
+{
+	const struct served *served = arg;
+	struct filchi_stay *s = served->stay;
+	struct filchi_worker *w = s->worker;
+	int error;
+
+	if (filchi_forked(w->pool))
+		return;
+	if (!w->thread) { /* the program's own thread, which is not to be left: docs/jobs.md */
+		leave(s);
+		return;
+	}
+	filchi_fault_abort_above(w, served->depth);
+	leave(s);
+	while (s->kind == FILCHI_STAY_CALL &&
+		(error = filchi_job_reap(&s->pool->jobs, s->id, NULL)) == -EAGAIN)
+		(void)filchi_job_await(&s->pool->jobs, s->job, s->id, NULL);
+}
+
+static void serve(struct filchi_stay *s, struct filchi_job *job)
+{
+	struct filchi_worker *w = s->worker;
+	struct served served = { .stay = s, .depth = filch_load_relaxed(&w->deque.depth) };
+
+	filchi_abroad_release(w->pool);
+	pthread_cleanup_push(served_exited, &served);
+	filchi_worker_run_job(w, job, true);
+	pthread_cleanup_pop(0);
+}
+
+/* One step: runs something, or sleeps. 0 or the error that ends the stay. */
+static int step(struct filchi_stay *s, const struct timespec *deadline)
+{
+	static const struct filchi_filter nothing = { .any = false };
+	struct filchi_worker *w = s->worker;
+	struct found found;
+
+	if (filchi_deadline_passed(deadline))
+		return -ETIMEDOUT;
+	filchi_idle_prepare(&w->pool->idle, &w->sleeper, &nothing);
+	FILCH_HOOK(abroad_prepared);
+	found = look(s);
+	FILCH_HOOK(abroad_looked);
+	if (found.sleeps) {
+		filchi_count(&w->counters, parks);
+		return filchi_idle_sleep(&w->pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
+	}
+	if (found.job)
+		serve(s, found.job);
+	else if (found.refused && (s->kind != FILCHI_STAY_CALL ||
+					  filchi_job_withdraw(&s->pool->jobs, s->job, s->id))) {
+		if (s->kind == FILCHI_STAY_CALL)
+			filchi_abroad_release(s->pool);
+		return -EDEADLK;
+	}
+	return 0;
+}
+
+static struct filchi_stay stay_of(
+	struct filchi_worker *w, struct filch_pool *pool, const struct timespec *deadline)
+{
+	return (struct filchi_stay){
+		.worker = w,
+		.pool = pool,
+		.depth = filch_load_relaxed(&w->deque.depth),
+		.timed = deadline != NULL,
+		.can_run = filchi_worker_has_stack(w) && !w->pool->guards,
+	};
+}
+
+int filchi_abroad_wait(struct filchi_worker *w, struct filch_pool *pool, struct filchi_job *job,
+	int64_t id, const struct timespec *deadline, enum filchi_stay_kind kind)
+{
+	struct filchi_stay s = stay_of(w, pool, deadline);
+	uint32_t user = filchi_fault_off(w);
+	int error = 0;
+
+	s.job = job;
+	s.id = id;
+	s.kind = kind;
+	while (!error && filchi_stay_state(&s) != FILCHI_JOB_FREE) {
+		error = step(&s, deadline);
+		/* the child of a fork in a job that ran on top, on the creator's own thread */
+		if (filchi_forked(w->pool))
+			return -ECHILD;
+	}
+	leave(&s);
+	filchi_fault_on(w, user);
+	return error;
+}
+
+int filchi_abroad_room(
+	struct filchi_worker *w, struct filch_pool *pool, const struct timespec *deadline)
+{
+	struct filchi_stay s = stay_of(w, pool, deadline);
+	uint32_t user = filchi_fault_off(w);
+	bool admitted = false;
+	int error = 0;
+
+	s.kind = FILCHI_STAY_ROOM;
+	for (;;) {
+		if (filchi_load_acquire(&pool->closing))
+			error = -ESHUTDOWN;
+		else if ((admitted = filchi_injector_admit(&pool->injector, false)))
+			error = 0;
+		if (admitted || error)
+			break;
+		error = step(&s, deadline);
+		if (filchi_forked(w->pool))
+			return -ECHILD;
+	}
+	leave(&s);
+	if (s.has_been_told)
+		filchi_abroad_has_room(pool); /* the telling was for another as well */
+	filchi_fault_on(w, user);
+	return error;
+}
+
+int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
+	const struct timespec *deadline, uint32_t *cell)
+{
+	struct filchi_stay s = stay_of(w, pool, deadline);
+	uint32_t user = filchi_fault_off(w);
+	int error = 0;
+
+	s.kind = FILCHI_STAY_CREDIT;
+	s.cq = cq;
+	while (!error) {
+		if (filchi_load_acquire(&pool->closing)) {
+			error = -ESHUTDOWN;
+			break;
+		}
+		if (filchi_credit_take(cq, cell, 1))
+			break;
+		error = step(&s, deadline);
+		if (filchi_forked(w->pool))
+			return -ECHILD;
+	}
+	leave(&s);
+	filchi_fault_on(w, user);
+	return error;
+}
+
+/* --- what ends a stay -------------------------------------------------- */
+
+void filchi_abroad_done(struct filch_pool *pool, int64_t id)
+{
+	pthread_mutex_lock(&lock);
+	FILCHI_EACH_STAY(s)
+	if (s->pool == pool && s->job && s->id == id)
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+	pthread_mutex_unlock(&lock);
+}
+
+void filchi_abroad_has_room(struct filch_pool *pool)
+{
+	pthread_mutex_lock(&lock);
+	FILCHI_EACH_STAY(s)
+	{
+		if (s->pool != pool || s->job || s->has_been_told)
+			continue;
+		if (s->cq && !filchi_load_acquire(&pool->closing))
+			continue;
+		s->has_been_told = true;
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+		if (!filchi_load_acquire(&pool->closing))
+			break;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void filchi_abroad_has_credit(struct filch_cq *cq)
+{
+	pthread_mutex_lock(&lock);
+	FILCHI_EACH_STAY(s)
+	if (s->cq == cq)
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- fork -------------------------------------------------------------- */
+
+void filchi_abroad_before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void filchi_abroad_after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+void filchi_abroad_in_child(void)
+{
+	filchi_stays = NULL;
+	filch_store_relaxed(&filchi_abroad_count, 0);
+	pthread_mutex_unlock(&lock);
+}

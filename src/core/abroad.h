@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers that wait for a job of another pool, or for room in its queue: they are abroad, and each
+ * such wait is a stay. See abroad.c for what they do meanwhile, and why pools that call each other
+ * do not come to a standstill.
+ */
+#ifndef FILCHI_ABROAD_H
+#define FILCHI_ABROAD_H
+
+#include "core/worker.h"
+#include "struct/standstill.h"
+
+/* Stays of this process that may be asleep. */
+extern filch_atomic_u32 filchi_abroad_count;
+
+/* How a stay is ended: see filchi_abroad_wait(). */
+enum filchi_stay_kind {
+	FILCHI_STAY_CALL,  /* the worker has posted the job, which is nobody else's to wait for */
+	FILCHI_STAY_WAIT,  /* the job goes on whether or not the wait does */
+	FILCHI_STAY_FIRM,  /* the same, and the wait is not to be refused */
+	FILCHI_STAY_ROOM,  /* no job: for room in the queue */
+	FILCHI_STAY_CREDIT /* no job: for room in a completion queue; it is not refused */
+};
+
+/*
+ * Worker @w, of another pool than @pool: sleeps until the job of @id is no longer queued or
+ * running. Meanwhile it may run a job of its own pool on top. 0, -ETIMEDOUT, -ECHILD, or:
+ *
+ *   -EDEADLK   nothing can go on. The job of a CALL has been taken back. A FIRM wait never gets it.
+ */
+int filchi_abroad_wait(struct filchi_worker *w, struct filch_pool *pool, struct filchi_job *job,
+	int64_t id, const struct timespec *deadline, enum filchi_stay_kind kind);
+
+/*
+ * The same for room in @pool's queue: 0, with one admitted; -ETIMEDOUT, -ESHUTDOWN, -ECHILD,
+ * -EDEADLK.
+ */
+int filchi_abroad_room(
+	struct filchi_worker *w, struct filch_pool *pool, const struct timespec *deadline);
+
+/*
+ * The same for a credit of @cq, a cell in *@cell, for a job of @pool: 0, -ETIMEDOUT, -ESHUTDOWN,
+ * -ECHILD. Never -EDEADLK: jobs of any pool may hold the credits.
+ */
+int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
+	const struct timespec *deadline, uint32_t *cell);
+
+/* Any thread: credits of @cq were given, and submits wait for them; it is filch_cq.tell. */
+void filchi_abroad_has_credit(struct filch_cq *cq);
+
+/* Any thread: job @id of @pool is complete, and workers abroad may sleep for it. */
+void filchi_abroad_done(struct filch_pool *pool, int64_t id);
+
+/* Any thread: there is room in the queue of @pool, for one; or it is closing. */
+void filchi_abroad_has_room(struct filch_pool *pool);
+
+/* Any thread: room for one more in the queue, after its job has left it. */
+static inline void filchi_abroad_release(struct filch_pool *pool)
+{
+	filchi_injector_release(&pool->injector);
+	/*
+	 * FENCE A3   count down queued -> read room awaited   pairs with: A2 in abroad.c
+	 * Ensures, without: see A2.
+	 * Weaker?    no: store->load; the release's read-modify-write is the fence.
+	 * Checked:   tests/stress/mutual.c
+	 */
+	if (FILCH_UNLIKELY(filchi_rmw_fence_then_load_acquire(&pool->room_awaited)))
+		filchi_abroad_has_room(pool);
+}
+
+/*
+ * Worker that has prepared to sleep, and has decided to: if it is the last to do so, and some are
+ * abroad, another one is woken that can go on.
+ */
+void filchi_abroad_last_look(struct filchi_worker *w);
+
+static inline void filchi_abroad_settle(struct filchi_worker *w)
+{
+	filchi_standstill_settle(&w->sleeper);
+	/* after A1: a stay that counts itself later sees us settled */
+	if (FILCH_UNLIKELY(filchi_load_acquire(&filchi_abroad_count)))
+		filchi_abroad_last_look(w);
+}
+
+/*
+ * The same for one that sleeps free. Where none of its pool is abroad, nothing that others wait for
+ * lies on a stack of the pool.
+ */
+static inline void filchi_abroad_settle_free(struct filchi_worker *w)
+{
+	filchi_standstill_settle(&w->sleeper);
+	/* after A1, likewise */
+	if (FILCH_UNLIKELY(filchi_load_acquire(&w->pool->abroad)))
+		filchi_abroad_last_look(w);
+}
+
+/* Held over a fork; the child has no stays. */
+void filchi_abroad_before_fork(void);
+void filchi_abroad_after_fork(void);
+void filchi_abroad_in_child(void);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting on a worker for a stolen task, or for a job: see await.c. */
+#ifndef FILCHI_AWAIT_H
+#define FILCHI_AWAIT_H
+
+#include "core/worker.h"
+
+/* filch_wait() on a worker of the pool; @job is the slot of @id. Returns as filch_wait() does. */
+int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline, struct filch_completion *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A stay, the list of all, and what one needs: for abroad.c and needs.c. */
+#ifndef FILCHI_STAYS_H
+#define FILCHI_STAYS_H
+
+#include "core/abroad.h"
+
+/* A wait of a worker, in its frame. All but the constants belong to the lock. */
+struct filchi_stay {
+	struct filchi_stay *next, **link; /* link: what points here */
+	struct filchi_worker *worker;
+	struct filch_pool *pool; /* whose job it waits for */
+	struct filchi_job *job;  /* NULL: for room */
+	struct filch_cq *cq;     /* for room there, and not in the pool's queue */
+	int64_t id;
+	uint32_t depth; /* segments of the worker's that lie beneath */
+	struct filchi_need need;
+	enum filchi_stay_kind kind;
+	bool timed;
+	bool linked;        /* the worker's own: it is in the list */
+	bool can_run;       /* there is stack for a job on top */
+	bool serves;        /* one runs there: this is not the worker's topmost wait */
+	bool may_run_any;   /* nothing else goes on */
+	bool is_refused;    /* the same, and nothing can be run */
+	bool has_been_told; /* of room */
+};
+
+extern struct filchi_stay *filchi_stays; /* newest first */
+#define FILCHI_EACH_STAY(s) for (struct filchi_stay *s = filchi_stays; s; s = s->next)
+
+/* The state of the awaited job; FREE if it is over, or if none is awaited. */
+static inline unsigned filchi_stay_state(const struct filchi_stay *s)
+{
+	uint64_t state = s->job ? filchi_load_acquire(&s->job->state) : 0;
+
+	return s->job && filchi_job_is(&s->pool->jobs, state, s->id) && filchi_job_is_pending(state)
+		       ? FILCHI_JOB_STATE(state)
+		       : FILCHI_JOB_FREE;
+}
+
+/* The jobs that must end before one wait can: a list to which they are added while it is read. */
+struct filchi_needs {
+	struct filchi_need *first, *last;
+};
+
+/*
+ * All that @s needs: each such job's stay or worker has a need with its pool. The caller forgets it
+ * before it gives the lock back.
+ */
+struct filchi_needs filchi_needs_of(struct filchi_stay *s);
+void filchi_needs_forget(const struct filchi_needs *needs);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The structures of a running pool: a worker, and what the workers share. No code of its own.
+ *
+ * Memory. Workers lie in one mapping, each on pages of its own, so that a worker's first touch puts
+ * them on its node. The array is also the range that task words point into (join.h). Workers, job
+ * slots and deques' arrays live until the pool is destroyed. A stale pointer to one may be read,
+ * and a CAS that fails shows that it was stale.
+ */
+#ifndef FILCHI_TYPES_H
+#define FILCHI_TYPES_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdalign.h>
+
+#include <filch/pool.h>
+#include <filch/stats.h>
+
+#include "base/clock.h"
+#include "base/cpu_control.h"
+#include "base/fork.h"
+#include "place/placement.h"
+#include "place/victim.h"
+#include "struct/idle.h"
+#include "struct/injector.h"
+#include "struct/job_slot.h"
+#include "struct/join.h"
+
+/* Written by one worker with plain adds, read by anybody. */
+struct filchi_counters {
+#define FILCHI_COUNTER(name, meaning) filch_atomic_u64 name;
+	FILCH_STATS_LIST(FILCHI_COUNTER)
+#undef FILCHI_COUNTER
+};
+
+/* How the jobs of each lane ended; as the counters, one writer or read-modify-writes. */
+struct filchi_lane_counts {
+	filch_atomic_u64 completed, shed, cancelled, rejected;
+};
+
+/*
+ * One thread's time as a worker: all that belongs to the thread and not to the worker's seat. Made
+ * and ended in thread.c. What the thread runs lies in the seat's deque, as its segments.
+ */
+struct filchi_thread {
+	struct filchi_worker *worker;
+	pthread_t handle;
+	void *stack;       /* mapped; its guard pages come first */
+	size_t stack_size; /* without these */
+	/*
+	 * pools with FILCH_POOL_GUARD, mapped: guard pages, a signal stack, a stack for giving up
+	 * the other, the ids of the jobs that were given up with it
+	 */
+	char *refuge;
+	size_t refuge_size, signal_size; /* of both stacks, of the first */
+	int64_t *aborted;
+	uint32_t aborted_count;
+	stack_t signal_before; /* the signal stack the thread came with, and leaves with */
+	sigset_t signals;      /* blocked where a guarded job begins */
+	/* where a thread that has given up its work leaves: __builtin_setjmp */
+	void *back[5];
+	/* 1 while code of the program runs for a job: a fault is then the job's */
+	filch_atomic_u32 user;
+	/* the guarded job for which its signals were put in order last; 0 = none since another */
+	int64_t armed_for;
+	/* its signals are in order, and no code of the program has run on it since */
+	bool is_fit;
+	struct filchi_cpu_control control; /* as a job finds it */
+	uint64_t signal, address;          /* the fault it was given up for; 0 = none */
+	/* aborted jobs that the next thread on this seat completes, linked by `after` */
+	struct filchi_job *completes;
+	bool start_hook_called;     /* its seat's start hook has been called */
+	bool has_back;              /* `back` is where to go */
+	struct filchi_thread *next; /* in a list of lost threads */
+	filch_atomic_u32 leaving;   /* it is about to exit, or has: it may be joined */
+	bool first;                 /* on its seat */
+	bool is_retiring;           /* counted in pool->retiring */
+};
+
+/* abroad.c, under its lock: a job that must end before some wait can; no pool = not in a list */
+struct filchi_need {
+	struct filchi_need *next;
+	struct filch_pool *pool;
+	struct filchi_job *job;
+};
+
+struct filchi_worker {
+	struct filchi_deque deque; /* first: struct filch_worker is its first member */
+	struct filchi_sleeper sleeper;
+
+	/* the owner's */
+	FILCH_ALIGNED(FILCH_CACHELINE) struct filch_pool *pool;
+	uint32_t id;
+	uint32_t turn; /* counts looks for work, for taking turns at stealing */
+	/* counts looks into the injector, for taking turns between its lanes */
+	uint32_t lane_turn;
+	struct filchi_victim victim;
+	/* when the last job ended, while the next follows at once; 0 = ask */
+	uint64_t clock;
+	/* no stolen work is started on a suspended frame with the stack pointer below this */
+	uintptr_t stack_low;
+	/*
+	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
+	 */
+	filch_atomic_u32 yield_asked;
+	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
+	filch_atomic_u32 timed;  /* 1: that wait has a deadline */
+	/* abroad.c, under its lock: the state of its sleeper, its lowest segment of a job */
+	uint32_t noted, lowest;
+	struct filchi_need need;
+	struct filchi_counters counters;
+	struct filchi_lane_counts lane[FILCHI_LANES];
+
+	/* the pool's, for starting and ending the thread */
+	/*
+	 * the thread on this seat; NULL: none, or the thread that created a FILCH_POOL_CALLER pool
+	 */
+	struct filchi_thread *thread;
+	/*
+	 * the pthread_t of the thread that works here, as it says itself; 0 = none. The attendant
+	 * may use one that it has read: it alone joins lost threads.
+	 */
+	filch_atomic_u64 runs_on;
+	/* its number in the kernel, written before runs_on: for the report alone */
+	filch_atomic_u32 tid;
+	struct filchi_pin_watch pin_watch; /* its thread's own */
+	bool has_deque;
+	bool vacant;    /* its thread was lost and could not be replaced yet */
+	bool no_memory; /* it could not make its deque and has left */
+};
+
+struct filch_pool {
+	/* constant once the pool runs */
+	struct filchi_worker *first;
+	size_t stride; /* bytes from one worker to the next */
+	/* in the arrays; one that could not be started lies there, empty, and never runs */
+	uint32_t workers;
+	uint32_t running; /* how many were started: what users see */
+	uint32_t fork_generation;
+	uint32_t search_ns;
+	bool no_search, fenced;
+	struct filchi_marks marks;
+	struct filchi_plan *plan;
+	FILCH_ATOMIC(char *) notes; /* told behind the plan's reasons; NULL until it is made */
+	struct filch_config config;
+	char *name;
+	sigset_t signals;      /* blocked by the creating thread */
+	sigset_t free_signals; /* by a worker in a job with FILCH_JOB_FREE */
+	int *pin_error;
+	size_t map_size;
+	bool guards;                 /* FILCH_POOL_GUARD */
+	bool has_jobs, has_injector; /* have been made */
+	/* FILCH_POOL_CALLER: the thread whose calls run as worker 0, which has no other thread */
+	pthread_t caller;
+	bool has_caller;
+
+	struct filchi_jobs jobs;
+	struct filchi_injector injector;
+	struct filchi_idle idle;
+
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
+	filch_atomic_u32 stop;                                   /* workers leave */
+	/* workers of other pools that may sleep: for its jobs, for room in its queue; and its own
+	   that may sleep for other pools */
+	filch_atomic_u32 awaited, room_awaited, abroad;
+	/* workers that have started or failed to */
+	filch_atomic_u32 ready;
+	/* threads blocked inside a call: destroy waits for them */
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 clients_inside;
+	/* counted by threads that are no workers */
+	struct filchi_counters external;
+	struct filchi_lane_counts external_lane[FILCHI_LANES];
+
+	/* replacing lost threads: service.c */
+	/* given up, for the service thread to replace */
+	FILCH_ALIGNED(FILCH_CACHELINE) FILCH_ATOMIC(struct filchi_thread *) dead_threads;
+	/* the word the service thread and the attendant sleep on; its last bit means: end */
+	filch_atomic_u32 service_word;
+	/*
+	 * threads given up and not seen to the end, and new ones in place of such until their start
+	 * hook is over: destroy waits
+	 */
+	filch_atomic_u32 retiring;
+	filch_atomic_u32 vacant;       /* seats without a thread */
+	filch_atomic_u32 vacant_error; /* why */
+	pthread_t service;
+	struct filchi_attendant *attendant; /* attendant.c */
+	/* one per worker, with a limit for jobs; the attendant's: watchdog.c */
+	struct filchi_watch *watch;
+	bool has_service;
+
+	/* abroad.c, under its lock: the pools of which it is asked whether they sleep */
+	struct filch_pool *next_still;
+	bool is_still, has_free_sleeper;
+};
+
+/* Worker @i of the pool. */
+static inline struct filchi_worker *filchi_worker_at(const struct filch_pool *pool, uint32_t i)
+{
+	return (struct filchi_worker *)(void *)((char *)pool->first + i * pool->stride);
+}
+
+static inline struct filchi_worker *filchi_worker_of(struct filch_worker *hot)
+{
+	return (struct filchi_worker *)(void *)hot;
+}
+
+/* Whether the process has forked since the pool was created. */
+static inline bool filchi_forked(const struct filch_pool *pool)
+{
+	return filchi_forked_since(pool->fork_generation);
+}
+
+/* The job whose team this is. */
+static inline struct filchi_job *filchi_job_of(struct filchi_team *team)
+{
+	return (struct filchi_job *)(void *)team;
+}
+
+/* The owner counts: it alone writes. */
+#define filchi_count(counters, name) \
+	filch_store_relaxed(&(counters)->name, filch_load_relaxed(&(counters)->name) + 1)
+
+#endif

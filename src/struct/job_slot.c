@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Job slots, ids and states: see job_slot.h. */
+#include "struct/job_slot.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cpu_control.h"
+#include "base/fork.h"
+#include "base/park_futex.h"
+#include "struct/credit.h"
+
+#define TAG_BITS      14
+#define ID_BITS       63
+#define BEGUN_AT_ONCE 256u
+
+/*
+ * Tags of living pools. A tag is given again only after all others have been: ids of a pool that is
+ * gone stay unknown for long.
+ */
+static pthread_mutex_t tag_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned char tag_used[1 << TAG_BITS];
+static uint32_t tag_last;
+static uint64_t tags_given;
+
+static uint32_t tag_take(uint64_t *generation)
+{
+	uint32_t tag = 0;
+
+	pthread_mutex_lock(&tag_lock);
+	for (uint32_t i = 1; i < 1 << TAG_BITS && !tag; i++) {
+		uint32_t next = (tag_last + i) % (1 << TAG_BITS);
+		if (next && !tag_used[next])
+			tag = next;
+	}
+	if (tag) {
+		tag_used[tag] = 1;
+		tag_last = tag;
+		tags_given++;
+	}
+	/* pools that have had the same tag start their generations far apart */
+	*generation = tags_given / (1 << TAG_BITS) * UINT64_C(0x9e3779b9) + 1;
+	pthread_mutex_unlock(&tag_lock);
+	return tag;
+}
+
+static void tag_give(uint32_t tag)
+{
+	pthread_mutex_lock(&tag_lock);
+	tag_used[tag] = 0;
+	pthread_mutex_unlock(&tag_lock);
+}
+
+bool filchi_jobs_none(void)
+{
+	bool none;
+
+	if (pthread_mutex_trylock(&tag_lock))
+		return false;
+	none = !memchr(tag_used, 1, sizeof tag_used);
+	pthread_mutex_unlock(&tag_lock);
+	return none;
+}
+
+void filchi_jobs_before_fork(void)
+{
+	pthread_mutex_lock(&tag_lock);
+}
+
+static uint64_t id_generation_mask(const struct filchi_jobs *jobs)
+{
+	return (UINT64_C(1) << (ID_BITS - TAG_BITS - jobs->slot_bits)) - 1;
+}
+
+int64_t filchi_job_id_of(
+	const struct filchi_jobs *jobs, const struct filchi_job *job, uint64_t state)
+{
+	uint64_t generation = FILCHI_JOB_GENERATION(state) & id_generation_mask(jobs);
+
+	return (int64_t)((uint64_t)jobs->tag << (ID_BITS - TAG_BITS) |
+			 generation << jobs->slot_bits | (uint64_t)(job - jobs->slot));
+}
+
+static size_t slot_bytes(const struct filchi_jobs *jobs)
+{
+	return (size_t)jobs->slots * sizeof jobs->slot[0];
+}
+
+/* The rest is zero, or as it was left. */
+static void slot_init(struct filchi_jobs *jobs, uint32_t slot)
+{
+	filch_store_relaxed(&jobs->slot[slot].state, jobs->generation << 16);
+	filch_store_relaxed(&jobs->slot[slot].team.inside, 1);
+}
+
+int filchi_jobs_init(
+	struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *ring_slots)
+{
+	uint32_t slots = 2;
+
+	/* the SCQ's progress needs room for as many threads as may be inside: see scq.h */
+	while (slots < count || slots < 2 * threads)
+		slots *= 2;
+	memset(jobs, 0, sizeof *jobs);
+	jobs->count = count;
+	jobs->slots = count + 1;
+	jobs->batch = slots / threads < FILCHI_JOBS_BATCH ? slots / threads : FILCHI_JOBS_BATCH;
+	jobs->slot_bits = 1;
+	while (UINT32_C(1) << jobs->slot_bits < jobs->slots)
+		jobs->slot_bits++;
+	jobs->slot = filchi_map(slot_bytes(jobs));
+	if (!jobs->slot)
+		return -ENOMEM;
+	if (filchi_scq_init(&jobs->free, slots)) {
+		filchi_unmap(jobs->slot, slot_bytes(jobs));
+		return -ENOMEM;
+	}
+	jobs->tag = tag_take(&jobs->generation);
+	if (!jobs->tag) {
+		filchi_scq_destroy(&jobs->free);
+		filchi_unmap(jobs->slot, slot_bytes(jobs));
+		return -EAGAIN;
+	}
+	slot_init(jobs, count);
+	jobs->slot[count].flags = FILCHI_JOB_TASK; /* the caller's runs nothing else */
+	for (uint32_t i = 0; i < count && i < BEGUN_AT_ONCE; i++) {
+		slot_init(jobs, i);
+		filchi_scq_put(&jobs->free, i);
+	}
+	filch_store_relaxed(&jobs->begun, count < BEGUN_AT_ONCE ? count : BEGUN_AT_ONCE);
+	*ring_slots = slots;
+	return 0;
+}
+
+void filchi_jobs_destroy(struct filchi_jobs *jobs)
+{
+	tag_give(jobs->tag);
+	filchi_scq_destroy(&jobs->free);
+	filchi_unmap(jobs->slot, slot_bytes(jobs));
+}
+
+/*
+ * Up to @n slots that were never used, and are the caller's from now on: the first, and how many in
+ * *@got. A scan may see them before they are initialised: zero is FREE.
+ */
+static uint32_t begin_new(struct filchi_jobs *jobs, uint32_t n, uint32_t *got)
+{
+	uint32_t first = filchi_load_acquire(&jobs->begun);
+
+	do {
+		*got = jobs->count - first < n ? jobs->count - first : n;
+		if (!*got)
+			return 0;
+	} while (!filchi_cas_acq_rel(&jobs->begun, &first, first + *got));
+	for (uint32_t i = 0; i < *got; i++)
+		slot_init(jobs, first + i);
+	return first;
+}
+
+static struct filchi_job *begin(struct filchi_jobs *jobs, uint32_t slot)
+{
+	struct filchi_job *job = &jobs->slot[slot];
+
+	job->id = filchi_job_id_of(jobs, job, filchi_load_acquire(&job->state));
+	job->cq = NULL;
+	return job;
+}
+
+struct filchi_job *filchi_job_new(struct filchi_jobs *jobs)
+{
+	uint32_t slot = filchi_scq_take(&jobs->free), got = 1;
+
+	if (slot == FILCHI_SCQ_EMPTY)
+		slot = begin_new(jobs, 1, &got);
+	return got ? begin(jobs, slot) : NULL;
+}
+
+uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n)
+{
+	uint32_t slot[FILCHI_JOBS_BATCH], got = 0;
+
+	/*
+	 * Before few are left. A batch is else as small as what lies there, and takers and putters
+	 * of a queue that is hardly ever more than empty meet at one line of it.
+	 */
+	if (filchi_scq_length(&jobs->free) < BEGUN_AT_ONCE) {
+		uint32_t first = begin_new(jobs, n, &got);
+
+		for (uint32_t i = 0; i < got; i++)
+			slot[i] = first + i;
+	}
+	if (got < n)
+		got += filchi_scq_take_many(&jobs->free, slot + got, n - got);
+	for (uint32_t i = 0; i < got; i++)
+		/* each was last a worker's: fetched together, they come faster */
+		__builtin_prefetch(&jobs->slot[slot[i]], 1);
+	for (uint32_t i = 0; i < got; i++)
+		job[i] = begin(jobs, slot[i]);
+	return got;
+}
+
+bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
+{
+	if (!filchi_credit_take(cq, &job->cell, 1))
+		return false;
+	job->cq = cq;
+	return true;
+}
+
+uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_cq *cq)
+{
+	uint32_t cell[FILCHI_JOBS_BATCH], got = filchi_credit_take(cq, cell, n);
+
+	for (uint32_t i = 0; i < got; i++) {
+		job[i]->cell = cell[i];
+		job[i]->cq = cq;
+	}
+	return got;
+}
+
+/* The submit is given up: its credit goes back. */
+static void send_nowhere(struct filchi_job *job)
+{
+	if (job->cq)
+		filchi_credit_return(job->cq, job->cell);
+}
+
+static inline void publish(struct filchi_job *job, unsigned state, uint64_t flags)
+{
+	uint64_t s = filch_load_relaxed(&job->state); /* FREE, ours alone */
+
+	filchi_store_release(&job->state,
+		s | state | flags | (state == FILCHI_JOB_QUEUED ? FILCHI_JOB_IN_QUEUE : 0));
+}
+
+/* Apart, so that the hot form saves no registers for a call that is hardly ever made. */
+FILCH_COLD static void publish_and_tell(struct filchi_job *job, unsigned state, uint64_t flags)
+{
+	filch_tsan_release(&job->state);
+	publish(job, state, flags);
+}
+
+void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags)
+{
+	if (FILCH_UNLIKELY(filch_tsan_present()))
+		publish_and_tell(job, state, flags);
+	else
+		publish(job, state, flags);
+}
+
+struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
+{
+	struct filchi_job *job = &jobs->slot[jobs->count];
+	uint64_t s = filch_load_relaxed(&job->state); /* FREE, ours alone */
+
+	job->id = filchi_job_id_of(jobs, job, s);
+	filchi_store_then_fence(&job->state, s | FILCHI_JOB_RUNNING | FILCHI_JOB_NOBODY);
+	return job;
+}
+
+void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	uint64_t s = filch_load_relaxed(&job->state), told; /* others set flags only */
+
+	s = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
+	filch_tsan_release(&job->state);
+	told = filchi_exchange_seq_cst(&job->state, s);
+	if (told & FILCHI_JOB_FOR_THREAD)
+		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
+	if (FILCH_UNLIKELY(told & FILCHI_JOB_FOR_WORKER))
+		jobs->tell(jobs, job->id);
+}
+
+void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	send_nowhere(job);
+	filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
+}
+
+void filchi_job_discard_many(struct filchi_jobs *jobs, struct filchi_job **job, uint32_t n)
+{
+	uint32_t slot[FILCHI_JOBS_BATCH];
+
+	for (uint32_t i = 0; i < n; i++) {
+		send_nowhere(job[i]);
+		slot[i] = (uint32_t)(job[i] - jobs->slot);
+	}
+	filchi_scq_put_many(&jobs->free, slot, n);
+}
+
+/*
+ * Leaves the slot's present state for @state, dropping all flags but IN_QUEUE. From GONE without
+ * IN_QUEUE it becomes free. Returns the flags it had. The CAS is the fence of I5: the caller may go
+ * on to read the events that workers wait for.
+ */
+static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
+{
+	uint64_t s = filchi_load_acquire(&job->state), next;
+
+	filch_tsan_release(&job->state);
+	do {
+		next = (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_QUEUE | FILCHI_JOB_NOBODY)) |
+		       state;
+		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_QUEUE))
+			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE; /* FREE */
+	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	FILCH_HOOK(job_moved_on);
+	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
+		/* no read of the slot: only its address */
+		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
+	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)
+		filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
+	return FILCHI_JOB_FLAGS(s);
+}
+
+/* The job is over, and none of the callers will tell workers of it. */
+static void be_gone(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	int64_t id = job->id;
+
+	if (move_on(jobs, job, FILCHI_JOB_GONE) & FILCHI_JOB_FOR_WORKER)
+		jobs->tell(jobs, id);
+}
+
+struct filchi_job *filchi_job_popped(struct filchi_jobs *jobs, uint32_t slot)
+{
+	struct filchi_job *job = &jobs->slot[slot];
+	uint64_t s = filchi_load_acquire(&job->state), next;
+
+	do {
+		next = s & ~FILCHI_JOB_IN_QUEUE;
+		if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED)
+			next += FILCHI_JOB_RUNNING - FILCHI_JOB_QUEUED;
+		else if (FILCHI_JOB_STATE(s) == FILCHI_JOB_GONE)
+			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
+	} while (!filchi_cas_acq_rel(&job->state, &s, next));
+	filch_tsan_acquire(&job->state);
+	if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED)
+		return job;
+	if (FILCHI_JOB_STATE(s) == FILCHI_JOB_GONE)
+		filchi_scq_put(&jobs->free, slot);
+	return NULL;
+}
+
+bool filchi_job_claim(
+	struct filchi_job *job, int64_t id, const struct filchi_jobs *jobs, unsigned state)
+{
+	uint64_t s = filchi_load_acquire(&job->state), next;
+
+	do {
+		if (!filchi_job_is(jobs, s, id) || FILCHI_JOB_STATE(s) != FILCHI_JOB_QUEUED)
+			return false;
+		next = (s & ~UINT64_C(7)) | state;
+	} while (!filchi_cas_acq_rel(&job->state, &s, next));
+	filch_tsan_acquire(&job->state);
+	return true;
+}
+
+static void completion_of(const struct filchi_job *job, struct filch_completion *out)
+{
+	uint64_t queued_at = filch_load_relaxed(&job->queued_at),
+		 left = job->started_at ? job->started_at : job->ended_at;
+
+	*out = (struct filch_completion){
+		.id = job->id,
+		.arg = filch_load_relaxed(&job->arg),
+		.user = filch_load_relaxed(&job->user),
+		.status = job->status,
+		.worker = job->worker,
+		.queued_ns = left > queued_at ? left - queued_at : 0,
+		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
+	};
+	if (job->flags & FILCHI_JOB_ABORTED) {
+		out->flags = job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;
+		out->detail[0] = job->fault_signal;
+		out->detail[1] = job->fault_address;
+	}
+}
+
+/* Contexts but those of the pool's own work begin a struct filchi_job_context. */
+static struct filchi_job_context *job_context(struct filchi_context *context)
+{
+	return (struct filchi_job_context *)(void *)context;
+}
+
+/* A callback has returned: its job is over, and nothing of it lies on this stack. */
+static void leave_callback(const struct filchi_job_context *here)
+{
+	filchi_context_leave(&here->context);
+	be_gone(here->jobs, here->job);
+}
+
+static bool call_due(struct filchi_job_context *here);
+
+/*
+ * The program has ended its thread in the callback. That has had the completion, and its job is
+ * over. Callbacks that became due in it are called from here.
+ */
+static void callback_exited(void *arg)
+{
+	struct filchi_job_context *here = arg;
+
+	if (!filchi_this_thread.context)
+		return; /* in the child of a fork */
+	if (here->jobs->left)
+		here->jobs->left();
+	leave_callback(here);
+	(void)call_due(here);
+}
+
+/* Calls the callback of here->job. False: it has forked, and this is the child. */
+static bool call_one(struct filchi_job_context *here)
+{
+	const struct filchi_cpu_control control = filchi_cpu_control();
+	uint32_t generation = filchi_fork_generation();
+	struct filch_completion completion;
+
+	completion_of(here->job, &completion);
+	filchi_context_enter(&here->context, FILCHI_CONTEXT_CALLBACK);
+	pthread_cleanup_push(callback_exited, here);
+	here->job->on_complete(&completion);
+	pthread_cleanup_pop(0);
+	filchi_cpu_control_restore(control); /* the thread is the caller's, or runs jobs next */
+	if (filchi_forked_since(generation))
+		return false; /* where the thread is in no context any more */
+	leave_callback(here);
+	return true;
+}
+
+/* Calls what became due in a callback that is over, and in these. False as call_one(). */
+static bool call_due(struct filchi_job_context *here)
+{
+	bool goes_on = true;
+
+	while (goes_on && here->due) {
+		here->job = here->due;
+		here->due = filch_load_relaxed(&here->job->after);
+		goes_on = call_one(here);
+	}
+	return goes_on;
+}
+
+/*
+ * The callback of @jobs that the calling thread is in, if only other callbacks lie above it. Work
+ * in between, which a callback waits for or runs, may rely on what it cancels being over.
+ */
+static struct filchi_job_context *callback_around(const struct filchi_jobs *jobs)
+{
+	struct filchi_context *c = filchi_this_thread.context;
+
+	while (c && c->kind == FILCHI_CONTEXT_CALLBACK && job_context(c)->jobs != jobs)
+		c = c->outer;
+	return c && c->kind == FILCHI_CONTEXT_CALLBACK ? job_context(c) : NULL;
+}
+
+/* Callbacks nest where one ends a job of another pool. */
+static uint64_t call_back(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	struct filchi_job_context here = { .jobs = jobs, .job = job },
+				  *around = callback_around(jobs);
+
+	if (!around)
+		return call_one(&here) && call_due(&here) ? 0 : FILCHI_JOB_IN_CHILD;
+	filch_store_relaxed(&job->after, NULL);
+	if (around->due)
+		filch_store_relaxed(&around->last_due->after, job);
+	else
+		around->due = job;
+	around->last_due = job;
+	return 0;
+}
+
+const struct filchi_job_context *filchi_context_find(
+	unsigned kind, const struct filchi_jobs *jobs, const struct filchi_job *job)
+{
+	for (struct filchi_context *c = filchi_this_thread.context; c; c = c->outer) {
+		const struct filchi_job_context *of = job_context(c);
+
+		if (c->kind == kind && (!jobs || of->jobs == jobs) && (!job || of->job == job))
+			return of;
+	}
+	return NULL;
+}
+
+void filchi_contexts_lost(void)
+{
+	struct filchi_context *c;
+
+	while ((c = filchi_this_thread.context)) {
+		if (c->kind == FILCHI_CONTEXT_CALLBACK)
+			callback_exited(job_context(c));
+		else
+			filchi_context_leave(c);
+	}
+}
+
+void filchi_job_set_aborted(struct filchi_job *job)
+{
+	job->flags |= FILCHI_JOB_ABORTED;
+	job->status = job->fault_signal ? -EFAULT : -ECANCELED;
+	job->ended_at = filchi_now();
+}
+
+void filchi_job_set_finished(struct filchi_job *job)
+{
+	if (job->flags & FILCHI_JOB_ABORTED)
+		return;
+	job->status = job->end_status;
+	job->ended_at = filchi_now();
+}
+
+bool filchi_job_returned(struct filchi_job *job)
+{
+	FILCH_HOOK(deferred_returned);
+	if (!filchi_deferred_arrive(&job->state))
+		return false;
+	filchi_job_set_finished(job);
+	return true;
+}
+
+void filchi_jobs_after_fork(void)
+{
+	pthread_mutex_unlock(&tag_lock);
+}
+
+uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	bool gone = job->cq || job->flags & FILCH_JOB_DETACHED;
+
+	if (job->cq) {
+		/*
+		 * before the slot is seen to be finished: after a drain every completion is in its
+		 * queue
+		 */
+		completion_of(job, &job->cq->cell[job->cell].completion);
+		if (job->cq->ordered)
+			filchi_cq_order_put(job->cq, job->cell, FILCHI_CELL_READY);
+		else
+			filchi_cq_put(job->cq, job->cell);
+	} else if (job->on_complete) {
+		return call_back(jobs, job); /* nobody waits for such a job */
+	}
+	return move_on(jobs, job, gone ? FILCHI_JOB_GONE : FILCHI_JOB_DONE) & FILCHI_JOB_FOR_WORKER;
+}
+
+void filchi_job_take_back(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	send_nowhere(job);
+	be_gone(jobs, job);
+}
+
+bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id)
+{
+	if (!filchi_job_claim(job, id, jobs, FILCHI_JOB_FINISHING))
+		return false;
+	filchi_job_take_back(jobs, job);
+	return true;
+}
+
+struct filchi_job *filchi_job_find(const struct filchi_jobs *jobs, int64_t id)
+{
+	uint64_t slot = (uint64_t)id & ((UINT64_C(1) << jobs->slot_bits) - 1);
+
+	if (id <= 0 || (uint64_t)id >> (ID_BITS - TAG_BITS) != jobs->tag || slot >= jobs->slots)
+		return NULL;
+	return &jobs->slot[slot];
+}
+
+bool filchi_job_is(const struct filchi_jobs *jobs, uint64_t s, int64_t id)
+{
+	return ((FILCHI_JOB_GENERATION(s) ^ (uint64_t)id >> jobs->slot_bits) &
+		       id_generation_mask(jobs)) == 0;
+}
+
+int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completion *out)
+{
+	struct filchi_job *job = filchi_job_find(jobs, id);
+
+	if (!job)
+		return -ESRCH;
+	uint64_t s = filchi_load_acquire(&job->state);
+	do {
+		if (!filchi_job_is(jobs, s, id))
+			return -ESRCH;
+		switch (FILCHI_JOB_STATE(s)) {
+		case FILCHI_JOB_QUEUED:
+		case FILCHI_JOB_RUNNING:
+		case FILCHI_JOB_FINISHING:
+			return s & FILCHI_JOB_NOBODY ? -EINVAL : -EAGAIN;
+		case FILCHI_JOB_DONE:
+			break;
+		default:
+			return -ESRCH;
+		}
+	} while (!filchi_cas_acq_rel(&job->state, &s, (s & ~UINT64_C(7)) | FILCHI_JOB_REAPING));
+	filch_tsan_acquire(&job->state);
+	FILCH_HOOK(reap_won);
+	if (out)
+		completion_of(job, out);
+	if (s & FILCHI_JOB_IN_QUEUE) {
+		(void)move_on(jobs, job, FILCHI_JOB_GONE);
+	} else {
+		/*
+		 * a store will do: nobody else writes the word of a job that is REAPING and in no
+		 * lane
+		 */
+		filchi_store_release(
+			&job->state, (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE);
+		filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
+	}
+	return 0;
+}
+
+static bool unfinished(const struct filchi_jobs *jobs, uint64_t s, int64_t id)
+{
+	return filchi_job_is(jobs, s, id) && FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED &&
+	       FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING;
+}
+
+bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, uint64_t flag)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	filch_tsan_release(&job->state);
+	do {
+		if (!unfinished(jobs, s, id))
+			return false;
+	} while (!(s & flag) && !filchi_cas_acq_rel(&job->state, &s, s | flag));
+	return true;
+}
+
+bool filchi_job_peek(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id,
+	struct filchi_job_origin *origin)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+	struct filchi_job_origin read;
+
+	do {
+		if (!filchi_job_is(jobs, s, id) || FILCHI_JOB_STATE(s) != FILCHI_JOB_RUNNING)
+			return false;
+		read = (struct filchi_job_origin){ 0 };
+		if (s & FILCHI_JOB_OF_TASK)
+			continue;
+		read.fn = filch_load_relaxed(&job->fn);
+		read.arg = filch_load_relaxed(&job->arg);
+		read.user = filch_load_relaxed(&job->user);
+		/*
+		 * Nothing is changed. But what we have read comes before this, and this before the
+		 * step that ends the job, if the word is as it was: so it is all of this job.
+		 */
+	} while (!filchi_cas_acq_rel(&job->state, &s, s));
+	filch_tsan_acquire(&job->state);
+	*origin = read;
+	return true;
+}
+
+int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline)
+{
+	int error = 0;
+
+	while (filchi_job_flag(jobs, job, id, FILCHI_JOB_FOR_THREAD)) {
+		uint64_t s = filchi_load_acquire(&job->state);
+
+		if (!unfinished(jobs, s, id))
+			break;
+		if (error)
+			return error;
+		FILCH_HOOK(await_flagged);
+		if (s & FILCHI_JOB_FOR_THREAD)
+			error = filchi_futex_wait(
+				(filch_atomic_u32 *)(void *)&job->state, (uint32_t)s, deadline);
+	}
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A handle is given where a set of children is wanted.
+ *
+ * first: FILCH_SPAWN_CHILD_of
+ */
+#include <filch/filch.h>
+
+FILCH_TASK(long, leaf, (long, n))
+{
+	return 3 * n + 1;
+}
+
+static void add(long *sum, long one)
+{
+	*sum += one;
+}
+
+FILCH_TASK(long, two, (long, n))
+{
+	long sum = 0;
+
+	FILCH_SPAWN(one, leaf, n);
+	FILCH_CHILDREN_FOLD(kids, leaf, add, &sum);
+#ifdef MENDED
+	FILCH_SPAWN_CHILD(&kids, n);
+#else
+	FILCH_SPAWN_CHILD(&one, n);
+#endif
+	FILCH_SYNC_CHILDREN(&kids);
+	return sum + FILCH_SYNC(one);
+}
+
+int main(void)
+{
+	return FILCH_RUN(NULL, NULL, two, 1);
+}

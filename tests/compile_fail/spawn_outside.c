@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A spawn in a function that is no task.
+ *
+ * first: only in a task body
+ */
+#include <filch/filch.h>
+
+FILCH_TASK(long, leaf, (long, n))
+{
+	return 3 * n + 1;
+}
+
+#ifdef MENDED
+FILCH_TASK(long, top)
+#else
+static long top(void)
+#endif
+{
+	FILCH_SPAWN(a, leaf, 10);
+	return FILCH_SYNC(a);
+}
+
+int main(void)
+{
+#ifdef MENDED
+	return FILCH_RUN(NULL, NULL, top);
+#else
+	return (int)top();
+#endif
+}

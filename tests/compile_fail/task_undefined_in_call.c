@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A call of a task that does not exist.
+ *
+ * first: leaf_must_be_a_FILCH_TASK
+ */
+#include <filch/filch.h>
+
+#ifdef MENDED
+FILCH_TASK(long, leaf, (long, n))
+{
+	return 3 * n + 1;
+}
+#endif
+
+FILCH_TASK(long, top, (long, n))
+{
+	return FILCH_CALL(leaf, n);
+}
+
+int main(void)
+{
+	return FILCH_RUN(NULL, NULL, top, 4);
+}

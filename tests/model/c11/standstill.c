@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether all sleep: the last worker to go to sleep sees it, and nobody sees it who is wrong.
+ *
+ * labels: model
+ *
+ * Four scenes, in turn; explored: SCENE (default 0). A worker sleeps as in src/core/await.c and
+ * src/core/abroad.c: prepare, settle, look at the others. It leaves itself out of the look, which
+ * in the library adds nothing. Nobody sleeps on: a scene ends where its threads would.
+ *
+ *   0 last   two workers go to sleep, one bound and one free. One of them at least sees that the
+ *            other does.
+ *   1 false  worker 0 sleeps. Worker 1 wakes it, and sleeps. Worker 2 sleeps. Worker 0 is awake
+ *            whenever worker 1 sleeps: nobody may see all of them asleep.
+ *   2 event  worker 0 prepares, sees that its event has come, and goes on; or settles, and is
+ *            woken. Worker 1 brings the event, and sleeps. It may not see worker 0 asleep.
+ *   3 post   worker 0 sleeps, free. Thread 1 is no worker: it puts a job into the queue, and then
+ *            wakes worker 0. Worker 2 knows of that job, and sleeps. It may not see worker 0
+ *            asleep for want of work. A word stands for the queue, whose put is as strong.
+ *
+ * Asserts: these sentences. In an ordinary run each scene has had both outcomes that it allows, and
+ * in the last one worker 0 was seen asleep with the job in the queue.
+ *
+ * Mutants found by an ordinary run:
+ *   settled_after_look   a worker's settling is visible only after its look: A1
+ *   one_round            the second round is left out
+ *   unsettled            a worker counts as asleep from its prepare on
+ *   posted_unseen        a free sleeper counts though work was posted: the queue is left out
+ */
+#include "driver.h"
+
+#define FILCHI_SEGMENTS 2u
+
+#include "base/atomic.h"
+
+#define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), 0)
+#define FILCHI_UNPARK(word)                   ((void)(word))
+
+#include "struct/idle.h"
+
+#if defined(MUTANT_SETTLED_AFTER_LOOK)
+/* the store lies in a buffer */
+static _Thread_local filch_atomic_u32 *held_at;
+static _Thread_local uint32_t held;
+#undef filchi_store_then_fence
+#define filchi_store_then_fence(p, v) (held_at = (p), held = (v))
+/* ... until here */
+#define SETTLED_DRAINS() (HOLD(), atomic_store_explicit(held_at, held, memory_order_release))
+#else
+#define SETTLED_DRAINS() ((void)0)
+#endif
+
+#include "struct/standstill.h"
+
+#if defined(MUTANT_ONE_ROUND)
+#define filchi_standstill_same(s, noted) ((void)(s), (void)(noted), true)
+#elif defined(MUTANT_UNSETTLED)
+#define filchi_standstill_note(s, noted) \
+	(*(noted) = filchi_load_acquire(&(s)->state), FILCHI_SLEEP_KIND(*(noted)))
+#endif
+
+enum { WORKERS = 3 };
+static const struct filchi_filter nothing = { .any = false }, anything = { .any = true };
+static struct filchi_idle idle;
+static struct filchi_sleeper sleeper[WORKERS];
+static filch_atomic_u32 event, marked, queued;
+static _Thread_local bool met_work; /* in the queue, while a free worker was asleep */
+
+static void prepare(unsigned me)
+{
+	filchi_idle_prepare(&idle, &sleeper[me], &nothing);
+}
+
+static void prepare_free(unsigned me)
+{
+	filchi_idle_search(&idle);
+	filchi_idle_prepare(&idle, &sleeper[me], &anything);
+}
+
+/* will_be_woken() of src/core/abroad.c. */
+static bool has_work(void)
+{
+#if defined(MUTANT_POSTED_UNSEEN)
+	return false;
+#else
+	met_work = filchi_load_acquire(&queued);
+	return met_work;
+#endif
+}
+
+/* note(), will_be_woken() and is_same() of src/core/abroad.c. */
+static bool see_others(unsigned me, unsigned workers)
+{
+	uint32_t noted[WORKERS];
+	bool all = true, free = false;
+
+	for (unsigned i = 0; i < workers && all; i++) {
+		unsigned kind = i == me ? FILCHI_ASLEEP_BOUND
+					: filchi_standstill_note(&sleeper[i], &noted[i]);
+
+		all = kind != FILCHI_AWAKE;
+		free = free || kind == FILCHI_ASLEEP_FREE;
+#if !defined(FILCH_EXPLORE)
+		PAUSE_AT_RANDOM();
+#endif
+	}
+	all = all && !(free && has_work());
+	for (unsigned i = 0; i < workers && all; i++)
+		all = i == me || filchi_standstill_same(&sleeper[i], noted[i]);
+	return all;
+}
+
+static bool settle_and_look(unsigned me, unsigned workers)
+{
+	bool all;
+
+	filchi_standstill_settle(&sleeper[me]);
+#if !defined(FILCH_EXPLORE)
+	/* or the first is through before the second has begun, and both hardly ever see it */
+	if (random_below(4) == 0)
+		RELAX();
+#endif
+	all = see_others(me, workers);
+	SETTLED_DRAINS();
+	return all;
+}
+
+/* What worker @me does in a scene; whether it has seen all the others asleep. */
+static bool act(unsigned scene, unsigned me)
+{
+	switch (scene * WORKERS + me) {
+	case 0:
+		prepare(0);
+		return settle_and_look(0, 2);
+	case 1:
+		prepare_free(1);
+		return settle_and_look(1, 2);
+	case 4:
+		(void)filchi_idle_wake(&idle, &sleeper[0], filchi_load_acquire(&sleeper[0].state));
+		prepare(1);
+		return settle_and_look(1, 3);
+	case 5:
+		prepare(2);
+		return settle_and_look(2, 3);
+	case 6:
+		prepare(0);
+		(void)filchi_exchange_seq_cst(&marked, 1);
+		if (filchi_rmw_fence_then_load_acquire(&event))
+			filchi_idle_cancel(&idle, &sleeper[0]);
+		else
+			filchi_standstill_settle(&sleeper[0]);
+		SETTLED_DRAINS();
+		return false;
+	case 7:
+		(void)filchi_exchange_seq_cst(&event, 1);
+		if (filchi_rmw_fence_then_load_acquire(&marked))
+			(void)filchi_idle_wake(
+				&idle, &sleeper[0], filchi_load_acquire(&sleeper[0].state));
+		prepare(1);
+		return settle_and_look(1, 2);
+	case 10:
+		(void)filchi_exchange_seq_cst(&queued, 1);
+		filchi_store_release(&event, 1);
+#if !defined(FILCH_EXPLORE)
+		for (uint32_t turns = random_below(4) ? 0 : 50; turns; turns--)
+			RELAX();
+#endif
+		if (FILCHI_IDLE_FREES(filchi_idle_posted(&idle)))
+			(void)filchi_idle_wake(
+				&idle, &sleeper[0], filchi_load_acquire(&sleeper[0].state));
+		return false;
+	case 11:
+#if !defined(FILCH_EXPLORE)
+		/* or it hardly ever looks before the free one has been woken */
+		for (int turn = 0; turn < 100 && !filchi_load_acquire(&event); turn++)
+			RELAX();
+#endif
+		if (!filchi_load_acquire(&event))
+			return false;
+		prepare(2);
+		return settle_and_look(2, 1);
+	default:
+		return false;
+	}
+}
+
+static void set_up(unsigned scene)
+{
+	filch_store_relaxed(&event, 0);
+	filch_store_relaxed(&marked, 0);
+	filch_store_relaxed(&queued, 0);
+	if (scene == 1) {
+		prepare(0);
+		filchi_standstill_settle(&sleeper[0]);
+		SETTLED_DRAINS();
+	} else if (scene == 3) {
+		prepare_free(0);
+		filchi_standstill_settle(&sleeper[0]);
+		SETTLED_DRAINS();
+	}
+}
+
+static void check(unsigned scene, const bool *seen)
+{
+	if (scene == 0)
+		assert(seen[0] || seen[1]);
+	else
+		assert(!seen[0] && !seen[1] && !seen[2]);
+}
+
+#if defined(FILCH_EXPLORE)
+
+#if !defined(SCENE)
+#define SCENE 0
+#endif
+static bool seen[WORKERS];
+
+static void *worker(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	seen[me] = act(SCENE, me);
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread[WORKERS];
+	unsigned first = SCENE % 2, last = SCENE % 2 ? 3 : 2;
+
+	filchi_idle_init(&idle);
+	for (unsigned i = 0; i < WORKERS; i++)
+		filchi_sleeper_init(&sleeper[i]);
+	set_up(SCENE);
+	for (unsigned i = first; i < last; i++)
+		pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i);
+	for (unsigned i = first; i < last; i++)
+		pthread_join(thread[i], NULL);
+	check(SCENE, seen);
+	return 0;
+}
+
+#else
+
+static struct meeting start, end;
+static bool seen[WORKERS];
+static unsigned scene, met;
+static atomic_bool over;
+
+static void *worker(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	seed_with(me);
+	for (;;) {
+		meet(&start, WORKERS + 1);
+		if (atomic_load(&over))
+			return NULL;
+		PAUSE_AT_RANDOM();
+		met_work = false;
+		seen[me] = act(scene, me);
+		if (met_work)
+			met++; /* worker 2's alone */
+		meet(&end, WORKERS + 1);
+	}
+}
+
+int main(void)
+{
+	pthread_t thread[WORKERS];
+	uint32_t rounds = scaled(9000), one = 0, two = 0, woken = 0, kept = 0;
+
+	seed_with(100);
+	filchi_idle_init(&idle);
+	for (unsigned i = 0; i < WORKERS; i++)
+		filchi_sleeper_init(&sleeper[i]);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		assert(!pthread_create(&thread[i], NULL, worker, (void *)i));
+	for (uint32_t i = 0;
+		i < rounds || (!(one && two && woken && kept && met) && i / PATIENCE < rounds);
+		i++) {
+		scene = i % 4;
+		set_up(scene);
+		meet(&start, WORKERS + 1);
+		meet(&end, WORKERS + 1);
+		check(scene, seen);
+		if (scene == 0)
+			*(seen[0] && seen[1] ? &two : &one) += 1;
+		else if (scene == 2)
+			/* settled before it was woken, or went on by itself */
+			*(filch_load_relaxed(&sleeper[0].settled) ==
+						(filch_load_relaxed(&sleeper[0].state) |
+							FILCHI_ASLEEP_BOUND)
+					? &woken
+					: &kept) += 1;
+		for (unsigned w = 0; w < WORKERS; w++)
+			filchi_idle_cancel(&idle, &sleeper[w]);
+		filchi_idle_init(&idle); /* a free one is left a searcher */
+	}
+	atomic_store(&over, true);
+	meet(&start, WORKERS + 1);
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_join(thread[i], NULL);
+	COVERED(one && two && woken && kept && met);
+	return 0;
+}
+
+#endif

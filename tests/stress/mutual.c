@@ -1,0 +1,1046 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mutual: pools that call each other. Loops, typed tasks and jobs by id go from pool to pool and
+ * back, up to six deep, on pools of 1 to 4 workers, two of them or three in a ring, entered from
+ * one side or from all at once. Each node of such a tree is counted: it ran once, on a worker of
+ * the pool that was called. What cannot end is -EDEADLK: a recursion without end, guarding pools, a
+ * circle of the program's own. So it is with workers that have nothing to do, and sleep.
+ *
+ * The cases count how often a worker ran a job of its own pool while it waited for another.
+ * timeout: 200
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "pools.h"
+
+#define POOLS_MAX 3u
+#define DEPTH     6u
+#define FANOUT    2u
+#define NODES     (1u << (DEPTH + 1))
+
+static struct filch_pool *at[POOLS_MAX];
+static unsigned pools;
+
+static void open_all(unsigned n, const uint32_t *workers, uint64_t flags)
+{
+	pools = n;
+	for (unsigned i = 0; i < n; i++)
+		at[i] = pool_open(workers[i], flags);
+}
+
+static void close_all(void)
+{
+	for (unsigned i = 0; i < pools; i++)
+		pool_close(at[i]);
+}
+
+/* --- trees of calls ----------------------------------------------------- */
+
+/*
+ * A tree of calls. Its nodes are numbered as in a heap, and each level is the next pool's. A node
+ * calls for its children as its number says, or as the tree does.
+ */
+enum { BY_LOOP, BY_TASK, BY_JOB, WAYS, MIXED = WAYS };
+struct tree {
+	unsigned root, depth, way; /* root: the pool of level 0 */
+	_Atomic uint32_t ran[NODES];
+};
+
+static unsigned level_of(unsigned node)
+{
+	return 31 - (unsigned)__builtin_clz(node);
+}
+
+static void visit(struct tree *t, unsigned node);
+
+struct node {
+	struct tree *tree;
+	unsigned number;
+};
+
+static void children(size_t b, size_t e, void *arg)
+{
+	const struct node *n = arg;
+
+	for (; b < e; b++)
+		visit(n->tree, n->number * FANOUT + (unsigned)b);
+}
+
+FILCH_TASK(int, child, (struct tree *, t), (unsigned, node))
+{
+	visit(t, node);
+	return (int)node;
+}
+
+FILCH_TASK(int, both, (struct tree *, t), (unsigned, node))
+{
+	int called;
+
+	FILCH_SPAWN(a, child, t, node * FANOUT);
+	called = FILCH_CALL(child, t, node * FANOUT + 1);
+	return FILCH_SYNC(a) + called;
+}
+
+static int both_children(void *arg)
+{
+	children(0, FANOUT, arg);
+	return 7;
+}
+
+static void call_for_children(struct filch_pool *pool, struct tree *t, unsigned node)
+{
+	struct node n = { t, node };
+	struct filch_completion c;
+	int64_t id;
+	int sum = 0;
+
+	switch (t->way == MIXED ? node % WAYS : t->way) {
+	case BY_LOOP:
+		CHECK_EQ(filch_for(pool, 0, FANOUT, 1, children, &n), 0);
+		break;
+	case BY_TASK:
+		CHECK_EQ(FILCH_RUN(pool, &sum, both, t, node), 0);
+		CHECK_EQ(sum, (int)(2 * node * FANOUT + 1));
+		break;
+	default:
+		CHECK((id = filch_submit(pool, both_children, &n, NULL)) > 0, "%lld",
+			(long long)id);
+		CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
+		CHECK_EQ(c.status, 7);
+		CHECK_EQ(c.flags, 0);
+	}
+}
+
+static void visit(struct tree *t, unsigned node)
+{
+	struct filch_pool *here = at[(t->root + level_of(node)) % pools];
+
+	CHECK(filch_pool_current() == here, "node %u is on another pool", node);
+	CHECK(filch_worker_id() >= 0 && filch_worker_id() < filch_pool_workers(here), "worker %d",
+		filch_worker_id());
+	CHECK_EQ(atomic_fetch_add(&t->ran[node], 1), 0);
+	if (level_of(node) < t->depth)
+		call_for_children(at[(t->root + level_of(node) + 1) % pools], t, node);
+	CHECK_EQ(filch_pool_current() == here, true);
+}
+
+FILCH_TASK(int, from_the_root, (struct tree *, t))
+{
+	visit(t, 1);
+	return 1;
+}
+
+static void run_tree(unsigned root, unsigned depth, unsigned way)
+{
+	struct tree t = { .root = root, .depth = depth, .way = way };
+	int one = 0;
+
+	CHECK_EQ(FILCH_RUN(at[root], &one, from_the_root, &t), 0);
+	CHECK_EQ(one, 1);
+	for (unsigned node = 1; node < NODES; node++)
+		CHECK_EQ(t.ran[node], level_of(node) <= depth);
+}
+
+static void there_and_back_at_any_depth(void)
+{
+	static const uint32_t workers[][2] = { { 1, 1 }, { 1, 2 }, { 2, 2 }, { 4, 4 } };
+
+	for (unsigned i = 0; i < sizeof workers / sizeof workers[0]; i++) {
+		pools_begin();
+		open_all(2, workers[i], i % 2 ? FILCH_POOL_NO_SEARCH : 0);
+		for (uint64_t n = test_scaled(4); n--;)
+			for (unsigned depth = 1; depth <= DEPTH; depth++) {
+				test_watchdog(100);
+				run_tree(depth % 2, depth, (unsigned)(n % (WAYS + 1)));
+			}
+		close_all();
+		pools_print();
+		/* with 4 there may be a free worker each time */
+		if (workers[i][0] == 1)
+			POOLS_COVER(jobs_nested);
+	}
+}
+
+static void three_pools_in_a_ring(void)
+{
+	static const uint32_t workers[][3] = { { 1, 1, 1 }, { 1, 2, 1 }, { 2, 2, 2 } };
+
+	pools_begin();
+	for (unsigned i = 0; i < sizeof workers / sizeof workers[0]; i++) {
+		open_all(3, workers[i], 0);
+		for (uint64_t n = test_scaled(6); n--;) {
+			test_watchdog(100);
+			run_tree((unsigned)(n % 3), DEPTH, MIXED);
+		}
+		close_all();
+	}
+	pools_print();
+	POOLS_COVER(jobs_nested);
+}
+
+/* Trees that know nothing of each other, each entered from outside at another pool. */
+static void *enter(void *arg)
+{
+	unsigned root = (unsigned)(uintptr_t)arg;
+
+	for (uint64_t n = test_scaled(15); n--;)
+		run_tree(root, 4 - (unsigned)(n % 4), MIXED);
+	return NULL;
+}
+
+static void entered_from_all_sides_at_once(void)
+{
+	static const uint32_t one[] = { 1, 1, 1 }, two[] = { 2, 2, 2 };
+	pthread_t thread[POOLS_MAX];
+
+	for (unsigned n = 2; n <= POOLS_MAX; n++) {
+		pools_begin();
+		for (unsigned i = 0; i < 2; i++) {
+			test_watchdog(100);
+			open_all(n, i ? two : one, n % 2 ? FILCH_POOL_NO_SEARCH : 0);
+			for (uintptr_t t = 0; t < n; t++)
+				CHECK_EQ(pthread_create(&thread[t], NULL, enter, (void *)t), 0);
+			for (unsigned t = 0; t < n; t++)
+				CHECK_EQ(pthread_join(thread[t], NULL), 0);
+			close_all();
+		}
+		pools_print();
+		POOLS_COVER(jobs_nested);
+	}
+}
+
+/* --- what is not to run on top ------------------------------------------ */
+
+static pthread_mutex_t lock;
+static _Atomic unsigned locked, holders_inside, callers;
+static _Atomic bool may_return;
+
+static void use_lock(size_t b, size_t e, void *arg)
+{
+	(void)arg;
+	for (; b < e; b++) {
+		/* an error-checking mutex tells a second lock by its owner */
+		CHECK_EQ(pthread_mutex_lock(&lock), 0);
+		locked++;
+		CHECK_EQ(pthread_mutex_unlock(&lock), 0);
+	}
+}
+
+static void return_late(size_t b, size_t e, void *arg)
+{
+	(void)b;
+	(void)e;
+	(void)arg;
+	holders_inside++;
+	while (!may_return)
+		sched_yield();
+}
+
+static void call_under_lock(size_t b, size_t e, void *arg)
+{
+	(void)b;
+	(void)e;
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&lock), 0);
+	CHECK_EQ(filch_for(at[1], 0, 1, 1, return_late, NULL), 0);
+	CHECK_EQ(pthread_mutex_unlock(&lock), 0);
+}
+
+static void call_for_lock(size_t b, size_t e, void *arg)
+{
+	(void)b;
+	(void)e;
+	(void)arg;
+	callers++;
+	CHECK_EQ(filch_for(at[0], 0, 1, 1, use_lock, NULL), 0);
+}
+
+static void *enter_under_lock(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(filch_for(at[0], 0, 1, 1, call_under_lock, NULL), 0);
+	return NULL;
+}
+
+static void *enter_for_lock(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(filch_for(at[2], 0, 1, 1, call_for_lock, NULL), 0);
+	return NULL;
+}
+
+/*
+ * Pool 0's worker holds a lock and waits for pool 1, whose job goes on. Pool 2 calls pool 0 for
+ * work that takes the lock. While pool 1 is not done that work stays queued: on top of the holder
+ * it would wait for itself.
+ */
+static void a_lock_held_over_a_call_is_left_alone_while_the_call_goes_on(void)
+{
+	static const uint32_t workers[] = { 1, 1, 1 };
+	pthread_mutexattr_t checks;
+	pthread_t holder, other;
+
+	pthread_mutexattr_init(&checks);
+	pthread_mutexattr_settype(&checks, PTHREAD_MUTEX_ERRORCHECK);
+	CHECK_EQ(pthread_mutex_init(&lock, &checks), 0);
+	open_all(3, workers, FILCH_POOL_NO_SEARCH);
+	for (uint64_t n = test_scaled(8); n--;) {
+		uint64_t parks;
+
+		test_watchdog(100);
+		may_return = false;
+		locked = holders_inside = callers = 0;
+		CHECK_EQ(pthread_create(&holder, NULL, enter_under_lock, NULL), 0);
+		while (!holders_inside || !pool_stats(at[0]).asleep)
+			sched_yield();
+		parks = pool_stats(at[2]).parks;
+		CHECK_EQ(pthread_create(&other, NULL, enter_for_lock, NULL), 0);
+		while (!callers || pool_stats(at[2]).parks == parks || !pool_stats(at[2]).asleep)
+			sched_yield();
+		CHECK_EQ(locked, 0);
+		may_return = true;
+		CHECK_EQ(pthread_join(holder, NULL), 0);
+		CHECK_EQ(pthread_join(other, NULL), 0);
+		CHECK_EQ(locked, 1);
+	}
+	close_all();
+	CHECK_EQ(pthread_mutex_destroy(&lock), 0);
+}
+
+/* --- what cannot end ---------------------------------------------------- */
+
+static _Atomic unsigned refused, ended;
+static unsigned deepest;
+
+static void call_for_ever(size_t b, size_t e, void *arg)
+{
+	uintptr_t depth = (uintptr_t)arg;
+	int error;
+
+	(void)b;
+	(void)e;
+	if (depth > deepest)
+		deepest = (unsigned)depth;
+	error = filch_for(at[depth % 2], 0, 1, 1, call_for_ever, (void *)(depth + 1));
+	CHECK(!error || error == -EDEADLK, "%d", error);
+	if (error)
+		refused++;
+	else
+		ended++;
+}
+
+static void a_recursion_without_end_is_refused(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		test_watchdog(100);
+		refused = ended = deepest = 0;
+		pools = 2;
+		for (unsigned p = 0; p < 2; p++)
+			at[p] = pool_open_with(&(struct filch_config){
+				.size = sizeof(struct filch_config),
+				/* the last time four of the second have nothing to do */
+				.workers = i < 2 ? i + 1
+					   : p   ? 5
+						 : 1,
+				.flags = FILCH_POOL_OVERSUBSCRIBE,
+				.stack_bytes = (TEST_SANITIZED ? UINT64_C(1024) : UINT64_C(256))
+					       << 10 });
+		CHECK_EQ(filch_for(at[0], 0, 1, 1, call_for_ever, (void *)1), 0);
+		CHECK_EQ(refused, 1);
+		CHECK_EQ(ended, deepest - 1);
+		CHECK(deepest > 10, "%u deep", deepest);
+		close_all();
+	}
+}
+
+static void call_back(size_t b, size_t e, void *arg)
+{
+	int error = filch_for(at[0], b, e, 1, return_late, arg);
+
+	CHECK(!error || error == -EDEADLK, "%d", error);
+	if (error)
+		refused++;
+	else
+		ended++;
+}
+
+static void call_and_be_called(size_t b, size_t e, void *arg)
+{
+	CHECK_EQ(filch_for(at[1], b, e, 1, call_back, arg), 0);
+}
+
+/* A guarding pool runs nothing on top of a wait: a fault takes the whole stack. */
+static void a_guarding_pool_is_called_back_only_on_a_free_worker(void)
+{
+#if defined(__x86_64__)
+	static const uint32_t other[] = { 1, 1 };
+
+	may_return = true;
+	for (uint32_t workers = 1; workers <= 2; workers++) {
+		test_watchdog(100);
+		refused = ended = 0;
+		open_all(2, other, 0);
+		pool_close(at[0]);
+		at[0] = pool_open(workers, FILCH_POOL_GUARD);
+		CHECK_EQ(filch_for(at[0], 0, 1, 1, call_and_be_called, NULL), 0);
+		CHECK_EQ(refused, workers == 1);
+		CHECK_EQ(ended, workers == 2);
+		close_all();
+	}
+#endif
+}
+
+static _Atomic int64_t circle[2];
+static _Atomic int waits_of_circle[2];
+
+static int wait_for_the_other(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	while (!circle[!me])
+		sched_yield();
+	waits_of_circle[me] = filch_wait(at[!me], circle[!me], NULL, NULL);
+	return 0;
+}
+
+/* Each of two jobs waits for the other. One is told, and the other then has its completion. */
+static void a_circle_of_waits_is_refused(void)
+{
+	for (uint64_t n = test_scaled(12); n--;) {
+		/* at times some of a pool have nothing to do */
+		const uint32_t workers[] = { 1 + (uint32_t)(n % 3 == 1), 1 + (uint32_t)(n % 3) };
+		unsigned told = 0;
+
+		test_watchdog(100);
+		open_all(2, workers, 0);
+		circle[0] = circle[1] = 0;
+		for (uintptr_t i = 0; i < 2; i++)
+			circle[i] = filch_submit(at[i], wait_for_the_other, (void *)i, NULL);
+		for (unsigned i = 0; i < 2; i++)
+			CHECK_EQ(filch_pool_drain(at[i], NULL), 0);
+		for (unsigned i = 0; i < 2; i++) {
+			int error = waits_of_circle[i];
+
+			CHECK(!error || error == -EDEADLK, "%d", error);
+			told += error != 0;
+			CHECK_EQ(filch_wait(at[!i], circle[!i], NULL, NULL), error ? 0 : -ESRCH);
+		}
+		CHECK_EQ(told, 1);
+		close_all();
+	}
+}
+
+/* --- room in the queue -------------------------------------------------- */
+
+#define ITEMS 64u
+
+static _Atomic uint32_t item[2][ITEMS];
+
+static int take_item(void *arg)
+{
+	(*(_Atomic uint32_t *)arg)++;
+	return 0;
+}
+
+/* Jobs of one pool fill the queue of the other, in both directions. */
+static int fill_the_other(void *arg)
+{
+	static const struct filch_submit detached = { .size = sizeof detached,
+		.flags = FILCH_JOB_DETACHED };
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < ITEMS; i++) {
+		int64_t id = filch_submit(at[!me], take_item, (void *)&item[me][i], &detached);
+
+		if (id == -EDEADLK) {
+			refused++;
+			(void)take_item((void *)&item[me][i]);
+		} else {
+			CHECK(id > 0, "%lld", (long long)id);
+		}
+	}
+	return 0;
+}
+
+static void full_queues_on_both_sides_are_refused_or_served(void)
+{
+	static uint64_t served;
+
+	refused = 0;
+	for (uint64_t n = test_scaled(12); n--;) {
+		test_watchdog(100);
+		for (unsigned i = 0; i < 2; i++) {
+			pools = 2;
+			at[i] = pool_open_with(
+				&(struct filch_config){ .size = sizeof(struct filch_config),
+					/* two have something to do */
+					.workers = 1 + (uint32_t)(n % 4),
+					.flags = FILCH_POOL_OVERSUBSCRIBE,
+					.queue_capacity = 4,
+					.jobs_max = 1024 });
+			for (unsigned k = 0; k < ITEMS; k++)
+				item[i][k] = 0;
+		}
+		for (unsigned round = 0; round < 2; round++)
+			for (uintptr_t i = 0; i < 2; i++)
+				CHECK(filch_submit(at[i], fill_the_other, (void *)i, NULL) > 0,
+					"refused");
+		for (unsigned round = 0; round < 2; round++)
+			for (unsigned i = 0; i < 2; i++)
+				CHECK_EQ(filch_pool_drain(at[i], NULL), 0);
+		for (unsigned k = 0; k < 2 * ITEMS; k++)
+			CHECK_EQ(item[k / ITEMS][k % ITEMS], 2);
+		served += 4 * ITEMS;
+		close_all();
+	}
+	served -= refused;
+	printf("    %u refused, %llu served\n", (unsigned)refused, (unsigned long long)served);
+	CHECK(refused && served, "the case claims to cover both");
+}
+
+/* --- the rest ----------------------------------------------------------- */
+
+static _Atomic bool held_runs;
+
+static int hold(void *unused)
+{
+	(void)unused;
+	held_runs = true;
+	while (!may_return)
+		sched_yield();
+	return 3;
+}
+
+static int wait_until_late(void *arg)
+{
+	struct timespec soon = filch_after(2000000);
+	struct filch_completion c;
+
+	CHECK_EQ(filch_wait(at[1], *(int64_t *)arg, &soon, NULL), -ETIMEDOUT);
+	may_return = true;
+	CHECK_EQ(filch_wait(at[1], *(int64_t *)arg, NULL, &c), 0);
+	CHECK_EQ(c.status, 3);
+	return 0;
+}
+
+static void a_deadline_ends_a_wait_for_another_pool(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+
+	open_all(2, workers, 0);
+	for (uint64_t n = test_scaled(8); n--;) {
+		int64_t held, waiter;
+
+		test_watchdog(100);
+		may_return = false;
+		CHECK((held = filch_submit(at[1], hold, NULL, NULL)) > 0, "%lld", (long long)held);
+		CHECK((waiter = filch_submit(at[0], wait_until_late, &held, NULL)) > 0, "%lld",
+			(long long)waiter);
+		CHECK_EQ(filch_wait(at[0], waiter, NULL, NULL), 0);
+	}
+	close_all();
+}
+
+static void loop_here(size_t b, size_t e, void *arg)
+{
+	atomic_fetch_add((_Atomic uint64_t *)arg, e - b);
+}
+
+static void loop_there(size_t b, size_t e, void *arg)
+{
+	for (; b < e; b++)
+		CHECK_EQ(filch_for(at[0], 0, 8, 1, loop_here, arg), 0);
+}
+
+static int until_cancelled(void *arg)
+{
+	int error = 0;
+
+	held_runs = true;
+	do
+		error = filch_for(at[1], 0, 4, 1, loop_there, arg);
+	while (!error && !filch_job_cancelled());
+	CHECK_EQ(error, 0); /* a loop of another pool is a job of its own */
+	return filch_job_cancelled() ? -ECANCELED : 0;
+}
+
+static void a_cancelled_job_leaves_its_calls_whole(void)
+{
+	static const uint32_t workers[] = { 1, 2 };
+	_Atomic uint64_t bodies = 0;
+
+	pools_begin();
+	open_all(2, workers, 0);
+	for (uint64_t n = test_scaled(8); n--;) {
+		struct filch_completion c;
+		int64_t id;
+
+		test_watchdog(100);
+		held_runs = false;
+		CHECK((id = filch_submit(at[0], until_cancelled, &bodies, NULL)) > 0, "%lld",
+			(long long)id);
+		while (!held_runs)
+			sched_yield();
+		CHECK_EQ(filch_cancel(at[0], id), 0);
+		CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+		CHECK_EQ(c.status, -ECANCELED);
+		CHECK_EQ(bodies % 32, 0);
+	}
+	close_all();
+	pools_print();
+	POOLS_COVER(jobs_nested);
+}
+
+static int leave_thread(void *unused)
+{
+	(void)unused;
+	pthread_exit(NULL);
+}
+
+static void call_what_leaves(size_t b, size_t e, void *arg)
+{
+	struct filch_completion c;
+	int64_t id = filch_submit(at[0], leave_thread, NULL, NULL);
+
+	(void)b;
+	(void)e;
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+	CHECK_EQ(c.status, -ECANCELED);
+	CHECK_EQ(c.flags, FILCH_DONE_EXITED);
+	*(uint64_t *)arg += 1; /* in the frame of a job whose thread is leaving */
+}
+
+static int call_there(void *arg)
+{
+	uint64_t inside = 0;
+	int error = filch_for(at[1], 0, 1, 1, call_what_leaves, &inside);
+
+	*(int *)arg = error;
+	return error;
+}
+
+/* The job on top ends, the call beneath it goes on to its end, and then the job beneath ends. */
+static void a_job_on_top_may_leave_the_thread(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+
+	pools_begin();
+	open_all(2, workers, 0);
+	for (uint64_t n = test_scaled(10); n--;) {
+		struct filch_completion c;
+		int returned = 1;
+		int64_t id;
+
+		test_watchdog(100);
+		CHECK((id = filch_submit(at[0], call_there, &returned, NULL)) > 0, "%lld",
+			(long long)id);
+		CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+		CHECK_EQ(c.status, -ECANCELED);
+		CHECK_EQ(c.flags, FILCH_DONE_EXITED);
+		CHECK_EQ(returned, 1);
+	}
+	close_all();
+	pools_print();
+	CHECK_EQ(pools_sum.jobs_nested, test_scaled(10));
+	CHECK_EQ(pools_sum.replaced, test_scaled(10));
+}
+
+static void the_creator_of_a_pool_is_called_back(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+
+	pools_begin();
+	for (uint32_t n = 1; n <= 2; n++) {
+		_Atomic uint64_t bodies = 0;
+
+		test_watchdog(100);
+		open_all(2, workers, 0);
+		pool_close(at[0]);
+		at[0] = pool_open(n, FILCH_POOL_CALLER);
+		for (uint64_t i = test_scaled(8); i--;)
+			run_tree(0, DEPTH, MIXED);
+		/* from its own stack, without a job beneath */
+		for (uint64_t i = test_scaled(8); i--;)
+			CHECK_EQ(filch_for(at[0], 0, 4, 1, loop_there, &bodies), 0);
+		CHECK_EQ(bodies, test_scaled(8) * 32);
+		close_all();
+	}
+	pools_print();
+	POOLS_COVER(jobs_nested);
+}
+
+/* --- workers that have nothing to do ------------------------------------ */
+
+static void until_idle(struct filch_pool *pool, uint64_t n)
+{
+	while (pool_stats(pool).asleep < n)
+		sched_yield();
+}
+
+static uint64_t idle_there;
+static _Atomic bool is_abroad, is_called;
+
+static void call_on(size_t b, size_t e, void *arg)
+{
+	is_abroad = true;
+	while (!is_called)
+		sched_yield();
+	until_idle(at[2], idle_there);
+	CHECK_EQ(filch_for(at[1], b, e, 1, loop_here, arg), 0);
+}
+
+static int call_by_way_of_a_third(void *arg)
+{
+	return filch_for(at[2], 0, 1, 1, call_on, arg);
+}
+
+static int call_straight(void *arg)
+{
+	while (!is_abroad)
+		sched_yield();
+	is_called = true;
+	return filch_for(at[0], 0, 1, 1, loop_here, arg);
+}
+
+/*
+ * Two jobs that know nothing of each other, on pools of one worker: one calls the other's pool
+ * through a third, the other calls back. In the third some workers sleep.
+ */
+static void a_worker_with_nothing_to_do_hides_no_standstill(void)
+{
+	pools_begin();
+	for (uint64_t n = test_scaled(12); n--;) {
+		const uint32_t workers[] = { 1, 1, 2 + (uint32_t)(n % 3) };
+		_Atomic uint64_t bodies = 0;
+		struct filch_completion c[2];
+		int64_t id[2];
+
+		test_watchdog(100);
+		idle_there = workers[2] - 1;
+		is_abroad = is_called = false;
+		open_all(3, workers, n % 2 ? FILCH_POOL_NO_SEARCH : 0);
+		id[0] = filch_submit(at[0], call_by_way_of_a_third, &bodies, NULL);
+		id[1] = filch_submit(at[1], call_straight, &bodies, NULL);
+		for (unsigned i = 0; i < 2; i++) {
+			CHECK_EQ(filch_wait(at[i], id[i], NULL, &c[i]), 0);
+			CHECK_EQ(c[i].status, 0);
+		}
+		CHECK_EQ(bodies, 2);
+		close_all();
+	}
+	pools_print();
+	CHECK_EQ(pools_sum.jobs_nested, test_scaled(12));
+}
+
+static _Atomic bool inner_runs;
+
+static int call_back_inside(void *arg)
+{
+	inner_runs = true;
+	return filch_for(at[0], 0, 1, 1, loop_here, arg);
+}
+
+static bool by_another;
+
+static void wait_at_home(size_t b, size_t e, void *arg)
+{
+	struct filch_completion c;
+	int64_t id = filch_submit(at[1], call_back_inside, arg, NULL);
+
+	(void)b;
+	(void)e;
+	CHECK(id > 0, "%lld", (long long)id);
+	while (by_another && !inner_runs)
+		sched_yield();
+	CHECK_EQ(filch_wait(at[1], id, NULL, &c), 0);
+	CHECK_EQ(c.status, 0);
+}
+
+static int call_for_wait_at_home(void *arg)
+{
+	return filch_for(at[1], 0, 1, 1, wait_at_home, arg);
+}
+
+/*
+ * The called job waits for one of its own pool, which calls back; that one runs on top of it or on
+ * another worker. A job that goes on all the while keeps the pools from a standstill. So the worker
+ * that waits must know that it is needed.
+ */
+static void a_call_from_behind_a_wait_at_home_is_served_at_once(void)
+{
+	static const uint32_t workers[] = { 1, 3 };
+
+	pools_begin();
+	open_all(2, workers, 0);
+	for (uint64_t n = test_scaled(12); n--;) {
+		_Atomic uint64_t bodies = 0;
+		struct filch_completion c;
+		int64_t held, id;
+
+		test_watchdog(100);
+		held_runs = may_return = inner_runs = false;
+		by_another = n % 2;
+		CHECK((held = filch_submit(at[1], hold, NULL, NULL)) > 0, "%lld", (long long)held);
+		while (!held_runs)
+			sched_yield();
+		CHECK((id = filch_submit(at[0], call_for_wait_at_home, &bodies, NULL)) > 0, "%lld",
+			(long long)id);
+		CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+		CHECK_EQ(c.status, 0);
+		CHECK_EQ(bodies, 1);
+		may_return = true;
+		CHECK_EQ(filch_wait(at[1], held, NULL, NULL), 0);
+	}
+	close_all();
+	pools_print();
+	CHECK(pools_sum.jobs_nested >= test_scaled(12), "each call back runs on top of a wait");
+}
+
+/* --- room in a completion queue ----------------------------------------- */
+
+static struct filch_cq *shared;
+static _Atomic bool has_room_taken;
+static _Atomic int late;
+
+static int take_room_and_call_home(void *arg)
+{
+	has_room_taken = true;
+	until_idle(at[0], 1);
+	return filch_for(at[0], 0, 1, 1, loop_here, arg);
+}
+
+static int answer_seven(void *unused)
+{
+	(void)unused;
+	return 7;
+}
+
+/* The queue has room for one: the second submit waits for the first job, which calls home. */
+static int submit_twice(void *arg)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct timespec soon;
+	int64_t id;
+
+	how.cq = shared;
+	CHECK((id = filch_submit(at[1], take_room_and_call_home, arg, &how)) > 0, "%lld",
+		(long long)id);
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK((id = filch_submit(at[1], answer_seven, NULL, &how)) > 0, "%lld", (long long)id);
+	how.when_full = FILCH_UNTIL;
+	how.deadline = &soon;
+	soon = filch_after(2000000);
+	late = (int)filch_submit(at[1], answer_seven, NULL, &how);
+	return 0;
+}
+
+static void a_submit_that_waits_for_room_in_a_completion_queue_is_called_back(void)
+{
+	pools_begin();
+	for (uint64_t n = test_scaled(12); n--;) {
+		const uint32_t workers[] = { 1, 1 + (uint32_t)(n % 3) };
+		_Atomic uint64_t bodies = 0;
+		struct filch_completion c;
+		int64_t id;
+
+		test_watchdog(100);
+		has_room_taken = false;
+		CHECK_EQ(filch_cq_create_with(&shared,
+				 &(struct filch_cq_config){ .size = sizeof(struct filch_cq_config),
+					 .capacity = 1,
+					 .flags = n % 2 ? FILCH_CQ_ORDERED : 0 }),
+			0);
+		open_all(2, workers, 0);
+		CHECK((id = filch_submit(at[0], submit_twice, &bodies, NULL)) > 0, "%lld",
+			(long long)id);
+		while (!has_room_taken)
+			sched_yield();
+		CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+		CHECK_EQ(c.status, 0);
+		CHECK_EQ(bodies, 1);
+		CHECK_EQ(filch_wait(at[0], id, NULL, NULL), 0);
+		CHECK_EQ(late, -ETIMEDOUT);
+		CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+		CHECK_EQ(c.status, 7);
+		close_all();
+		CHECK_EQ(filch_cq_destroy(shared), 0);
+	}
+	pools_print();
+	CHECK_EQ(pools_sum.jobs_nested, test_scaled(12));
+}
+
+static _Atomic bool waits_for_all;
+
+static int drain_the_other(void *arg)
+{
+	(void)arg;
+	waits_for_all = true;
+	CHECK_EQ(filch_pool_drain(at[1], NULL), 0);
+	return 0;
+}
+
+static int end_the_other(void *arg)
+{
+	(void)arg;
+	waits_for_all = true;
+	CHECK_EQ(filch_pool_destroy(at[1]), 0);
+	return 0;
+}
+
+static int call_home(void *arg)
+{
+	while (!waits_for_all)
+		sched_yield();
+	loop_there(0, 1, arg);
+	return 0;
+}
+
+/* Jobs that nobody waits for call back into the pool whose one worker waits for them all. */
+static void a_pool_is_drained_and_ended_by_the_pool_that_it_calls(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	static const struct filch_submit detached = { .size = sizeof detached,
+		.flags = FILCH_JOB_DETACHED };
+
+	pools_begin();
+	for (uint64_t n = test_scaled(8); n--;) {
+		_Atomic uint64_t bodies = 0;
+
+		test_watchdog(100);
+		open_all(2, workers, 0);
+		waits_for_all = false;
+		for (unsigned i = 0; i < 5; i++)
+			CHECK(filch_submit(at[1], call_home, &bodies, &detached) > 0, "refused");
+		CHECK(filch_submit(at[0], drain_the_other, NULL, &detached) > 0, "refused");
+		CHECK_EQ(filch_pool_drain(at[0], NULL), 0);
+		CHECK_EQ(bodies, 40);
+		waits_for_all = false;
+		CHECK(filch_submit(at[1], call_home, &bodies, &detached) > 0, "refused");
+		CHECK(filch_submit(at[0], end_the_other, NULL, &detached) > 0, "refused");
+		CHECK_EQ(filch_pool_drain(at[0], NULL), 0);
+		CHECK(bodies == 48 || bodies == 40, "%llu", (unsigned long long)bodies);
+		pool_close(at[0]);
+	}
+	pools_print();
+	POOLS_COVER(jobs_nested);
+}
+
+static _Atomic unsigned told;
+
+static void tell(const struct filch_completion *completion)
+{
+	(void)completion;
+	told++;
+}
+
+static int start_and_hold(void *unused)
+{
+	held_runs = true;
+	return hold(unused);
+}
+
+static void submit_drain(size_t b, size_t e, void *id)
+{
+	(void)b;
+	(void)e;
+	*(int64_t *)id = filch_submit(at[0], drain_the_other, NULL, NULL);
+	CHECK(*(int64_t *)id > 0, "%lld", (long long)*(int64_t *)id);
+}
+
+static void drain_and_hold(size_t b, size_t e, void *id)
+{
+	submit_drain(b, e, id);
+	(void)start_and_hold(NULL);
+}
+
+static void *let_go_when_the_other_sleeps(void *unused)
+{
+	(void)unused;
+	while (!held_runs || !pool_stats(at[0]).asleep)
+		sched_yield();
+	may_return = true;
+	return NULL;
+}
+
+/* However the last job of a pool ends, the worker of another that drains it is woken. */
+static void a_drain_by_another_pool_is_woken_by_any_end(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	struct filch_cq *cq;
+
+	CHECK_EQ(filch_cq_create(&cq, 16), 0);
+	open_all(2, workers, 0);
+	pool_close(at[1]);
+	at[1] = pool_open(2, FILCH_POOL_CALLER);
+	told = 0;
+	for (unsigned n = 0; n < 4 * test_scaled(8); n++) {
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		pthread_t thread;
+		int64_t id;
+
+		test_watchdog(100);
+		held_runs = may_return = false;
+		if (n % 4 == 1)
+			how.on_complete = tell;
+		else if (n % 4 == 2)
+			how.cq = cq;
+		else
+			how.flags = FILCH_JOB_DETACHED;
+		if (n % 4)
+			CHECK(filch_submit(at[1], start_and_hold, NULL, &how) > 0, "refused");
+		CHECK_EQ(pthread_create(&thread, NULL, let_go_when_the_other_sleeps, NULL), 0);
+		/* the creator's own job passes through no queue */
+		if (n % 4)
+			submit_drain(0, 0, &id);
+		else
+			CHECK_EQ(filch_for(at[1], 0, 1, 1, drain_and_hold, &id), 0);
+		CHECK_EQ(filch_wait(at[0], id, NULL, NULL), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		if (n % 4 == 2) {
+			struct filch_completion c;
+
+			CHECK_EQ(filch_cq_reap(cq, &c, 1), 1);
+		}
+	}
+	CHECK_EQ(told, test_scaled(8));
+	close_all();
+	CHECK_EQ(filch_cq_destroy(cq), 0);
+}
+
+int main(void)
+{
+	test_watchdog(100);
+	(void)test_seed();
+	test_case("there and back, at any depth", there_and_back_at_any_depth);
+	test_case("three pools in a ring", three_pools_in_a_ring);
+	test_case("entered from all sides at once", entered_from_all_sides_at_once);
+	test_case("a lock held over a call is left alone while the call goes on",
+		a_lock_held_over_a_call_is_left_alone_while_the_call_goes_on);
+	test_case("a recursion without end is refused", a_recursion_without_end_is_refused);
+	test_case("a guarding pool is called back only on a free worker",
+		a_guarding_pool_is_called_back_only_on_a_free_worker);
+	test_case("a circle of waits is refused", a_circle_of_waits_is_refused);
+	test_case("full queues on both sides are refused or served",
+		full_queues_on_both_sides_are_refused_or_served);
+	test_case(
+		"a deadline ends a wait for another pool", a_deadline_ends_a_wait_for_another_pool);
+	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);
+	test_case("a job on top may leave the thread", a_job_on_top_may_leave_the_thread);
+	test_case("the creator of a pool is called back", the_creator_of_a_pool_is_called_back);
+	test_case("a worker with nothing to do hides no standstill",
+		a_worker_with_nothing_to_do_hides_no_standstill);
+	test_case("a call from behind a wait at home is served at once",
+		a_call_from_behind_a_wait_at_home_is_served_at_once);
+	test_case("a submit that waits for room in a completion queue is called back",
+		a_submit_that_waits_for_room_in_a_completion_queue_is_called_back);
+	test_case("a drain by another pool is woken by any end",
+		a_drain_by_another_pool_is_woken_by_any_end);
+	test_case("a pool is drained and ended by the pool that it calls",
+		a_pool_is_drained_and_ended_by_the_pool_that_it_calls);
+	return test_finish("mutual");
+}
