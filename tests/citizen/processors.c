@@ -234,11 +234,12 @@ static int run_inline(void *arg)
 	return c.status;
 }
 
-static _Atomic bool held;
+static _Atomic bool held, holding;
 
 static int hold(void *arg)
 {
 	(void)arg;
+	holding = true;
 	while (held)
 		sched_yield();
 	return 0;
@@ -256,6 +257,9 @@ static void a_free_job_that_its_submitter_runs(void)
 	open_pool(0);
 	held = true;
 	CHECK(filch_submit(other, hold, NULL, NULL) > 0, "submit");
+	/* begun: else it leaves the full queue later, and makes the room that must not be there */
+	while (!holding)
+		sched_yield();
 	CHECK_EQ(run_inline(other), cpus);
 	CHECK_EQ(run(run_inline, other, 0), cpus);
 	CHECK_EQ(run(count_here, NULL, 0), 1);

@@ -48,6 +48,7 @@ static const char *const window[] = {
 	"take_before_cas",
 	"task_finished",
 	"wake_chosen",
+	"woken_uncounted",
 };
 #define WINDOWS (sizeof window / sizeof window[0])
 

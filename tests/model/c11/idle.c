@@ -39,6 +39,7 @@
  *   post_without_fence         filchi_idle_posted() reads the counts before the post is visible: I3
  *   ask_cleared_after_counts   filchi_idle_asked() reads the counts, then clears ask: I4
  *   chain_left_out             a worker that has found work does not wake the next
+ *   uncounted_looks_not        one that its waker has not counted yet does not look for the next
  *
  * Mutants found by a model checker alone, for on x86-64 the parking worker's read-modify-writes are
  * fences in any case:
@@ -146,6 +147,16 @@ static inline uint64_t late_clear(filch_atomic_u64 *counts)
 		clear_held = NULL;
 	}
 	return early;
+}
+#elif defined(MUTANT_UNCOUNTED_LOOKS_NOT)
+/* in filchi_idle_found(): the number of searchers as it would be if it were counted, and another */
+#undef filchi_fetch_sub_seq_cst
+#define filchi_fetch_sub_seq_cst(p, v) two_at_least(p, v)
+static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
+{
+	uint64_t old = atomic_fetch_sub_explicit(counts, v, memory_order_seq_cst);
+
+	return (int64_t)old >> 32 > 0 ? old : (old & UINT64_C(0xffffffff)) | UINT64_C(2) << 32;
 }
 #elif defined(MUTANT_FOUND_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
