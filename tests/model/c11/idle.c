@@ -103,6 +103,10 @@ static _Thread_local uint32_t early_ask;
 #include "struct/scq.h"
 
 static void publish_cell(void);
+#if !defined(FILCH_EXPLORE)
+enum { POSTER = 255 };
+static _Thread_local unsigned me; /* number of a worker, or POSTER */
+#endif
 
 /*
  * inside filchi_idle_posted() 'p', _asked() 'a' or _found() 'f', which read the counts in the same
@@ -149,15 +153,24 @@ static inline uint64_t late_clear(filch_atomic_u64 *counts)
 	return early;
 }
 #elif defined(MUTANT_UNCOUNTED_LOOKS_NOT)
-/* in filchi_idle_found(): the number of searchers as it would be if it were counted, and another */
+/* in filchi_idle_found(): the number of searchers as if it were counted, and beside another */
 #undef filchi_fetch_sub_seq_cst
-#define filchi_fetch_sub_seq_cst(p, v) two_at_least(p, v)
+#define filchi_fetch_sub_seq_cst(p, v) two_at_least((p), (v))
 static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 {
 	uint64_t old = atomic_fetch_sub_explicit(counts, v, memory_order_seq_cst);
 
 	return (int64_t)old >> 32 > 0 ? old : (old & UINT64_C(0xffffffff)) | UINT64_C(2) << 32;
 }
+/*
+ * The poster leaves the first of a pair to a searcher, which then parks; it wakes that one for the
+ * second, and is slow to count it.
+ */
+#define HOLD_PAIR()                    HOLD()
+#undef filchi_fetch_add_acq_rel
+#define filchi_fetch_add_acq_rel(p, v)                                     \
+	(IN_FUNCTION('e') && me == POSTER ? hold_until_asleep() : (void)0, \
+		atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
 #elif defined(MUTANT_FOUND_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
 #define filchi_rmw_fence_then_load_acquire(p) \
@@ -167,6 +180,10 @@ static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 #define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
 #undef filchi_membarrier
 #define filchi_membarrier() ((void)0)
+#endif
+
+#if !defined(HOLD_PAIR)
+#define HOLD_PAIR() ((void)0)
 #endif
 
 #if defined(FILCH_EXPLORE)
@@ -228,8 +245,8 @@ static bool fenced = FENCED_FIRST;
 static struct frame frame[FRAMES];
 static unsigned frames_used;
 static atomic_ulong executed, wakes, asked, cancels;
-static _Thread_local unsigned me;
 #if defined(FILCH_EXPLORE)
+static _Thread_local unsigned me;
 static bool busy[WORKERS]; /* with LONG: runs an item that has no end */
 #endif
 static const struct filchi_filter anything = { .any = true };
@@ -352,8 +369,10 @@ static bool run_any(void)
 static void park(void)
 {
 	PAUSE_AT_RANDOM();
+	HOLD_PAIR();
 	filchi_idle_prepare(&idle, &sleeper[me], &anything);
 	PAUSE_AT_RANDOM();
+	HOLD_PAIR();
 	if (look_again()) {
 		filchi_idle_cancel(&idle, &sleeper[me]);
 		atomic_fetch_add_explicit(&cancels, 1, memory_order_relaxed);
@@ -417,6 +436,7 @@ static void post(enum kind kind, filch_index *carried)
 		break;
 	case PAIR:
 		push(carried, (int)frames_used + 2);
+		HOLD_PAIR();
 		push(carried, (int)frames_used);
 		break;
 	}
@@ -583,8 +603,8 @@ static enum kind kind_at_random(void)
 {
 #if defined(MUTANT_POST_WITHOUT_FENCE)
 	return CELL;
-#elif defined(MUTANT_CHAIN_LEFT_OUT)
-	return PAIR;
+#elif defined(MUTANT_CHAIN_LEFT_OUT) || defined(MUTANT_UNCOUNTED_LOOKS_NOT)
+	return workers == 1 ? PUSH : PAIR;
 #elif defined(MUTANT_ASK_READ_BEFORE_PUBLISH) || defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
 	return PUSH;
 #else
@@ -606,6 +626,7 @@ static void poster(void)
 	filch_index carried = FILCH_INDEX_START;
 	unsigned long items = 0;
 
+	me = POSTER;
 	for (uint32_t round = 0; round < rounds || (!covered() && round / PATIENCE < rounds);
 		round++) {
 		uint32_t kinds = 0;
