@@ -37,7 +37,7 @@ static struct {
 static struct {
 	pthread_mutex_t lock;
 	unsigned passed;
-	const char *running; /* the case, for messages */
+	_Atomic(const char *) running; /* the case, for messages */
 	bool finished;
 	pid_t owner;
 } cases = { .lock = PTHREAD_MUTEX_INITIALIZER };
