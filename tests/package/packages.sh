@@ -18,6 +18,12 @@ own=$(dpkg --print-architecture)
 other=arm64
 [[ $own != arm64 ]] || other=amd64
 rm -rf "$work"
+if ((EUID == 0)); then
+	# where another user gets to as well: root's home is closed
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	chmod 755 "$work"
+fi
 mkdir -p "$work/info" "$work/updates"
 printf '%s\n%s\n' "$own" "$other" >"$work/arch"
 entry() {
