@@ -6,6 +6,7 @@
  *   task.h   nested fork-join with typed tasks: spawn, call, sync.
  *   loop.h   parallel for, reduce, scan, invoke.
  *   scope.h  a piece of a job with an end of its own: isolation, cancellation, the first error.
+ *   graph.h  work with dependencies, built once and run many times.
  *   sort.h   stable sorts: of a type, or with a comparison function.
  *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion.
  *   stats.h  counters.
@@ -20,6 +21,7 @@
 #include "task.h"
 #include "loop.h"
 #include "scope.h"
+#include "graph.h"
 #include "sort.h"
 #include "job.h"
 #include "stats.h"
