@@ -23,10 +23,6 @@
  *   pop_by_store      a pop loads the head and stores the next
  *   push_by_store     a push stores its batch over what came meanwhile
  *   release_by_store  two that release a node at once count one
- *
- * Mutants found by a model checker alone, for x86-64 keeps these orders by itself:
- *   push_without_release   what a node has written is not released with what it has made ready
- *   count_without_order    a node does not see those before it but the last
  */
 #include "driver.h"
 
@@ -47,11 +43,6 @@ static atomic_ulong lost_cas;
 #else
 #define filchi_cas_acq_rel(p, expected, v) cas((p), (expected), (v), false)
 #endif
-#if defined(MUTANT_PUSH_WITHOUT_RELEASE)
-#define SUCCESS (__func__[0] == 'c' ? memory_order_acquire : memory_order_acq_rel)
-#else
-#define SUCCESS memory_order_acq_rel
-#endif
 static inline bool cas(filch_atomic_u32 *p, uint32_t *expected, uint32_t v, bool stores)
 {
 	bool ok = true;
@@ -63,7 +54,7 @@ static inline bool cas(filch_atomic_u32 *p, uint32_t *expected, uint32_t v, bool
 		atomic_store_explicit(p, v, memory_order_release);
 	else
 		ok = atomic_compare_exchange_strong_explicit(
-			p, expected, v, SUCCESS, memory_order_acquire);
+			p, expected, v, memory_order_acq_rel, memory_order_acquire);
 	if (!ok)
 		atomic_fetch_add_explicit(&lost_cas, 1, memory_order_relaxed);
 	return ok;
@@ -80,9 +71,6 @@ static inline uint32_t sub_by_store(filch_atomic_u32 *p)
 	atomic_store_explicit(p, old - 1, memory_order_release);
 	return old;
 }
-#elif defined(MUTANT_COUNT_WITHOUT_ORDER)
-#undef filchi_fetch_sub_acq_rel
-#define filchi_fetch_sub_acq_rel(p, n) atomic_fetch_sub_explicit((p), (n), memory_order_relaxed)
 #endif
 
 #include "struct/graph_ready.h"
