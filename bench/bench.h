@@ -27,7 +27,8 @@
  * writes it by hand there. One peer is C++: a program is valid as GNU C++20 as well (a cast at void
  * *, initialisers in the order of their fields, constants initialised).
  *
- * A contestant with loops of its own defines those of programs/loops.c.
+ * A contestant with loops of its own defines those of programs/loops.c, one with graphs that of
+ * programs/dag.h.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -54,7 +55,8 @@ extern "C" {
 	X(cheap_uts) X(skynet) X(sort) X(sort_typed) X(sort_void) X(sort_int64) X(sort_int32) \
 		X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack)     \
 			X(integrate) X(tiny) X(tiny_caller) X(saxpy) X(grains) X(grains_ptr)  \
-				X(triangle) X(queens_children) X(cheap_uts_children)
+				X(triangle) X(queens_children) X(cheap_uts_children) \
+					X(wavefront) X(random_dag)
 /* clang-format on */
 
 /*

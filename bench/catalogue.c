@@ -129,6 +129,19 @@ static const struct bench_size triangle[] = {
 	{ "4000", { 4000 }, EXPECT(14356548920437592164, 0, 0, 4000), 1 },
 };
 
+/* Side or nodes, rounds of the mixer in each: 300 are about a microsecond. */
+static const struct bench_size wavefront[] = {
+	{ "20x20", { 20, 0 }, EXPECT(2962711589951, 1, 0, 400), 3 },
+	{ "300x300 empty", { 300, 0 }, EXPECT(4200148343540224531, 1, 0, 90000), 1 },
+	{ "200x200 of 1 us", { 200, 300 }, EXPECT(3874866572250460443, 1, 0, 40000), 1 },
+};
+
+static const struct bench_size random_dag[] = {
+	{ "500", { 500, 0 }, EXPECT(152315, 1, 0, 500), 3 },
+	{ "10^5 empty", { 1e5, 0 }, EXPECT(679981393043094387, 1, 0, 100000), 1 },
+	{ "40000 of 1 us", { 40000, 300 }, EXPECT(3106159408673879991, 1, 0, 40000), 1 },
+};
+
 /*
  * Producers, jobs, rounds of the mixer. Bare jobs do nothing; the others compute for about a third
  * of a microsecond.
@@ -202,6 +215,10 @@ const struct bench bench_catalogue[] = {
 		"the same, each body called through a pointer" },
 	{ "triangle", "triangle", NULL, 1, { NULL }, triangle, N(triangle),
 		"one loop whose body i costs i" },
+	{ "wavefront", "wavefront", NULL, 1, { NULL }, wavefront, N(wavefront),
+		"a graph whose nodes wait for those to the left and above" },
+	{ "random_dag", "random_dag", NULL, 1, { NULL }, random_dag, N(random_dag),
+		"a graph whose nodes wait for up to five before them" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare),
 		"empty jobs, nobody waits for one" },
 	{ "jobs_batch", NULL, bench_jobs_batch, 0, { NULL }, jobs_batch, N(jobs_batch),

@@ -35,4 +35,8 @@
  */
 struct filch_pool *bench_filch_caller(void *engine);
 
+/* The driver's one graph, built when it is first asked for. */
+int bench_filch_dag(void *engine);
+#define BENCH_DAG(engine) bench_filch_dag(engine)
+
 #endif

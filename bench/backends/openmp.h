@@ -147,4 +147,12 @@ __attribute__((unused)) static int openmp_for_uneven(size_t begin, size_t end, s
 	openmp_loop(engine, begin, end, grain, body, arg)
 #define BENCH_RUN_LOOPS(engine, out, name, ...) name##_run_on_all(engine, out, __VA_ARGS__)
 
+/*
+ * A task for each node, in the order of their numbers; what a node writes stands for the node.
+ * Needs programs/dag.h where it is used.
+ */
+#define BENCH_DAG(engine) openmp_dag(engine, &bench_dag, bench_dag_visit)
+struct bench_dag;
+int openmp_dag(const void *engine, const struct bench_dag *dag, void (*visit)(uint32_t i));
+
 #endif

@@ -58,4 +58,13 @@ __attribute__((unused)) static inline int serial_for(
 #define BENCH_FOR_CALLER(engine, begin, end, grain, body, arg) \
 	((void)(engine), BENCH_FOR(begin, end, grain, body, arg))
 
+/* Numbers are such an order. */
+#define BENCH_DAG(engine) ((void)(engine), serial_dag(bench_dag.n))
+#define serial_dag(n)                                          \
+	(__extension__({                                       \
+		for (uint32_t dag_i = 0; dag_i < (n); dag_i++) \
+			bench_dag_visit(dag_i);                \
+		0;                                             \
+	}))
+
 #endif

@@ -188,4 +188,8 @@ static int tbb_loop(void *engine, size_t begin, size_t end, size_t grain, Body b
 #define BENCH_FOR_CALLER(engine, begin, end, grain, body, arg) \
 	tbb_loop(engine, begin, end, grain, TBB_BODY(body, arg))
 
+/* A flow graph of continue_nodes, kept for each engine. */
+int tbb_dag(void *engine);
+#define BENCH_DAG(engine) tbb_dag(engine)
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "backends/filch.h"
 #include "options.h"
+#include "programs/dag.h"
 
 BENCH_ENTRY_TABLE
 
@@ -82,6 +83,43 @@ static void filch_close(void *engine)
 			caller[i].pool = NULL;
 		}
 	filch_pool_destroy(engine);
+}
+
+static int visit(void *number)
+{
+	bench_dag_visit((uint32_t)(uintptr_t)number);
+	return 0;
+}
+
+static int add_node(struct filch_graph *graph, uint32_t i)
+{
+	int64_t node = filch_graph_node(graph, visit, (void *)(uintptr_t)i);
+	int err = node < 0 ? (int)node : 0;
+
+	for (uint32_t k = bench_dag.first_before[i]; k < bench_dag.first_before[i + 1] && !err; k++)
+		err = filch_graph_edge(graph, bench_dag.before[k], node);
+	return err;
+}
+
+int bench_filch_dag(void *engine)
+{
+	static struct filch_graph *graph;
+	static uint32_t stamp;
+
+	if (stamp != bench_dag.stamp) {
+		int err = 0;
+
+		if (graph)
+			filch_graph_destroy(graph);
+		graph = NULL;
+		err = filch_graph_create(&graph);
+		for (uint32_t i = 0; i < bench_dag.n && !err; i++)
+			err = add_node(graph, i);
+		if (err)
+			return err;
+		stamp = bench_dag.stamp;
+	}
+	return filch_graph_run(engine, graph);
 }
 
 static int bare(void *engine, struct bench_job *job)

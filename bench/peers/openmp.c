@@ -31,6 +31,7 @@
 
 #include "backends/openmp.h"
 #include "bench.h"
+#include "programs/dag.h"
 
 #define STACK_BYTES (256u << 20)
 #define TEXT_(x)    #x
@@ -198,6 +199,21 @@ static void openmp_close(void *engine)
 	}
 	free(e->cpus);
 	free(e);
+}
+
+int openmp_dag(const void *engine, const struct bench_dag *dag, void (*visit)(uint32_t i))
+{
+	const uint32_t *first = dag->first_before, *before = dag->before;
+
+/* clang-format off */
+#pragma omp parallel num_threads(openmp_workers(engine))
+#pragma omp single
+	for (uint32_t i = 0; i < dag->n; i++)
+#pragma omp task firstprivate(i) depend(out : dag->value[i]) \
+	depend(iterator(uint32_t k = first[i] : first[i + 1]), in : dag->value[before[k]])
+		visit(i);
+	/* clang-format on */
+	return 0;
 }
 
 /*

@@ -23,6 +23,7 @@
 #include <vector>
 
 #define TBB_PREVIEW_GLOBAL_CONTROL 1
+#include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_scheduler_observer.h>
@@ -30,6 +31,7 @@
 
 #include "backends/tbb.h"
 #include "bench.h"
+#include "programs/dag.h"
 
 BENCH_ENTRY_TABLE
 
@@ -218,6 +220,75 @@ void tbb_in_arena(void *e, void (*fn)(void *), void *arg)
 		tbb_context = &context;
 		fn(arg);
 	});
+}
+
+namespace
+{
+
+/* A flow graph belongs to the arena in which it was made. */
+struct dag {
+	typedef tbb::flow::continue_node<tbb::flow::continue_msg> node;
+	void *engine;
+	uint32_t stamp = 0;
+	std::unique_ptr<tbb::flow::graph> graph;
+	std::vector<std::unique_ptr<node>> nodes;
+
+	void build()
+	{
+		nodes.clear();
+		graph.reset(new tbb::flow::graph);
+		for (uint32_t i = 0; i < bench_dag.n; i++) {
+			nodes.emplace_back(new node(*graph, [i](const tbb::flow::continue_msg &) {
+				bench_dag_visit(i);
+				return tbb::flow::continue_msg();
+			}));
+			for (uint32_t k = bench_dag.first_before[i];
+				k < bench_dag.first_before[i + 1]; k++)
+				tbb::flow::make_edge(*nodes[bench_dag.before[k]], *nodes[i]);
+		}
+		stamp = bench_dag.stamp;
+	}
+	void run()
+	{
+		for (uint32_t i = 0; i < bench_dag.n; i++)
+			if (bench_dag.first_before[i] == bench_dag.first_before[i + 1])
+				nodes[i]->try_put(tbb::flow::continue_msg());
+		graph->wait_for_all();
+	}
+};
+
+/* Never freed: the arenas are gone before. */
+std::vector<dag *> &dags()
+{
+	static std::vector<dag *> *all = new std::vector<dag *>;
+	return *all;
+}
+
+} // namespace
+
+int tbb_dag(void *engine)
+{
+	dag *of = nullptr;
+
+	for (dag *d : dags())
+		if (d->engine == engine)
+			of = d;
+	if (!of) {
+		of = new dag;
+		of->engine = engine;
+		dags().push_back(of);
+	}
+	tbb_in_arena(
+		engine,
+		[](void *arg) {
+			dag *d = static_cast<dag *>(arg);
+
+			if (d->stamp != bench_dag.stamp)
+				d->build();
+			d->run();
+		},
+		of);
+	return 0;
 }
 
 extern "C" __attribute__((visibility("default"))) const struct bench_contestant *bench_module(void);

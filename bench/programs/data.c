@@ -16,6 +16,8 @@ static const struct bench_data_ops *const table[] = {
 	&fft_data,
 	&heat_data,
 	&cholesky_data,
+	&wavefront_data,
+	&random_dag_data,
 };
 
 static const struct bench_size *seen;

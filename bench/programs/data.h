@@ -36,7 +36,7 @@ void bench_data_release(void);
 extern const struct bench_data_ops records_data, records_typed_data, records_void_data, matmul_data,
 	strassen_data, sparse_lu_data;
 extern const struct bench_data_ops integers64_data, integers32_data, fft_data, heat_data,
-	cholesky_data;
+	cholesky_data, wavefront_data, random_dag_data;
 
 enum data_bits { DATA_FIRST, DATA_SAME, DATA_OTHER };
 
