@@ -162,15 +162,17 @@ static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 
 	return (int64_t)old >> 32 > 0 ? old : (old & UINT64_C(0xffffffff)) | UINT64_C(2) << 32;
 }
+#if !defined(FILCH_EXPLORE)
 /*
  * The poster leaves the first of a pair to a searcher, which then parks; it wakes that one for the
  * second, and is slow to count it.
  */
-#define HOLD_PAIR()                    HOLD()
+#define HOLD_PAIR() HOLD()
 #undef filchi_fetch_add_acq_rel
 #define filchi_fetch_add_acq_rel(p, v)                                     \
 	(IN_FUNCTION('e') && me == POSTER ? hold_until_asleep() : (void)0, \
 		atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
+#endif
 #elif defined(MUTANT_FOUND_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
 #define filchi_rmw_fence_then_load_acquire(p) \
