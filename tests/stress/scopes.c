@@ -21,6 +21,18 @@
 
 static struct filch_pool *pool;
 
+/*
+ * On a busy machine several workers are rarely at work at once, and a thief holds its piece for a
+ * while only if it lets others run meanwhile. So bodies yield where what a case claims was not met.
+ */
+static _Atomic bool yields;
+
+static void yield_at(size_t body)
+{
+	if (yields && body % 8 == 0)
+		sched_yield();
+}
+
 static void spin(uint64_t rounds)
 {
 	for (volatile uint64_t i = 0; i < rounds; i++)
@@ -31,6 +43,7 @@ static void spin(uint64_t rounds)
 static void look_elsewhere(uint64_t dice)
 {
 	spin(dice % 300);
+	yield_at(dice % 64);
 	if (dice % 64 == 0)
 		sched_yield();
 }
@@ -122,6 +135,7 @@ static void inner(size_t b, size_t e, void *arg)
 	if (!pthread_equal(held->by, pthread_self()))
 		helped++;
 	spin((e - b) * 200);
+	yield_at(b);
 	leave(before);
 }
 
@@ -177,11 +191,13 @@ static void locks_on(uint32_t workers, uint64_t n)
 	for (uint64_t round = 0;
 		round < n || (!(pools_sum.barred && helped && on_top) && round < 100 * n);) {
 		test_watchdog(120);
+		yields = round >= n;
 		pool = pool_open(workers, 0);
 		for (int i = 0; i < 20; i++, round++)
 			CHECK_EQ(filch_for(pool, 0, 64, 1, outer, (void *)(uintptr_t)&root), 0);
 		pool_close(pool);
 	}
+	yields = false;
 	pools_print();
 	printf("    inner bodies by others than the holder %llu, on top of a scope %llu\n",
 		(unsigned long long)helped, (unsigned long long)on_top);
@@ -208,6 +224,7 @@ static void nothing(size_t b, size_t e, void *arg)
 {
 	(void)arg;
 	spin((e - b) * 100);
+	yield_at(b);
 }
 
 static int short_loop(void *arg)
@@ -253,10 +270,12 @@ static void scratch_on(uint32_t workers, uint64_t n)
 	CHECK_EQ(overwritten, 0);
 	CHECK_EQ(items, 2000 * n);
 	/* what the scopes are for: without them it happens */
-	for (rounds = 0; !overwritten && rounds < 1000; rounds++) {
+	yields = true;
+	for (rounds = 0; !overwritten && rounds < 20000; rounds++) {
 		test_watchdog(120);
 		CHECK_EQ(filch_for(pool, 0, 2000, 1, with_scratch, NULL), 0);
 	}
+	yields = false;
 	seen = overwritten;
 	pool_close(pool);
 	pools_print();
@@ -448,6 +467,7 @@ static void trees_on(uint32_t workers, uint64_t flags, uint64_t n, unsigned thre
 	for (uint64_t done = 0; done < n || (!trees_covered(workers) && done < 100 * n);
 		done += ids) {
 		test_watchdog(120);
+		yields = done >= n;
 		pool = pool_open(workers, flags);
 		ids = n < 200000 ? n : 200000;
 		next_id = 0;
@@ -461,6 +481,7 @@ static void trees_on(uint32_t workers, uint64_t flags, uint64_t n, unsigned thre
 		ledger_close(&ledger);
 		pool_close(pool);
 	}
+	yields = false;
 	pools_print();
 	printf("    scopes %llu, over held scratch %llu, jobs waited for %llu, on top of a scope "
 	       "%llu, in a slot of a narrow one %llu\n",
@@ -501,6 +522,7 @@ static void hunt_body(size_t b, size_t e, void *arg)
 		spin(50);
 		if (b % hunt->every != hunt->every - 1)
 			continue;
+		yield_at(0); /* others find one too */
 		int error = filch_scope_cancel((int)b + 1);
 
 		if (!error)
@@ -545,12 +567,14 @@ static void the_first_status_is_the_result_and_the_job_goes_on(void)
 		struct ledger all;
 
 		test_watchdog(120);
+		yields = round >= 3;
 		pool = pool_open(workers[round % 3], 0);
 		ledger_open(&all, n);
 		CHECK_EQ(filch_for_until(pool, 0, n, 1, hunt_item, &all), 0);
 		ledger_close(&all);
 		pool_close(pool);
 	}
+	yields = false;
 	pools_print();
 	printf("    loops ended early %llu, statuses that came late %llu\n",
 		(unsigned long long)ended_early, (unsigned long long)rivals);
