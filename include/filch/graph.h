@@ -16,8 +16,8 @@
  * under way go on, and filch_cancelled() is true in them. A node may also call
  * filch_scope_cancel(). A node may wait, spawn and loop; it may run other graphs.
  *
- * While one thread calls a function of this header for a graph, no other thread may call one for
- * the same graph, but for filch_graph_run(), which is -EBUSY then.
+ * One thread at a time may call functions of this header for a graph. While it runs, others may be
+ * called, and are -EBUSY.
  */
 #ifndef FILCH_GRAPH_H
 #define FILCH_GRAPH_H
@@ -82,8 +82,9 @@ FILCH_API int filch_graph_name(struct filch_graph *graph, int64_t node, const ch
  *           does the first on a larger pool. Others allocate nothing.
  * Ordering: writes before the call are visible to the nodes, a node's to those that wait for it,
  *           and all after the call.
- * Lifetime: no change and no destroy before it returns. A node of a guarded job that faults, or
- *           leaves its thread, leaves the graph running for ever.
+ * Lifetime: no change and no destroy before it returns. Where a node ends the job, by a fault or by
+ *           pthread_exit(), a run from outside returns as filch_scope() does. One inside of that
+ *           job does not return, and the graph runs for ever.
  * Returns:  0 when all have run and returned 0; the first status of a node that is not 0, or the
  *           first given to filch_scope_cancel(). Where no node has run:
  *           -EINVAL     NULL; a NULL pool outside a worker.
@@ -100,6 +101,7 @@ FILCH_API int filch_graph_run(struct filch_pool *pool, struct filch_graph *graph
  * Writes the graph in the language of graphviz(7).
  *
  * Callers:  one thread at a time.
+ * Progress: writes to the stream, and flushes it.
  * Returns:  0; -EINVAL (NULL), -EBUSY (the graph runs), -EIO (the stream has an error).
  */
 FILCH_API int filch_graph_dot(struct filch_graph *graph, FILE *to);

@@ -12,6 +12,10 @@
  *     are offered anew by whoever makes them so.
  *   - A runner that nobody has stolen is synced by its spawner, and returns at once: the spawner
  *     looks for itself.
+ *   - A runner that has found nothing, and has offered one that a thief is in, waits for that. What
+ *     it may do meanwhile it does in turns, and looks for nodes after each. An offer that it
+ *     steals so is told by its depth on the stack, and returns at once, to that look. Else two
+ *     workers that starve in turn would each go on on top of itself, and the stacks grow.
  *
  * Rejected:
  *   - A task for each node, spawned by the last one before it. It lies in the frame of that one,
@@ -31,11 +35,12 @@
 #include "base/map.h"
 #include "calls/scopes.h"
 #include "calls/submit.h"
+#include "core/await.h"
 
 #define NODES_MAX (UINT32_C(1) << 30)
 #define EDGES_MAX (UINT32_C(1) << 31)
 #define BATCH     32 /* nodes that become ready go to others at the latest when they are so many */
-#define HELPERS   8  /* runners that one runner has offered and not yet synced */
+#define HELPERS   32 /* runners that one runner has offered and not yet synced */
 #define LOOKS     16 /* in vain, before a runner returns */
 
 struct edge {
@@ -309,6 +314,7 @@ struct runner {
 	uint32_t list;  /* linked by `next` */
 	uint32_t held;  /* nodes in it that it has added itself */
 	uint32_t where; /* whose nodes it has last found some of */
+	bool syncs;     /* a runner that it has offered, and for nothing else */
 };
 
 static bool is_over(const struct run *run)
@@ -325,12 +331,15 @@ static void share(struct runner *me)
 	me->held = 0;
 }
 
-static void add(struct runner *me, uint32_t ready)
+/* True: it was one node more than a list may have, and all are shared. */
+static bool add(struct runner *me, uint32_t ready)
 {
 	me->run->node[ready].next = me->list;
 	me->list = ready;
-	if (++me->held == BATCH)
-		share(me);
+	if (++me->held < BATCH)
+		return false;
+	share(me);
+	return true;
 }
 
 /* One look at the nodes of all workers: its own first, then from where there were some last. */
@@ -365,26 +374,33 @@ static uint32_t next(struct runner *me)
 	return node;
 }
 
-/* Runs one node; false: its status ends the run. */
-static bool run_node(struct runner *me, uint32_t number)
+/* Calls a node's function; false: its status ends the run. */
+static bool call(struct filchi_node *node)
 {
-	const struct run *run = me->run;
-	struct filchi_node *node = &run->node[number];
 	int status = node->fn(node->arg);
 
 	/* for the next run; nobody counts it down any more in this one */
 	filch_store_relaxed(&node->pending, node->before);
-	if (FILCH_UNLIKELY(status)) {
+	if (FILCH_UNLIKELY(status))
 		(void)filch_scope_cancel(status);
-		return false;
-	}
-	for (uint32_t i = node->first; i < node->end; i++)
-		if (filchi_node_released(&run->node[run->after[i]]))
-			add(me, run->after[i]);
-	return true;
+	return !status;
 }
 
-/* The newest of the offered runners has ended, or has been told to: its sync does not wait. */
+/* Adds what is ready now of @left to @end, or of a part of that. Returns where it got to. */
+static uint32_t release(struct runner *me, uint32_t left, uint32_t end)
+{
+	const struct run *run = me->run;
+
+	while (left < end) {
+		uint32_t after = run->after[left++];
+
+		if (filchi_node_released(&run->node[after]) && add(me, after))
+			break;
+	}
+	return left;
+}
+
+/* The newest of the offered runners has ended: its sync does not wait. */
 static bool has_ended(void *helper)
 {
 	struct filch_task *task = helper; /* a frame begins with it */
@@ -392,52 +408,103 @@ static bool has_ended(void *helper)
 	return !filchi_load_acquire(&task->word);
 }
 
-/* @offered_by: the worker that has ready nodes; or run->workers, for the first runner. */
-FILCH_VOID_TASK(runner, (struct run *, run), (uint32_t, offered_by))
+/* Others should come: there are nodes where this runner has shared or taken some. */
+static bool should_offer(const struct runner *me)
+{
+	return !filch_load_relaxed(&me->own->offered) &&
+	       (!filchi_ready_seems_empty(me->own) ||
+		       !filchi_ready_seems_empty(&me->run->ready[me->where]));
+}
+
+/*
+ * A runner begins. False: it has nothing to do here, since one beneath it on this stack waits for
+ * just that, and looks for itself.
+ *
+ * The offer is taken back before the first look. Should both see the state before, a batch and an
+ * offer, the looks that follow find the batch.
+ */
+static bool begin(
+	struct runner *me, struct run *run, const struct runner *by, const struct filchi_worker *w)
+{
+	uint32_t id = w->id;
+
+	*me = (struct runner){ .run = run,
+		.own = &run->ready[id],
+		.id = id,
+		.list = FILCHI_NO_NODE,
+		.where = by ? by->id : id };
+	if (!by)
+		return true;
+	filch_store_relaxed(&run->ready[by->id].offered, 0);
+	if (me->own->waits_at == filch_load_relaxed(&w->deque.depth))
+		return false;
+	return by->id != id || !by->syncs;
+}
+
+/*
+ * A runner without nodes, whose newest helper may be in a node: until that has ended, or something
+ * was run on top, or it was woken.
+ */
+static void wait_for(struct runner *me, struct filchi_worker *w, void *helper)
+{
+	uint32_t before = me->own->waits_at;
+
+	me->own->waits_at = filch_load_relaxed(&w->deque.depth) + 1;
+	filchi_wait_turn(w, helper);
+	me->own->waits_at = before;
+}
+
+/* @by: who has offered it, and lives as long; NULL: the first runner, which has the roots. */
+FILCH_VOID_TASK(runner, (struct run *, run), (const struct runner *, by))
 {
 	FILCH_FRAME(runner) helper[HELPERS];
-	struct runner me = { .run = run, .list = FILCHI_NO_NODE };
-	uint32_t number, root = run->graph->roots;
+	struct runner me;
+	uint32_t number, left = 0, end = 0, root = by ? run->graph->roots : 0;
 	uint64_t returned = 0;
+	struct filchi_worker *w = filchi_worker_of(filch_worker_);
 	unsigned helpers = 0;
 
-	me.id = filchi_worker_of(filch_worker_)->id;
-	me.own = &run->ready[me.id];
-	if (offered_by < run->workers) {
-		filch_store_relaxed(&run->ready[offered_by].offered, 0);
-		if (me.id == offered_by)
-			return; /* nobody has taken it */
-		me.where = offered_by;
-	} else {
-		me.where = me.id;
-		root = 0;
-	}
+	if (!begin(&me, run, by, w))
+		return;
 	for (;;) {
 		while (!is_over(run)) {
-			if (root < run->graph->roots) {
-				number = FILCHI_NO_NODE;
-				add(&me, run->graph->root[root++]);
-			} else if ((number = next(&me)) == FILCHI_NO_NODE) {
-				break;
-			} else if (me.list != FILCHI_NO_NODE && !run->alone) {
+			number = FILCHI_NO_NODE;
+			if (left < end) {
+				left = release(&me, left, end);
+			} else if (root < run->graph->roots) {
+				(void)add(&me, run->graph->root[root++]);
+			} else {
+				number = next(&me);
+				if (number == FILCHI_NO_NODE)
+					break;
 				/* nothing is hidden behind a node that takes its time */
-				share(&me);
+				if (me.list != FILCHI_NO_NODE && !run->alone)
+					share(&me);
 			}
-			if (!run->alone && !filch_load_relaxed(&me.own->offered) &&
-				!filchi_ready_seems_empty(me.own)) {
+			if (!run->alone && should_offer(&me)) {
 				while (helpers && has_ended(&helper[helpers - 1]))
 					FILCH_SYNC_FROM(runner, &helper[--helpers]);
 				if (helpers < HELPERS) {
 					filch_store_relaxed(&me.own->offered, 1);
-					FILCH_SPAWN_INTO(&helper[helpers++], runner, run, me.id);
+					FILCH_SPAWN_INTO(&helper[helpers++], runner, run, &me);
 				}
 			}
-			if (number != FILCHI_NO_NODE)
-				returned += run_node(&me, number);
+			if (number != FILCHI_NO_NODE && call(&run->node[number])) {
+				returned++;
+				left = run->node[number].first;
+				end = run->node[number].end;
+			}
 		}
 		if (!helpers)
 			break;
+		/* thieves take the oldest first: with none left in the deque the newest is gone */
+		if (!has_ended(&helper[helpers - 1]) && filchi_deque_seems_empty(&w->deque)) {
+			wait_for(&me, w, &helper[helpers - 1]);
+			continue;
+		}
+		me.syncs = true;
 		FILCH_SYNC_FROM(runner, &helper[--helpers]);
+		me.syncs = false;
 	}
 	(void)filchi_fetch_add_acq_rel(&run->returned, returned);
 }
@@ -460,7 +527,7 @@ static int run_here(void *arg)
 		run.job = &no_job;
 	run.scope = filchi_scope_here(w);
 	filch_store_relaxed(&run.returned, 0);
-	error = FILCH_RUN(NULL, NULL, runner, &run, run.workers);
+	error = FILCH_RUN(NULL, NULL, runner, &run, NULL);
 	graph->started = filch_load_relaxed(&run.returned) != graph->nodes;
 	return error || !graph->started ? error : -ECANCELED;
 }
@@ -477,6 +544,8 @@ int filch_graph_run(struct filch_pool *pool, struct filch_graph *graph)
 	if (!status) {
 		if (graph->started)
 			reset(graph);
+		/* until all have returned: a node may end its thread, and the job with it */
+		graph->started = true;
 		status = filch_scope(pool, NULL, run_here, graph);
 	}
 	unlock(graph);
@@ -515,5 +584,5 @@ int filch_graph_dot(struct filch_graph *graph, FILE *to)
 	for (uint32_t i = 0; i < graph->edges; i++)
 		fprintf(to, "\tn%u -> n%u;\n", graph->edge[i].before, graph->edge[i].after);
 	fputs("}\n", to);
-	return ferror(to) ? -EIO : 0;
+	return fflush(to) || ferror(to) ? -EIO : 0;
 }

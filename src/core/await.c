@@ -63,39 +63,63 @@ static struct filchi_filter filter_of(struct filchi_worker *w, struct filchi_tea
 	return filter;
 }
 
-static void wait_task(struct filchi_worker *w, struct filch_task *task)
+/* A wait for a task. */
+struct task_wait {
+	struct filchi_filter filter;
+	uint64_t since; /* of the present search */
+	bool parked;    /* it has slept */
+};
+
+/* One turn of the wait, for a task that is not done. True: something was run, or it has slept. */
+static bool turn(struct filchi_worker *w, struct filch_task *task, struct task_wait *wait)
 {
 	struct filch_pool *pool = w->pool;
-	const struct filchi_filter filter = filter_of(w, NULL);
-	uint64_t since = 0;
-	bool parked = false;
+
+	if (filchi_forked(pool))
+		/* its thief is the parent's, and no result will come */
+		filchi_child_end(ECHILD);
+	if (FILCH_UNLIKELY(filchi_task_orphaned(task, &pool->marks))) {
+		if (wait->parked)
+			filchi_worker_pass_on(w);
+		filchi_fault_give_up(w); /* does not return */
+	}
+	if (wait->filter.team[0] &&
+		filchi_worker_help(w, &wait->filter, filchi_task_thief(task, &pool->marks))) {
+		wait->since = 0;
+		return true;
+	}
+	if (filchi_spin_wait(pool, w, &wait->since))
+		return false;
+	filchi_idle_prepare(&pool->idle, &w->sleeper, &wait->filter);
+	FILCH_HOOK(join_prepared);
+	/* marked after prepare: whoever finds the mark finds a sleeper to wake */
+	(void)park(w, &wait->filter, filchi_task_await(task, &pool->marks, w->id), NULL);
+	wait->parked = true;
+	wait->since = 0;
+	return true;
+}
+
+static void wait_task(struct filchi_worker *w, struct filch_task *task)
+{
+	struct task_wait wait = { .filter = filter_of(w, NULL) };
 	uint32_t user = filchi_fault_off(w);
 
 	filchi_count(&w->counters, joins_waited);
-	while (!filchi_task_done(task)) {
-		if (filchi_forked(pool))
-			/* its thief is the parent's, and no result will come */
-			filchi_child_end(ECHILD);
-		if (FILCH_UNLIKELY(filchi_task_orphaned(task, &pool->marks))) {
-			if (parked)
-				filchi_worker_pass_on(w);
-			filchi_fault_give_up(w); /* does not return */
-		}
-		if (filter.team[0] &&
-			filchi_worker_help(w, &filter, filchi_task_thief(task, &pool->marks))) {
-			since = 0;
-			continue;
-		}
-		if (filchi_spin_wait(pool, w, &since))
-			continue;
-		filchi_idle_prepare(&pool->idle, &w->sleeper, &filter);
-		FILCH_HOOK(join_prepared);
-		/* marked after prepare: whoever finds the mark finds a sleeper to wake */
-		(void)park(w, &filter, filchi_task_await(task, &pool->marks, w->id), NULL);
-		parked = true;
-		since = 0;
-	}
-	if (parked)
+	while (!filchi_task_done(task))
+		(void)turn(w, task, &wait);
+	if (wait.parked)
+		filchi_worker_pass_on(w);
+	filchi_fault_on(w, user);
+}
+
+void filchi_wait_turn(struct filchi_worker *w, struct filch_task *task)
+{
+	struct task_wait wait = { .filter = filter_of(w, NULL) };
+	uint32_t user = filchi_fault_off(w);
+
+	while (!filchi_task_done(task) && !turn(w, task, &wait))
+		;
+	if (wait.parked)
 		filchi_worker_pass_on(w);
 	filchi_fault_on(w, user);
 }

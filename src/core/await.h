@@ -9,4 +9,10 @@
 int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, struct filch_completion *out);
 
+/*
+ * The owner of a frame that waits for @task, which a thief has: one turn of that. Returns when the
+ * task is done, when it has run something on top of the frame, or when it was woken.
+ */
+void filchi_wait_turn(struct filchi_worker *w, struct filch_task *task);
+
 #endif

@@ -33,12 +33,15 @@ struct filchi_ready {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 head; /* first node of the newest batch */
 	/* a task that helps lies in this worker's deque, or is on its way to a thief */
 	filch_atomic_u32 offered;
+	/* its own: 1 + the depth of its stack in which a runner waits; 0: none does */
+	uint32_t waits_at;
 };
 
 static inline void filchi_ready_init(struct filchi_ready *ready)
 {
 	filch_store_relaxed(&ready->head, FILCHI_NO_NODE);
 	filch_store_relaxed(&ready->offered, 0);
+	ready->waits_at = 0;
 }
 
 /* A hint, but for a thread that alone pushes and pops. */

@@ -7,6 +7,7 @@
 
 #include "unit.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 static _Atomic int order;
@@ -328,6 +329,75 @@ Test(graph, as_many_nodes_as_workers_run_at_once)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
+/* The same over several batches: what is left of one is offered by whoever has taken from it. */
+Test(graph, as_many_nodes_as_workers_run_at_once_also_when_they_become_ready_one_after_another)
+{
+	struct filch_pool *pool = pool_of(3, 0);
+
+	for (int run = 0; run < 200; run++) {
+		struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1 };
+		struct seen seen[2] = { 0 };
+		struct filch_graph *graph = graph_of(seen, 2);
+		static const int edge[][2] = { { 0, 2 }, { 0, 1 }, { 1, 3 }, { 1, 4 } };
+
+		for (int i = 2; i <= 4; i++)
+			EQ(filch_graph_node(graph, meet, &gate), i);
+		for (int i = 0; i < 4; i++)
+			EQ(filch_graph_edge(graph, edge[i][0], edge[i][1]), 0);
+		EQ(filch_graph_run(pool, graph), 0);
+		EQ(filch_graph_destroy(graph), 0);
+	}
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+struct waiting {
+	struct filch_pool *pool;
+	struct gate other; /* the other node has run */
+};
+
+static int wait_for_other(void *arg)
+{
+	struct waiting *w = arg;
+
+	gate_wait(&w->other, 1);
+	return 0;
+}
+
+static int raise_other(void *arg)
+{
+	gate_raise(&((struct waiting *)arg)->other);
+	return 0;
+}
+
+/* Waits for a job that waits for the other node. */
+static int wait_for_job(void *arg)
+{
+	struct waiting *w = arg;
+	int64_t id = filch_submit(w->pool, wait_for_other, w, NULL);
+
+	cr_assert(id > 0);
+	return filch_wait(w->pool, id, NULL, NULL);
+}
+
+Test(graph, a_node_that_waits_takes_no_offer_away)
+{
+	struct filch_pool *pool = pool_of(2, 0);
+
+	for (int run = 0; run < 200; run++) {
+		struct waiting w = { pool, GATE_INIT };
+		struct seen seen[1] = { 0 };
+		struct filch_graph *graph = graph_of(seen, 1);
+
+		EQ(filch_graph_node(graph, wait_for_job, &w), 1);
+		EQ(filch_graph_node(graph, raise_other, &w), 2);
+		EQ(filch_graph_edge(graph, 0, 1), 0);
+		EQ(filch_graph_edge(graph, 0, 2), 0);
+		EQ(filch_graph_run(pool, graph), 0);
+		EQ(filch_graph_destroy(graph), 0);
+	}
+	EQ(filch_pool_destroy(pool), 0);
+}
+
 /* The lowest and the highest stack address of nodes on each worker. */
 static char *_Atomic lowest[8], *_Atomic highest[8];
 
@@ -370,6 +440,87 @@ Test(graph, the_stack_does_not_grow_with_the_graph)
 		EQ(filch_graph_destroy(graph), 0);
 		EQ(filch_pool_destroy(pool), 0);
 	}
+}
+
+static _Atomic int turn;
+
+/* Of a diamond's two nodes the one that a thief has taken ends last. */
+static int either(void *arg)
+{
+	int began = turn++;
+
+	(void)note_stack(arg);
+	while (began % 2 == 0 && turn == began + 1 && !filch_cancelled())
+		sched_yield();
+	return 0;
+}
+
+Test(graph, the_stack_does_not_grow_where_two_workers_starve_in_turn)
+{
+	enum { DIAMONDS = 3000 };
+	struct filch_pool *pool = pool_of(2, 0);
+	struct filch_graph *graph = new_graph();
+	int64_t last = filch_graph_node(graph, note_stack, NULL);
+
+	for (int i = 0; i < 8; i++)
+		lowest[i] = highest[i] = NULL;
+	for (int i = 0; i < DIAMONDS; i++) {
+		int64_t end = filch_graph_node(graph, note_stack, NULL);
+
+		for (int side = 0; side < 2; side++) {
+			int64_t node = filch_graph_node(graph, either, NULL);
+
+			EQ(filch_graph_edge(graph, last, node), 0);
+			EQ(filch_graph_edge(graph, node, end), 0);
+		}
+		last = end;
+	}
+	EQ(filch_graph_run(pool, graph), 0);
+	EQ(turn, 2 * DIAMONDS);
+	for (int i = 0; i < 2; i++)
+		cr_assert(highest[i] - lowest[i] < 65536, "%d", (int)(highest[i] - lowest[i]));
+	EQ(filch_graph_destroy(graph), 0);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
+static struct seen *_Atomic leaves_at;
+
+static int see_and_leave(void *arg)
+{
+	if (arg == leaves_at)
+		pthread_exit(NULL);
+	return see(arg);
+}
+
+/* One worker: without guards a stolen task may not leave its thread. */
+Test(graph, after_a_node_that_left_its_thread_a_run_is_in_order)
+{
+	struct filch_pool *pool = pool_of(1, 0);
+
+	for (int leaver = 1; leaver <= 8; leaver++) {
+		struct seen seen[10] = { 0 };
+		struct filch_graph *graph = new_graph();
+
+		for (int i = 0; i < 10; i++)
+			EQ(filch_graph_node(graph, see_and_leave, &seen[i]), i);
+		for (int i = 1; i < 9; i++) {
+			EQ(filch_graph_edge(graph, 0, i), 0);
+			EQ(filch_graph_edge(graph, i, 9), 0);
+		}
+		leaves_at = &seen[leaver];
+		EQ(filch_graph_run(pool, graph), -ECANCELED);
+		EQ(seen[9].runs, 0);
+		leaves_at = NULL;
+		for (int run = 0; run < 3; run++) {
+			EQ(filch_graph_run(pool, graph), 0);
+			for (int i = 1; i < 9; i++) {
+				cr_assert(seen[0].when < seen[i].when);
+				cr_assert(seen[i].when < seen[9].when);
+			}
+		}
+		EQ(filch_graph_destroy(graph), 0);
+	}
+	EQ(filch_pool_destroy(pool), 0);
 }
 
 Test(graph, dot_has_names_nodes_and_edges)
