@@ -171,6 +171,13 @@ static void run(uint64_t n)
 	}
 	while (waited < waiting)
 		wait_for(waits[waited++ % WINDOW]);
+	/* the finishers may still wait for a job that was cancelled, and told of in the queue */
+	for (uint64_t i = 0; i < jobs; i++) {
+		while (!atomic_load_explicit(&told[i], memory_order_acquire)) {
+			reap();
+			sched_yield();
+		}
+	}
 	for (int i = 0; i < FINISHERS; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
