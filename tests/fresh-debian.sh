@@ -69,7 +69,7 @@ if [[ ! -e $base/done ]]; then
 	touch "$base/done"
 fi
 root=$directory/root
-rm -rf "$root"
+rm -rf --one-file-system "$root" # what is mounted there is not ours to empty
 cp -a "$base/root" "$root"
 
 for file in /etc/apt/apt.conf.d/*; do
