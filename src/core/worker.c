@@ -264,10 +264,13 @@ static int call_otherwise(struct filchi_worker *w, struct filchi_job *job)
 static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct filchi_team *team,
 	struct filchi_found *in)
 {
-	filch_thunk *thunk = filchi_task_begin(task, &w->pool->marks, w->id);
-	struct filchi_cpu_control control = filchi_worker_control(w, false, true);
+	struct filchi_cpu_control control;
+	filch_thunk *thunk;
 	int joiner;
 
+	FILCH_HOOK(task_stolen);
+	thunk = filchi_task_begin(task, &w->pool->marks, w->id);
+	control = filchi_worker_control(w, false, true);
 	if (w->pool->guards)
 		filchi_worker_arm(w, team);
 	filchi_worker_enter(w, team, task, in->scope);

@@ -47,6 +47,7 @@ static const char *const window[] = {
 	"submit_put",
 	"take_before_cas",
 	"task_finished",
+	"task_stolen",
 	"wake_chosen",
 	"woken_uncounted",
 };

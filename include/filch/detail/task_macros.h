@@ -406,6 +406,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
  *   spawned, with the index   pushed
  *   ran, without an index     there was no room: it ran at its spawn
  *   synced                    its sync has returned, or has taken it
+ *   its thunk                 somebody has waited for it in turns (src/core/await.h), not yet synced
  *   anything else             never spawned
  *
  * Why a sync out of order is seen whenever it matters:
@@ -438,10 +439,12 @@ FILCH_INLINE void filch_note_spawned(
 
 /* Before a take of @index. */
 FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_index index,
-	const struct filch_task *task, const char *name)
+	const struct filch_task *task, filch_thunk *thunk, const char *name)
 {
 	uintptr_t noted = task->saved & ~FILCH_NOTE_INDEX;
 
+	if (task->saved == (uintptr_t)thunk)
+		return;
 	if (noted == FILCH_NOTED_SYNCED)
 		filch_misuse("FILCH_SYNC of a handle synced before: sync each spawn once", name);
 	if (noted != FILCH_NOTED_SPAWNED && noted != FILCH_NOTED_RAN)
@@ -455,7 +458,7 @@ FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_inde
 #define FILCH_NOTE_SPAWNED(task, carried) filch_note_spawned((task), filch_before_, (carried))
 #define FILCH_NOTE_SYNCED(task)           ((void)((task)->saved = FILCH_NOTED_SYNCED))
 #define FILCH_CHECK_SYNC(worker, index, task, name) \
-	filch_check_sync((worker), (index), (task), #name)
+	filch_check_sync((worker), (index), (task), name##_filch_thunk, #name)
 #define FILCH_SAY_LEFT           "a handle left its block without FILCH_SYNC: sync it on every path"
 #define FILCH_VERIFY_SCOPE(name) __attribute__((cleanup(name##_filch_verify)))
 #define FILCH_VERIFY_DEFINE(name)                                                              \
