@@ -89,12 +89,15 @@ struct filch_completion {
 #define FILCH_CALLER_RUNS 3u
 
 /*
- * filch_submit.lane. Jobs of a lane start in their order. A worker takes urgent jobs first, but at
- * most 7 in a row while normal ones wait. With n workers, a normal job behind m others waits for at
- * most 7n(m + 1) urgent jobs. An urgent one waits for one normal job per 7.
+ * filch_submit.lane, 0 to FILCH_LANES - 1. Jobs of a lane start in their order. A worker takes jobs
+ * of the highest lane that has some, but at most 7 in a row: then one of the next lower lane that
+ * has some, by the same rule. With n workers and jobs in k lanes above, a job behind m others of
+ * its lane waits for at most (8^k - 1) n (m + 1) of those. With two lanes that is 7n(m + 1), and a
+ * job of the upper one waits for one of the lower per 7. Lanes that are not used cost nothing.
  */
 #define FILCH_LANE_NORMAL 0u
 #define FILCH_LANE_URGENT 1u
+#define FILCH_LANES       8u
 
 /*
  * How to submit. NULL where it is an argument means all defaults. Size and growth as in struct

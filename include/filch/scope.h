@@ -44,7 +44,7 @@ struct filch_scope_config {
 	 * that is less than the pool has.
 	 */
 	uint32_t width;
-	uint32_t reserved;
+	uint32_t lane; /* of the job, from outside of the pool: as filch_submit.lane */
 };
 #define FILCH_SCOPE_INIT FILCH_SIZED(struct filch_scope_config)
 
@@ -60,8 +60,8 @@ struct filch_scope_config {
  *           sleeping workers.
  * Returns:  the first status given to filch_scope_cancel(), if it was called; else what @fn has
  *           returned. Where @fn has not run:
- *           -EINVAL   @fn is NULL; a flag that is not known; a size that cannot be; a NULL pool
- *                     outside a worker
+ *           -EINVAL   @fn is NULL; a flag or lane that is not known; a size that cannot be; a NULL
+ *                     pool outside a worker
  *           -E2BIG    a @config from a newer header asks for what this library does not know
  *           -ENOBUFS  4096 pieces of work lie nested on this worker's stack, or 16 scopes with a
  *                     width; or no job slot

@@ -75,9 +75,9 @@ struct filch_lane_stats {
 #define FILCH_LANE_STATS_INIT FILCH_SIZED(struct filch_lane_stats)
 
 /*
- * The figures of one lane, FILCH_LANE_NORMAL or FILCH_LANE_URGENT. They are exact once the pool is
- * quiet; while it runs, they are of slightly different moments. The age is good to some
- * milliseconds for detached jobs.
+ * The figures of one lane, 0 to FILCH_LANES - 1. They are exact once the pool is quiet; while it
+ * runs, they are of slightly different moments. The age is good to some milliseconds for detached
+ * jobs.
  *
  * Callers:  any thread, a worker included. For a monitor, not for a hot path: it looks at each of
  *           jobs_max slots.

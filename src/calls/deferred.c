@@ -45,7 +45,8 @@ static int finish(struct filch_pool *pool, struct filchi_job *job, int64_t id, i
 	job->end_status = status;
 	if (!filchi_deferred_arrive(&job->state))
 		return 0; /* its worker completes it */
-	(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].completed, 1);
+	(void)filchi_fetch_add_acq_rel(
+		&pool->external_lane[filch_load_relaxed(&job->lane)].completed, 1);
 	filchi_job_set_finished(job);
 	filchi_complete(pool, job, id);
 	return filchi_forked(pool) ? -ECHILD : 0; /* in its callback */

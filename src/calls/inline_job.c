@@ -48,7 +48,8 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	job->started_at = filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		(void)filchi_fetch_add_acq_rel(&pool->external.expired, 1);
-		(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].shed, 1);
+		(void)filchi_fetch_add_acq_rel(
+			&pool->external_lane[filch_load_relaxed(&job->lane)].shed, 1);
 		job->started_at = 0;
 		job->status = -ETIMEDOUT;
 		filchi_complete(pool, job, job->id);
@@ -64,7 +65,8 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	filchi_context_leave(&me.here.context);
 	if (filchi_job_is_deferred(job) && !filchi_job_returned(job))
 		return;
-	(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].completed, 1);
+	(void)filchi_fetch_add_acq_rel(
+		&pool->external_lane[filch_load_relaxed(&job->lane)].completed, 1);
 	filchi_complete(pool, job, job->id);
 }
 

@@ -8,6 +8,7 @@
 #include <filch/scope.h>
 
 #include "base/import.h"
+#include "calls/submit.h"
 
 #define SCOPE_CONFIG_SIZE_V1 24 /* of the first release that has it; never changes */
 
@@ -50,29 +51,43 @@ static int enter(struct filchi_worker *w, uint32_t width)
 	return -ENOBUFS;
 }
 
-FILCH_TASK(int, run, (int (*)(void *arg), fn), (void *, arg), (uint32_t, width))
-{
-	struct filchi_worker *w = filchi_worker_of(filch_worker_);
-	int error = enter(w, width);
+/* A call of filch_scope(), as a task. */
+struct call {
+	struct filch_task task; /* first */
+	int (*fn)(void *arg);
+	void *arg;
+	uint32_t width;
+	int status;
+};
 
-	return error ? error : leave(w, fn(arg));
+static void run(struct filch_worker *hot, filch_index index, struct filch_task *task)
+{
+	struct filchi_worker *w = filchi_worker_of(hot);
+	struct call *call = (struct call *)(void *)task;
+
+	(void)index; /* what is called here asks for its own */
+	call->status = enter(w, call->width);
+	if (!call->status)
+		call->status = leave(w, call->fn(call->arg));
 }
 
 int filch_scope(struct filch_pool *pool, const struct filch_scope_config *config,
 	int (*fn)(void *arg), void *arg)
 {
 	struct filch_scope_config as = FILCH_SCOPE_INIT;
-	int error, status = 0;
+	struct call call = { .fn = fn, .arg = arg };
+	int error;
 
 	if (!fn)
 		return -EINVAL;
 	error = config ? filchi_import(&as, sizeof as, config, SCOPE_CONFIG_SIZE_V1) : 0;
 	if (error)
 		return error;
-	if (as.flags || as.reserved)
+	if (as.flags || as.lane >= FILCH_LANES)
 		return -EINVAL;
-	error = FILCH_RUN(pool, &status, run, fn, arg, as.width);
-	return error ? error : status;
+	call.width = as.width;
+	error = filchi_run_in_lane(pool, &call.task, run, as.lane);
+	return error ? error : call.status;
 }
 
 static struct filchi_segment *here(void)

@@ -32,7 +32,7 @@ static bool known(const struct filch_submit *how)
 {
 	return !(how->flags & ~(FILCH_JOB_DETACHED | FILCH_JOB_GUARD | FILCH_JOB_FREE |
 				      FILCH_JOB_WAIT_CQ)) &&
-	       how->when_full <= FILCH_CALLER_RUNS && how->lane < FILCHI_LANES &&
+	       how->when_full <= FILCH_CALLER_RUNS && how->lane < FILCH_LANES &&
 	       filchi_deadline_ok(how->deadline) && filchi_deadline_ok(how->start_by);
 }
 
@@ -87,20 +87,22 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	filch_store_relaxed(&job->user, work->user);
 	job->on_complete = how->on_complete;
 	job->start_by = filchi_nanoseconds(how->start_by);
-	/* filch_pool_lane_stats() looks at it, whatever becomes of the slot */
-	filch_store_relaxed(&job->queued_at, now);
+	/*
+	 * filch_pool_lane_stats() looks at both, whatever becomes of the slot; releases, so that it
+	 * then sees the slot to be another job's
+	 */
+	filchi_store_release(&job->queued_at, now);
+	filch_store_release(&job->lane, (uint8_t)how->lane);
 	job->started_at = job->ended_at = 0;
 	job->status = 0;
 	job->worker = -1;
-	job->lane = (uint8_t)how->lane;
 }
 
 uint64_t filchi_submit_flags(const struct filch_submit *how)
 {
 	return (how->cq || how->on_complete || how->flags & FILCH_JOB_DETACHED ? FILCHI_JOB_NOBODY
 									       : 0) |
-	       (how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0) |
-	       FILCHI_JOB_LANE_BITS(how->lane);
+	       (how->flags & FILCH_JOB_GUARD ? FILCHI_JOB_GUARDED : 0);
 }
 
 bool filchi_submit_ignores_full(const struct filch_pool *pool, const struct filch_submit *how)
@@ -231,8 +233,8 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
  */
 static bool clear_tombstone(struct filch_pool *pool)
 {
-	for (uint32_t i = 0; i < FILCHI_LANES * TOMBSTONE_LOOKS; i++) {
-		uint32_t slot = filchi_scq_take(&pool->injector.lane[i % FILCHI_LANES]);
+	for (uint32_t i = 0; i < FILCH_LANES * TOMBSTONE_LOOKS; i++) {
+		uint32_t slot = filchi_scq_take(&pool->injector.lane[i % FILCH_LANES]);
 
 		if (slot == FILCHI_SCQ_EMPTY)
 			continue;
@@ -241,7 +243,7 @@ static bool clear_tombstone(struct filch_pool *pool)
 			(void)filchi_job_popped(&pool->jobs, slot);
 			return true;
 		}
-		filchi_injector_put(&pool->injector, i % FILCHI_LANES, slot);
+		filchi_injector_put(&pool->injector, i % FILCH_LANES, slot);
 		(void)filchi_worker_posted(pool);
 	}
 	return false;
@@ -472,7 +474,8 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 		return false;
 	filchi_abroad_release(pool);
 	(void)filchi_fetch_add_acq_rel(&pool->external.cancelled, 1);
-	(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].cancelled, 1);
+	(void)filchi_fetch_add_acq_rel(
+		&pool->external_lane[filch_load_relaxed(&job->lane)].cancelled, 1);
 	job->status = -ECANCELED;
 	FILCH_HOOK(cancel_claimed);
 	filchi_complete(pool, job, id);
@@ -565,13 +568,14 @@ static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work
 	return 0;
 }
 
-static int run_external(struct filch_pool *pool, const struct filchi_work *work)
+static int run_external(struct filch_pool *pool, const struct filchi_work *work, uint32_t lane)
 {
-	static const struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_submit how = FILCH_SUBMIT_INIT;
 	struct filch_completion completion;
 	int64_t id;
 	int error;
 
+	how.lane = lane;
 	filchi_client_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
 	filchi_client_here()->runs = true;
 	id = filchi_submit_one(pool, work, &how, filchi_now_coarse());
@@ -588,7 +592,8 @@ static int run_external(struct filch_pool *pool, const struct filchi_work *work)
 	return error;
 }
 
-int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
+int filchi_run_in_lane(
+	struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk, uint32_t lane)
 {
 	const struct filchi_work work = { .task = task, .thunk = thunk };
 	struct filchi_worker *w = filchi_worker_self();
@@ -604,10 +609,15 @@ int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk
 		return -ECHILD;
 	w = filchi_caller_enter(pool);
 	if (!w)
-		return filchi_caller_is_away(pool) ? -EDEADLK : run_external(pool, &work);
+		return filchi_caller_is_away(pool) ? -EDEADLK : run_external(pool, &work, lane);
 	error = run_as_caller(w, &work);
 	filchi_caller_leave();
 	return error;
+}
+
+int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
+{
+	return filchi_run_in_lane(pool, task, thunk, FILCH_LANE_NORMAL);
 }
 
 void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)

@@ -40,6 +40,10 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work,
 	const struct filch_submit *how, uint64_t now);
 
+/* As filch_run_task(); from outside a job of @lane. */
+int filchi_run_in_lane(
+	struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk, uint32_t lane);
+
 /* The submitter of a RUNNING job: runs it here, on whatever lies on this thread's stack. */
 void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
 

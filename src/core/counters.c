@@ -28,9 +28,9 @@ int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out)
 }
 
 /*
- * What is pending is looked up in the slots' state words, so that a submit need not count it. A
- * slot may pass to another job between two looks: a state word seen twice the same says that what
- * was read between them belongs to it.
+ * What is pending is looked up in the slots, so that a submit need not count it. A slot may pass to
+ * another job between two looks: a generation seen twice the same says that what was read between
+ * them belongs to it.
  */
 static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane_stats *sum)
 {
@@ -41,18 +41,21 @@ static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane
 	for (uint32_t i = 0; i + 1 < begun; i++) {
 		struct filchi_job *job = filchi_jobs_at(&p->jobs, begun, i);
 		uint64_t s = filchi_load_acquire(&job->state), at;
-		unsigned state = FILCHI_JOB_STATE(s);
+		unsigned state = FILCHI_JOB_STATE(s), of;
 
-		if (state < FILCHI_JOB_QUEUED || state > FILCHI_JOB_FINISHING ||
-			FILCHI_JOB_LANE(s) != lane)
+		if (state < FILCHI_JOB_QUEUED || state > FILCHI_JOB_FINISHING)
+			continue;
+		of = filch_load_acquire(&job->lane);
+		at = filchi_load_acquire(&job->queued_at);
+		if (of != lane || FILCHI_JOB_GENERATION(filch_load_relaxed(&job->state)) !=
+					  FILCHI_JOB_GENERATION(s))
 			continue;
 		if (state != FILCHI_JOB_QUEUED) {
 			sum->running++;
 			continue;
 		}
 		sum->queued++;
-		at = filchi_load_acquire(&job->queued_at);
-		if (filch_load_relaxed(&job->state) == s && (!oldest || at < oldest))
+		if (!oldest || at < oldest)
 			oldest = at;
 	}
 	sum->oldest_ns = oldest && oldest < now ? now - oldest : 0;
@@ -64,7 +67,7 @@ int filch_pool_lane_stats(
 	struct filch_lane_stats sum = FILCH_LANE_STATS_INIT;
 	struct filch_pool *p = (struct filch_pool *)(uintptr_t)pool;
 
-	if (!pool || !out || lane >= FILCHI_LANES)
+	if (!pool || !out || lane >= FILCH_LANES)
 		return -EINVAL;
 	for (uint32_t i = 0; i <= p->workers; i++) {
 		struct filchi_lane_counts *c = i < p->workers ? &filchi_worker_at(p, i)->lane[lane]

@@ -92,9 +92,8 @@ struct filchi_worker {
 	/* the owner's */
 	FILCH_ALIGNED(FILCH_CACHELINE) struct filch_pool *pool;
 	uint32_t id;
-	uint32_t turn; /* counts looks for work, for taking turns at stealing */
-	/* counts looks into the injector, for taking turns between its lanes */
-	uint32_t lane_turn;
+	uint32_t turn;             /* counts looks for work, for taking turns at stealing */
+	struct filchi_turns turns; /* at the injector's lanes */
 	struct filchi_victim victim;
 	/* when the last job ended, while the next follows at once; 0 = ask */
 	uint64_t clock;
@@ -110,7 +109,7 @@ struct filchi_worker {
 	uint32_t noted, lowest;
 	struct filchi_need need;
 	struct filchi_counters counters;
-	struct filchi_lane_counts lane[FILCHI_LANES];
+	struct filchi_lane_counts lane[FILCH_LANES];
 
 	/* the pool's, for starting and ending the thread */
 	/*
@@ -170,7 +169,7 @@ struct filch_pool {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 clients_inside;
 	/* counted by threads that are no workers */
 	struct filchi_counters external;
-	struct filchi_lane_counts external_lane[FILCHI_LANES];
+	struct filchi_lane_counts external_lane[FILCH_LANES];
 
 	/* replacing lost threads: service.c */
 	/* given up, for the service thread to replace */

@@ -196,7 +196,8 @@ void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job)
 	filchi_job_set_aborted(job);
 	if (filchi_job_is_deferred(job) && !filchi_deferred_lost(&job->state))
 		return; /* a finish is half way through, and completes it */
-	(void)filchi_fetch_add_acq_rel(&pool->external_lane[job->lane].completed, 1);
+	(void)filchi_fetch_add_acq_rel(
+		&pool->external_lane[filch_load_relaxed(&job->lane)].completed, 1);
 	if (filchi_job_complete(&pool->jobs, job) & FILCHI_JOB_FOR_WORKER)
 		filchi_worker_job_done(pool, id);
 }
@@ -351,7 +352,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 					  : filchi_now();
 	if (job->start_by && job->started_at > job->start_by) {
 		filchi_count(&w->counters, expired);
-		filchi_count(&w->lane[job->lane], shed);
+		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], shed);
 		job->ended_at = job->started_at;
 		job->started_at = 0;
 		job->worker = -1;
@@ -383,7 +384,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		 * its function has returned, so every task it waited for was done: it is not
 		 * aborted, and its own 1 stays in the team
 		 */
-		filchi_count(&w->lane[job->lane], completed);
+		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], completed);
 		if (timed)
 			job->ended_at = filchi_now();
 	}
@@ -401,17 +402,16 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 
 static bool run_queued(struct filchi_worker *w, bool searching)
 {
-	uint32_t slot;
+	uint32_t slot, lane;
 
-	/* not the count of all looks: a turn that went to stealing would be one of the lane's */
-	w->lane_turn++;
-	while ((slot = filchi_injector_take(&w->pool->injector, w->lane_turn)) !=
+	while ((slot = filchi_injector_take(&w->pool->injector, &w->turns, &lane)) !=
 		FILCHI_SCQ_EMPTY) {
 		FILCH_HOOK(job_drawn);
 		struct filchi_job *job = filchi_job_popped(&w->pool->jobs, slot);
 
 		if (!job)
 			continue; /* a tombstone */
+		filchi_turns_take(&w->turns, lane);
 		filchi_abroad_release(w->pool);
 		if (searching && filchi_idle_found(&w->pool->idle))
 			wake_next(w);

@@ -6,13 +6,14 @@
 
 int filchi_injector_init(struct filchi_injector *q, uint32_t slots, uint32_t capacity)
 {
-	for (uint32_t i = 0; i < FILCHI_LANES; i++) {
+	for (uint32_t i = 0; i < FILCH_LANES; i++) {
 		if (filchi_scq_init(&q->lane[i], slots)) {
 			while (i--)
 				filchi_scq_destroy(&q->lane[i]);
 			return -ENOMEM;
 		}
 	}
+	filch_store_relaxed(&q->used, 1);
 	q->capacity = capacity;
 	filch_store_relaxed(&q->queued, 0);
 	filch_store_relaxed(&q->blocked, 0);
@@ -22,8 +23,17 @@ int filchi_injector_init(struct filchi_injector *q, uint32_t slots, uint32_t cap
 
 void filchi_injector_destroy(struct filchi_injector *q)
 {
-	for (uint32_t i = 0; i < FILCHI_LANES; i++)
+	for (uint32_t i = 0; i < FILCH_LANES; i++)
 		filchi_scq_destroy(&q->lane[i]);
+}
+
+void filchi_injector_use(struct filchi_injector *q, uint32_t lane)
+{
+	uint32_t used = filchi_load_acquire(&q->used);
+
+	while (!(used >> lane & 1) &&
+		!filchi_cas_acq_rel(&q->used, &used, used | UINT32_C(1) << lane))
+		;
 }
 
 uint32_t filchi_injector_admit_many(struct filchi_injector *q, bool force, uint32_t n)

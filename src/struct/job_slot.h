@@ -7,8 +7,8 @@
  * until all have. So the memory of a pool grows with the jobs it has had at once, and so does what
  * a drain or a close scans. The few are enough for the generation of a slot not to come round soon.
  *
- * state, one word:  63..16 generation | 15..13 deferred.h | 12 GUARDED | 9 TASK | 8 LANE |
- *                   7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_QUEUE | 2..0 state
+ * state, one word:  63..16 generation | 15..13 deferred.h | 12 GUARDED | 9 TASK | 7 NOBODY |
+ *                   | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_QUEUE | 2..0 state
  *
  *   FREE      -> QUEUED      submit; the slot is the submitter's since it left the free SCQ
  *   FREE      -> RUNNING     an inline job (CALLER_RUNS on a full queue); or the caller's slot,
@@ -57,15 +57,12 @@ enum {
 	FILCHI_JOB_REAPING,
 	FILCHI_JOB_GONE
 };
-#define FILCHI_JOB_IN_QUEUE   UINT64_C(8)
-#define FILCHI_JOB_CANCEL     UINT64_C(16)
-#define FILCHI_JOB_FOR_THREAD UINT64_C(32)
-#define FILCHI_JOB_FOR_WORKER UINT64_C(64)
-#define FILCHI_JOB_IN_CHILD   UINT64_C(1)   /* no flag of the word: filchi_job_complete() */
-#define FILCHI_JOB_NOBODY     UINT64_C(128) /* detached, with a queue or with a callback */
-/* also read by threads that do not own the slot: filch_pool_lane_stats() */
-#define FILCHI_JOB_LANE(s)        ((unsigned)((s) >> 8) & 1)
-#define FILCHI_JOB_LANE_BITS(l)   ((uint64_t)(l) << 8)
+#define FILCHI_JOB_IN_QUEUE       UINT64_C(8)
+#define FILCHI_JOB_CANCEL         UINT64_C(16)
+#define FILCHI_JOB_FOR_THREAD     UINT64_C(32)
+#define FILCHI_JOB_FOR_WORKER     UINT64_C(64)
+#define FILCHI_JOB_IN_CHILD       UINT64_C(1)    /* no flag of the word: filchi_job_complete() */
+#define FILCHI_JOB_NOBODY         UINT64_C(128)  /* detached, with a queue or with a callback */
 #define FILCHI_JOB_OF_TASK        UINT64_C(512)  /* the word's TASK: no function of the program */
 #define FILCHI_JOB_GUARDED        UINT64_C(4096) /* never runs on top of another job's frames */
 #define FILCHI_JOB_STATE(s)       ((unsigned)((s)&7))
@@ -96,8 +93,8 @@ struct filchi_job {
 	int64_t id;
 	int32_t status;
 	int16_t worker;
-	uint8_t lane;
-	uint8_t fault_signal; /* aborted; 0 for pthread_exit() */
+	FILCH_ATOMIC(uint8_t) lane; /* read by filch_pool_lane_stats() */
+	uint8_t fault_signal;       /* aborted; 0 for pthread_exit() */
 
 	void (*on_complete)(const struct filch_completion *completion);
 	FILCH_ATOMIC(void *) user;
@@ -180,7 +177,7 @@ uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, 
 
 /*
  * The owner of a new slot: publishes it as QUEUED|IN_QUEUE or RUNNING. @flags: FILCHI_JOB_NOBODY,
- * _GUARDED, _OF_TASK, _LANE_BITS().
+ * _GUARDED, _OF_TASK.
  */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 

@@ -184,6 +184,7 @@ static void constants(void)
 	CHECK_EQ(FILCH_CALLER_RUNS, 3);
 	CHECK_EQ(FILCH_LANE_NORMAL, 0);
 	CHECK_EQ(FILCH_LANE_URGENT, 1);
+	CHECK_EQ(FILCH_LANES, 8);
 }
 
 static void initializers(void)

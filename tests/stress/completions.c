@@ -314,7 +314,7 @@ static void *produce(void *arg)
 		how.cq = kind == QUEUE ? cq : NULL;
 		how.on_complete = kind == CALLBACK ? on_complete : NULL;
 		how.flags = kind == DETACHED ? FILCH_JOB_DETACHED : 0;
-		how.lane = job % 5 ? FILCH_LANE_NORMAL : FILCH_LANE_URGENT;
+		how.lane = job % 5 ? FILCH_LANE_NORMAL : (uint32_t)(job / 5 % FILCH_LANES);
 		how.start_by = kind != DETACHED && job % 16 == 7 ? &past : NULL;
 		if (how.start_by)
 			how.when_full = FILCH_BLOCK;

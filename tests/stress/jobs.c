@@ -172,7 +172,7 @@ static void submit_singly(struct window *w, uint64_t from, uint64_t to, uint64_t
 		if (policy == FILCH_UNTIL)
 			how.deadline = &deadline;
 		how.user = (void *)(uintptr_t)(job + 1);
-		how.lane = job % 5 == 0 ? FILCH_LANE_URGENT : FILCH_LANE_NORMAL;
+		how.lane = job % 5 == 0 ? (uint32_t)(job / 5 % FILCH_LANES) : FILCH_LANE_NORMAL;
 		id = filch_submit(pool, count_me, (void *)(uintptr_t)job, &how);
 		if (id > 0)
 			accepted(w, job++, id);

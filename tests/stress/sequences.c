@@ -286,9 +286,10 @@ static struct record *next_record(unsigned me, unsigned step, uint64_t dice)
 static void submit(unsigned me, unsigned step, uint64_t dice, struct window *w)
 {
 	struct record *r = next_record(me, step, dice >> 32);
-	struct filch_submit how = {
-		.size = sizeof how, .when_full = dice % 4, .lane = dice / 4 % 2, .user = r
-	};
+	struct filch_submit how = { .size = sizeof how,
+		.when_full = dice % 4,
+		.lane = dice / 4 % 2 * (dice >> 40) % FILCH_LANES,
+		.user = r };
 	struct timespec soon = filch_after(dice / 8 % 64 * 1000),
 			start = filch_after(dice / 512 % 64 * 1000);
 	int64_t id;

@@ -2,7 +2,7 @@
 /*
  * injector: no more jobs are queued from outside than the capacity; who must wait is let in when
  * one leaves, is told when the time is up or the pool closes, and never sleeps beside free room;
- * the urgent lane goes first without starving the other.
+ * a higher lane goes first without starving those below.
  */
 #include <criterion/criterion.h>
 
@@ -160,29 +160,69 @@ Test(injector, closing_sends_every_blocked_submitter_home)
 	filchi_injector_destroy(&q);
 }
 
-Test(injector, the_urgent_lane_is_first_but_for_every_eighth_look)
+/* What a taker gets next, and from where; the turn is taken. */
+static uint32_t take(struct filchi_turns *turns, uint32_t *lane)
 {
-	begin(16);
-	for (uint32_t turn = 0; turn < 64; turn++) {
-		bool normal_first = turn % 8 == 0;
+	uint32_t slot = filchi_injector_take(&q, turns, lane);
 
-		filchi_injector_put(&q, FILCH_LANE_NORMAL, 1);
-		filchi_injector_put(&q, FILCH_LANE_URGENT, 2);
-		EQ(filchi_injector_take(&q, turn), normal_first ? 1 : 2);
-		EQ(filchi_injector_take(&q, turn), normal_first ? 2 : 1);
-		EQ(filchi_injector_take(&q, turn), FILCHI_SCQ_EMPTY);
+	if (slot != FILCHI_SCQ_EMPTY)
+		filchi_turns_take(turns, *lane);
+	return slot;
+}
+
+Test(injector, any_two_lanes_take_turns_whatever_lies_between)
+{
+	for (uint32_t below = 0; below < FILCH_LANES; below++) {
+		for (uint32_t above = below + 1; above < FILCH_LANES; above++) {
+			struct filchi_turns turns = { 0 };
+			uint32_t lane = 0;
+
+			begin(16);
+			for (uint32_t turn = 1; turn <= 64; turn++) {
+				bool lower = turn % (FILCHI_LANE_TURN + 1) == 0;
+
+				filchi_injector_put(&q, below, 1);
+				filchi_injector_put(&q, above, 2);
+				EQ(take(&turns, &lane), lower ? 1 : 2);
+				EQ(lane, lower ? below : above);
+				/* what is left there, without a turn */
+				EQ(filchi_injector_take(&q, &turns, &lane), lower ? 2 : 1);
+				EQ(filchi_injector_take(&q, &turns, &lane), FILCHI_SCQ_EMPTY);
+			}
+			filchi_injector_destroy(&q);
+		}
 	}
+}
+
+Test(injector, a_number_that_was_no_job_is_nobodys_turn)
+{
+	struct filchi_turns turns = { 0 };
+	uint32_t lane;
+
+	begin(16);
+	for (int i = 0; i < 20; i++) {
+		filchi_injector_put(&q, 5, 3);
+		EQ(filchi_injector_take(&q, &turns, &lane), 3);
+	}
+	filchi_injector_put(&q, 2, 4);
+	filchi_injector_put(&q, 5, 3);
+	EQ(filchi_injector_take(&q, &turns, &lane), 3);
+	EQ(lane, 5);
 	filchi_injector_destroy(&q);
 }
 
-Test(injector, it_is_empty_only_if_both_lanes_are)
+Test(injector, it_is_empty_only_if_all_lanes_are)
 {
+	struct filchi_turns turns = { 0 };
+	uint32_t of;
+
 	begin(4);
-	for (uint32_t lane = 0; lane < FILCHI_LANES; lane++) {
+	for (uint32_t lane = 0; lane < FILCH_LANES; lane++) {
 		cr_assert(filchi_injector_seems_empty(&q));
 		filchi_injector_put(&q, lane, 5);
 		cr_assert(!filchi_injector_seems_empty(&q), "lane %u", lane);
-		EQ(filchi_injector_take(&q, 1), 5);
+		EQ(filchi_injector_take(&q, &turns, &of), 5);
+		EQ(of, lane);
 	}
 	cr_assert(filchi_injector_seems_empty(&q));
 	filchi_injector_destroy(&q);

@@ -441,7 +441,7 @@ Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
 	REFUSED(-EINVAL, when_full, 4);
 	REFUSED(-EINVAL, when_full, UINT32_MAX);
 	REFUSED(-EINVAL, when_full, FILCH_UNTIL); /* without a deadline */
-	REFUSED(-EINVAL, lane, 2);
+	REFUSED(-EINVAL, lane, FILCH_LANES);
 	both.flags = FILCH_JOB_DETACHED;
 	both.on_complete = tell;
 	EQ(filch_submit(pool, answer, &n, &both), -EINVAL);
@@ -575,7 +575,7 @@ Test(jobs_more, each_lane_tells_what_became_of_its_jobs)
 	config.queue_capacity = 4;
 	EQ(filch_pool_create(&pool, &config), 0);
 	EQ(filch_pool_lane_stats(NULL, 0, &s), -EINVAL);
-	EQ(filch_pool_lane_stats(pool, 2, &s), -EINVAL);
+	EQ(filch_pool_lane_stats(pool, FILCH_LANES, &s), -EINVAL);
 	EQ(filch_pool_lane_stats(pool, 0, NULL), -EINVAL);
 	EQ(lane_stats(FILCH_LANE_NORMAL).accepted, 0);
 	first = filch_submit(pool, wait_until_told, &go, NULL);

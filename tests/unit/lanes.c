@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lanes: while both have jobs a worker takes seven urgent ones and then a normal one, exactly; so
- * nobody starves, whatever keeps coming.
+ * lanes: while two have jobs a worker takes seven of the upper one and then one of the lower,
+ * exactly, and so with all eight; nobody starves, whatever keeps coming.
  */
 #include "jobs_support.h"
 
@@ -19,7 +19,7 @@ static const struct filch_submit urgent = {
 /* --- the order of starts, by one worker ------------------------------- */
 
 #define URGENT 1000 /* numbers of urgent jobs begin here */
-static int started_as[4096];
+static int started_as[8192];
 static int starts;
 
 static int note(void *number)
@@ -88,6 +88,105 @@ Test(lanes, one_worker_starts_seven_urgent_jobs_to_a_normal_one_exactly)
 		interleave(1 + i, 100, false);
 	interleave(100, 900, false); /* beyond the looks at which a worker steals first */
 	interleave(20, 400, true);
+	end();
+}
+
+/* --- all of them ------------------------------------------------------ */
+
+/*
+ * By one worker, from lots of every size: a job starts before one of a higher lane that has jobs
+ * only if that lane has had its seven since a lower one had a turn; and none has more than seven
+ * while a lower one has jobs.
+ */
+Test(lanes, of_eight_lanes_each_takes_turns_with_the_next_that_has_jobs)
+{
+	enum { EACH = 1000 }; /* numbers of a lane's jobs begin at multiples */
+	uint64_t rng = test_seed();
+
+	begin(1, 4096, 0);
+	for (int round = 0; round < 200; round++) {
+		struct hold h = HOLD_INIT;
+		int left[FILCH_LANES], next[FILCH_LANES] = { 0 }, row[FILCH_LANES] = { 0 };
+		int total = 0;
+
+		starts = 0;
+		hold_worker(&h);
+		for (uint32_t lane = 0; lane < FILCH_LANES; lane++) {
+			struct filch_submit how = normal;
+
+			how.lane = lane;
+			left[lane] = test_random(&rng) % 2 ? (int)(test_random(&rng) % 400) : 0;
+			queue((int)lane * EACH, left[lane], &how);
+			total += left[lane];
+		}
+		let_go(&h);
+		EQ(filch_pool_drain(pool, NULL), 0);
+		EQ(starts, total);
+		for (int i = 0; i < starts; i++) {
+			int lane = started_as[i] / EACH, lower = 0;
+
+			EQ(started_as[i] % EACH, next[lane]++);
+			left[lane]--;
+			row[lane]++;
+			for (int k = 0; k < lane; k++)
+				lower += left[k];
+			cr_assert(!lower || row[lane] <= BETWEEN,
+				"start %d is the %dth of lane %d in a row", i, row[lane], lane);
+			for (int k = lane + 1; k < (int)FILCH_LANES; k++) {
+				/* the first time sooner: turns go on from where they were */
+				cr_assert(!left[k] || row[k] == BETWEEN || next[lane] == 1,
+					"start %d, of lane %d, after %d of lane %d", i, lane,
+					row[k], k);
+				row[k] = 0;
+			}
+		}
+	}
+	end();
+}
+
+static void *scope_of_lane_3(void *ran)
+{
+	struct filch_scope_config config = FILCH_SCOPE_INIT;
+
+	config.lane = 3;
+	EQ(filch_scope(pool, &config, answer, ran), 42);
+	return NULL;
+}
+
+Test(lanes, a_scope_from_outside_and_a_batch_are_of_the_lane_that_was_said)
+{
+	struct hold h = HOLD_INIT;
+	struct filch_lane_stats s = FILCH_LANE_STATS_INIT;
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_job_spec spec[5];
+	pthread_t thread;
+	int ran = 0;
+
+	begin(1, 64, 0);
+	hold_worker(&h);
+	how.lane = 7;
+	how.flags = FILCH_JOB_DETACHED;
+	for (int i = 0; i < 5; i++)
+		spec[i] = (struct filch_job_spec){ answer, &ran, NULL };
+	EQ(filch_submit_batch(pool, spec, 5, &how, NULL), 5);
+	EQ(pthread_create(&thread, NULL, scope_of_lane_3, &ran), 0);
+	do
+		EQ(filch_pool_lane_stats(pool, 3, &s), 0);
+	while (!s.queued && sched_yield() == 0);
+	EQ(s.accepted, 1);
+	EQ(filch_pool_lane_stats(pool, 7, &s), 0);
+	EQ(s.queued, 5);
+	let_go(&h);
+	EQ(pthread_join(thread, NULL), 0);
+	EQ(filch_pool_drain(pool, NULL), 0);
+	EQ(ran, 6);
+	for (uint32_t lane = 0; lane < FILCH_LANES; lane++) {
+		EQ(filch_pool_lane_stats(pool, lane, &s), 0);
+		EQ(s.completed, lane == 0 ? 1 : lane == 3 ? 1 : lane == 7 ? 5 : 0);
+	}
+	how.lane = FILCH_LANES;
+	EQ(filch_submit(pool, answer, NULL, &how), -EINVAL);
+	EQ(filch_submit_batch(pool, spec, 5, &how, NULL), -EINVAL);
 	end();
 }
 

@@ -392,7 +392,7 @@ Test(scope, no_more_workers_are_inside_than_its_width)
 	config.width = UINT32_MAX;
 	int all = WORKERS;
 	EQ(filch_scope(pool, &config, many_items, &all), 0);
-	config.reserved = 1;
+	config.lane = FILCH_LANES;
 	EQ(filch_scope(pool, &config, many_items, &all), -EINVAL);
 	EQ(filch_pool_destroy(pool), 0);
 }
