@@ -56,7 +56,7 @@ extern "C" {
 		X(matmul) X(strassen) X(sparse_lu) X(fft) X(heat) X(cholesky) X(knapsack)     \
 			X(integrate) X(tiny) X(tiny_caller) X(saxpy) X(grains) X(grains_ptr)  \
 				X(triangle) X(queens_children) X(cheap_uts_children) \
-					X(wavefront) X(random_dag)
+					X(wavefront) X(random_dag) X(cholesky_dag)
 /* clang-format on */
 
 /*

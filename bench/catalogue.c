@@ -94,6 +94,12 @@ static const struct bench_size cholesky[] = {
 	{ "32x64", { 32, 64 }, EXPECT(32, 1, 0, 12339), 0 },
 };
 
+static const struct bench_size cholesky_dag[] = {
+	{ "4x32", { 4, 32 }, EXPECT(20, 1, 0, 20), 3 },
+	{ "16x64", { 16, 64 }, EXPECT(816, 1, 0, 816), 2 },
+	{ "32x64", { 32, 64 }, EXPECT(5984, 1, 0, 5984), 0 },
+};
+
 /* No number of tasks: it differs from run to run. */
 static const struct bench_size knapsack[] = {
 	{ "24", { 24, 1 }, EXPECT(14124, 0, 0, 0), 3 },
@@ -219,6 +225,8 @@ const struct bench bench_catalogue[] = {
 		"a graph whose nodes wait for those to the left and above" },
 	{ "random_dag", "random_dag", NULL, 1, { NULL }, random_dag, N(random_dag),
 		"a graph whose nodes wait for up to five before them" },
+	{ "cholesky_dag", "cholesky_dag", NULL, 1, { NULL }, cholesky_dag, N(cholesky_dag),
+		"a graph of the tiles of cholesky" },
 	{ "jobs_bare", NULL, bench_jobs_bare, 0, { NULL, "submit p99.9" }, jobs_bare, N(jobs_bare),
 		"empty jobs, nobody waits for one" },
 	{ "jobs_batch", NULL, bench_jobs_batch, 0, { NULL }, jobs_batch, N(jobs_batch),

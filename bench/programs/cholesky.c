@@ -15,17 +15,12 @@
 
 #include "programs/data.h"
 
-static inline double *tile_at(uint32_t i, uint32_t j)
-{
-	return bench_tiled.tile +
-	       ((size_t)i * (i + 1) / 2 + j) * bench_tiled.side * bench_tiled.side;
-}
-
 /* Step @k, tiles @begin to @end of its column. Returns tasks. */
 BENCH_TASK(uint32_t, column, (uint32_t, k), (uint32_t, begin), (uint32_t, end))
 {
 	if (end - begin == 1) {
-		bench_tiled.blas->solve((int)bench_tiled.side, tile_at(k, k), tile_at(begin, k));
+		bench_tiled.blas->solve(
+			(int)bench_tiled.side, bench_tile(k, k), bench_tile(begin, k));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -42,10 +37,10 @@ BENCH_TASK(uint32_t, update_row, (uint32_t, k), (uint32_t, i), (uint32_t, begin)
 	if (end - begin == 1) {
 		if (begin == i)
 			bench_tiled.blas->square(
-				(int)bench_tiled.side, tile_at(i, k), tile_at(i, i));
+				(int)bench_tiled.side, bench_tile(i, k), bench_tile(i, i));
 		else
-			bench_tiled.blas->product((int)bench_tiled.side, tile_at(i, k),
-				tile_at(begin, k), tile_at(i, begin));
+			bench_tiled.blas->product((int)bench_tiled.side, bench_tile(i, k),
+				bench_tile(begin, k), bench_tile(i, begin));
 		return 1;
 	}
 	uint32_t middle = begin + (end - begin) / 2;
@@ -75,7 +70,7 @@ BENCH_TASK(uint32_t, factorise, (uint32_t, n))
 	uint32_t tasks = 1;
 
 	for (uint32_t k = 0; k < n; k++) {
-		bench_tiled.blas->factor((int)bench_tiled.side, tile_at(k, k));
+		bench_tiled.blas->factor((int)bench_tiled.side, bench_tile(k, k));
 		if (k + 1 == n)
 			break;
 		tasks += BENCH_CALL(column, k, k + 1, n);

@@ -18,6 +18,7 @@ static const struct bench_data_ops *const table[] = {
 	&cholesky_data,
 	&wavefront_data,
 	&random_dag_data,
+	&cholesky_dag_data,
 };
 
 static const struct bench_size *seen;

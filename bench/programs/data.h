@@ -36,7 +36,7 @@ void bench_data_release(void);
 extern const struct bench_data_ops records_data, records_typed_data, records_void_data, matmul_data,
 	strassen_data, sparse_lu_data;
 extern const struct bench_data_ops integers64_data, integers32_data, fft_data, heat_data,
-	cholesky_data, wavefront_data, random_dag_data;
+	cholesky_data, wavefront_data, random_dag_data, cholesky_dag_data;
 
 enum data_bits { DATA_FIRST, DATA_SAME, DATA_OTHER };
 
@@ -118,6 +118,13 @@ struct tiled {
 	uint32_t n, side; /* tiles in a row, numbers in a tile's row */
 };
 extern struct tiled bench_tiled;
+
+/* Tile (i, j) of the lower triangle, i >= j. */
+static inline double *bench_tile(uint32_t i, uint32_t j)
+{
+	return bench_tiled.tile +
+	       ((size_t)i * (i + 1) / 2 + j) * bench_tiled.side * bench_tiled.side;
+}
 
 #ifdef __cplusplus
 }
