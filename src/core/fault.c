@@ -204,7 +204,7 @@ bool filchi_fault_abort(struct filchi_worker *w)
 	filchi_worker_set_self(NULL);
 	/* before the last job can complete, and the pool be destroyed */
 	count_retiring(thread);
-	filchi_contexts_lost();
+	thread->due = filchi_contexts_lost();
 	filch_store_relaxed(&thread->user, 0);
 	for (uint32_t i = depth; i--;)
 		if (!filchi_segment_is_scope(&segment[i]))

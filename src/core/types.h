@@ -68,8 +68,11 @@ struct filchi_thread {
 	bool is_fit;
 	struct filchi_cpu_control control; /* as a job finds it */
 	uint64_t signal, address;          /* the fault it was given up for; 0 = none */
-	/* aborted jobs that the next thread on this seat completes, linked by `after` */
-	struct filchi_job *completes;
+	/*
+	 * for the next thread on this seat, linked by `after`: aborted jobs that it completes, and
+	 * jobs whose callbacks were due here
+	 */
+	struct filchi_job *completes, *due;
 	bool start_hook_called;     /* its seat's start hook has been called */
 	bool has_back;              /* `back` is where to go */
 	struct filchi_thread *next; /* in a list of lost threads */
@@ -125,7 +128,7 @@ struct filchi_worker {
 	filch_atomic_u32 tid;
 	struct filchi_pin_watch pin_watch; /* its thread's own */
 	bool has_deque;
-	bool vacant;    /* its thread was lost and could not be replaced yet */
+	filch_atomic_u32 vacant; /* 1: its thread was lost and could not be replaced yet */
 	bool no_memory; /* it could not make its deque and has left */
 };
 
@@ -183,6 +186,15 @@ struct filch_pool {
 	filch_atomic_u32 retiring;
 	filch_atomic_u32 vacant;       /* seats without a thread */
 	filch_atomic_u32 vacant_error; /* why */
+	filch_atomic_u64 fill_at;      /* not before then is one tried again */
+	/*
+	 * pool/thread.c: tries again, if it is time. For the workers of a pool without a service
+	 * thread, between jobs.
+	 */
+	void (*fill)(struct filch_pool *pool);
+	/* held while seats are filled; a thread that is begun counts as retiring before it ends */
+	pthread_mutex_t seats;
+	bool fills_no_more; /* its own: a destroy has begun */
 	pthread_t service;
 	struct filchi_attendant *attendant; /* attendant.c */
 	/* one per worker, with a limit for jobs; the attendant's: watchdog.c */

@@ -86,24 +86,28 @@ static void quit(void *arg)
 static void inherit(struct filchi_thread *to, struct filchi_thread *from)
 {
 	to->completes = from->completes;
+	to->due = from->due;
 	to->start_hook_called = from->start_hook_called;
 }
 
 /*
- * Completes the aborted jobs that a thread has inherited. A callback that leaves this thread does
- * not end this: it is its own cleanup handler, and goes on where it was.
+ * Calls the callbacks and completes the aborted jobs that a thread has inherited. A callback that
+ * leaves this thread does not end this: it is its own cleanup handler, and goes on where it was.
  */
 static void complete_all(void *arg)
 {
 	struct filchi_thread *thread = arg;
+	struct filch_pool *pool = thread->worker->pool;
 	struct filchi_job *job;
 
 	pthread_cleanup_push(complete_all, thread);
-	while ((job = thread->completes)) {
+	while (!filchi_forked(pool) && (job = thread->due)) { /* a child: in a callback */
+		thread->due = filch_load_relaxed(&job->after);
+		filchi_job_call_due(job);
+	}
+	while (!filchi_forked(pool) && (job = thread->completes)) {
 		thread->completes = filch_load_relaxed(&job->after);
-		filchi_worker_deliver(thread->worker->pool, job);
-		if (filchi_forked(thread->worker->pool))
-			break; /* in its callback */
+		filchi_worker_deliver(pool, job);
 	}
 	pthread_cleanup_pop(0);
 }
@@ -386,10 +390,12 @@ void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 	inherit(&rest, lost);
 	if (pool->has_service)
 		w->thread = NULL;
-	w->vacant = true; /* without a service thread its thread stays, for destroy to join */
 	filch_store_relaxed(&pool->vacant_error, (uint32_t)error);
+	filch_store_relaxed(&pool->fill_at, filchi_now() + FILCHI_FILL_NS);
 	is_last =
 		filchi_fetch_add_seq_cst(&pool->vacant, 1) + 1 == pool->running - pool->has_caller;
+	/* without a service thread its thread stays, for its successor or destroy to join */
+	filchi_store_release(&w->vacant, 1);
 	if (is_last)
 		filchi_pool_close(pool);
 	if (pool->has_service)
@@ -401,13 +407,32 @@ void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 		filchi_thread_block(pool, FILCHI_THREAD_OWN);
 }
 
-void filchi_thread_fill(struct filchi_worker *w)
+static void fill(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
-	if (!w->vacant || filch_load_relaxed(&pool->stop) || start(w, NULL, NULL))
+	if (!filchi_load_acquire(&w->vacant) || start(w, NULL, w->thread))
 		return;
-	w->vacant = false;
+	filch_store_relaxed(&w->vacant, 0);
 	(void)filchi_fetch_sub_seq_cst(&pool->vacant, 1);
 	(void)filchi_fetch_add_acq_rel(&pool->external.replaced, 1);
+}
+
+void filchi_thread_fill(struct filch_pool *pool)
+{
+	const uint64_t now = filchi_now();
+
+	if (now < filch_load_relaxed(&pool->fill_at) || pthread_mutex_trylock(&pool->seats))
+		return;
+	filch_store_relaxed(&pool->fill_at, now + FILCHI_FILL_NS);
+	for (uint32_t i = 0; i < pool->workers && !pool->fills_no_more; i++)
+		fill(filchi_worker_at(pool, i));
+	pthread_mutex_unlock(&pool->seats);
+}
+
+void filchi_thread_fill_no_more(struct filch_pool *pool)
+{
+	pthread_mutex_lock(&pool->seats);
+	pool->fills_no_more = true;
+	pthread_mutex_unlock(&pool->seats);
 }

@@ -486,16 +486,37 @@ const struct filchi_job_context *filchi_context_find(
 	return NULL;
 }
 
-void filchi_contexts_lost(void)
+struct filchi_job *filchi_contexts_lost(void)
 {
-	struct filchi_context *c;
+	struct filchi_job *due = NULL, *last = NULL;
 
-	while ((c = filchi_this_thread.context)) {
-		if (c->kind == FILCHI_CONTEXT_CALLBACK)
-			callback_exited(job_context(c));
-		else
+	for (struct filchi_context *c; (c = filchi_this_thread.context);) {
+		const struct filchi_job_context *here = job_context(c);
+
+		if (c->kind != FILCHI_CONTEXT_CALLBACK) {
 			filchi_context_leave(c);
+			continue;
+		}
+		leave_callback(here);
+		for (struct filchi_job *job = here->due; job;
+			job = filch_load_relaxed(&job->after)) {
+			job->due_in = here->jobs;
+			if (last)
+				filch_store_relaxed(&last->after, job);
+			else
+				due = job;
+			last = job;
+		}
 	}
+	return due;
+}
+
+void filchi_job_call_due(struct filchi_job *job)
+{
+	struct filchi_jobs *jobs = job->due_in;
+
+	job->cq = NULL;
+	(void)call_back(jobs, job);
 }
 
 void filchi_job_set_aborted(struct filchi_job *job)

@@ -98,7 +98,11 @@ struct filchi_job {
 
 	void (*on_complete)(const struct filch_completion *completion);
 	FILCH_ATOMIC(void *) user;
-	struct filch_cq *cq; /* where its completion goes, or NULL */
+	union {
+		struct filch_cq *cq; /* where its completion goes, or NULL */
+		/* its callback was due on a thread that was lost: the pool's jobs it is one of */
+		struct filchi_jobs *due_in;
+	};
 	union {
 		uint64_t start_by;      /* nanoseconds, 0 = none */
 		uint64_t fault_address; /* aborted */
@@ -281,10 +285,14 @@ const struct filchi_job_context *filchi_context_find(
 
 /*
  * The calling thread gives its stack up, and no context on it will be left. The jobs of callbacks
- * are over: they have had their completions. Callbacks that are due there are called. There are no
- * inline jobs: core/fault.c.
+ * are over: they have had their completions. Returns the jobs whose callbacks were due there, in
+ * their order, linked by `after`: another thread calls them. There are no inline jobs:
+ * core/fault.c.
  */
-void filchi_contexts_lost(void);
+struct filchi_job *filchi_contexts_lost(void);
+
+/* Another thread: calls the callback of one of these jobs. The caller has read `after`. */
+void filchi_job_call_due(struct filchi_job *job);
 
 /* Whether state word @s belongs to @id's generation. */
 bool filchi_job_is(const struct filchi_jobs *jobs, uint64_t s, int64_t id);

@@ -5,6 +5,7 @@
  * ends once, its slot is free again, and the pool works and can be destroyed. So it is with
  * callbacks that lie on a stack which a fault takes away. Jobs of other pools never lie on one.
  */
+#define _GNU_SOURCE
 #include "guard_support.h"
 
 #include <sched.h>
@@ -527,6 +528,55 @@ Test(exits, a_callback_on_a_stack_that_a_fault_takes_away_has_ended_its_job)
 	EQ(filch_pool_drain(pool, &patience), 0);
 	EQ(gate_count(&told), 1);
 	EQ(stats().given_up, 2);
+	still_works();
+	end();
+}
+
+/* The same, and another callback became due in the one that does not return. */
+static _Atomic int lost_tid, due_tid;
+static struct filch_pool *due_in;
+
+static void is_due(const struct filch_completion *c)
+{
+	EQ(c->status, -ECANCELED);
+	due_tid = gettid();
+	due_in = filch_pool_current();
+	gate_raise(&told);
+}
+
+static void makes_one_due(const struct filch_completion *c)
+{
+	struct filch_submit how = telling(is_due);
+	int64_t id = filch_submit(pool, answer, NULL, &how);
+
+	EQ(filch_cancel(pool, id), 0);
+	EQ(gate_count(&told), 0); /* it waits for the end of this one */
+	lost_tid = gettid();
+	join_one_that_faults(c);
+}
+
+static int cancels_one_that_makes_one_due(void *arg)
+{
+	const struct filch_submit how = telling(makes_one_due);
+	int64_t id = filch_submit(pool, answer, NULL, &how);
+
+	cr_assert(id > 0);
+	(void)filch_cancel(pool, id);
+	return arg != NULL;
+}
+
+Test(exits, a_callback_that_is_due_on_a_stack_that_a_fault_takes_away_runs_elsewhere)
+{
+	struct timespec patience = filch_after(UINT64_C(20000000000));
+
+	begin(2, 0);
+	cr_assert(filch_submit(pool, hold, NULL, &detached) > 0);
+	gate_wait(&started, 1);
+	ended_by(guarded(cancels_one_that_makes_one_due, NULL), SIGSEGV);
+	EQ(filch_pool_drain(pool, &patience), 0);
+	EQ(gate_count(&told), 2);
+	cr_assert(lost_tid && due_tid && lost_tid != due_tid, "on the lost thread");
+	cr_assert(due_in == pool, "on no worker");
 	still_works();
 	end();
 }
