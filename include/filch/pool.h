@@ -48,7 +48,11 @@ struct filch_stuck {
 #define FILCH_POOL_USE_SMT       (UINT64_C(1) << 2) /* a worker per hardware thread, not per core */
 #define FILCH_POOL_NO_SEARCH     (UINT64_C(1) << 3) /* an idle worker parks at once */
 #define FILCH_POOL_CALLER        (UINT64_C(1) << 4) /* its creator is worker 0 in RUN and loops */
-#define FILCH_POOL_GUARD         (UINT64_C(1) << 5) /* allow FILCH_JOB_GUARD; x86-64, glibc */
+/*
+ * Allow FILCH_JOB_GUARD; x86-64 with glibc. The first such pool sets M_ARENA_TEST, so that a fault
+ * inside malloc leaves other threads an arena: docs/jobs.md.
+ */
+#define FILCH_POOL_GUARD (UINT64_C(1) << 5)
 /*
  * Workers block all signals but faults, SIGABRT and SIGPROF: what is sent to the process runs its
  * handler on another thread. What a job starts then blocks them too, unless it is FILCH_JOB_FREE.

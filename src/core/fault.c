@@ -26,6 +26,9 @@
  *
  *   - The kernel clears the thread's id and wakes the joiner, which is all that a join waits for.
  *     It also gives robust mutexes back.
+ *   - One that was lost in malloc is not joined: the C library frees what it had, and holds its
+ *     own lock meanwhile, without which no thread can be made. Its pages that the C library knows
+ *     of stay.
  *   - The C library goes on counting it as running, so the last thread of a process whose main()
  *     has left by pthread_exit() does not call exit().
  *   - ThreadSanitizer waits for an end that it has seen: under it the thread returns to its
@@ -53,6 +56,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -238,6 +242,8 @@ bool filchi_fault_abort(struct filchi_worker *w)
 
 #if FILCHI_FAULT_SUPPORTED
 
+#include <malloc.h>
+
 #define FAULTS 4
 /* the least signal stack, where the system does not tell */
 #define LEAST_SIGNAL_STACK UINT64_C(4096)
@@ -256,6 +262,16 @@ FILCHI_SIGNAL_ENTRY(on_fault, filchi_fault_handle)
 	}
 static struct filchi_sigchain fault[FAULTS] = { FAULT(SIGSEGV), FAULT(SIGBUS), FAULT(SIGFPE),
 	FAULT(SIGILL) };
+
+/*
+ * A fault inside malloc leaves an arena locked for good. Once there are no more to be had, threads
+ * share them, and the next such fault takes one that the program's other threads use.
+ */
+#define ARENAS 4096
+/* glibc's malloc.c is compiled as one: its code before the first function that can be named */
+#define MALLOC_BEFORE (UINT64_C(24) << 10)
+#define MALLOC_BEHIND UINT64_C(512) /* and of the last one */
+#define MALLOC_WHOLE  (UINT64_C(64) << 10)
 
 /* Defined where ThreadSanitizer is in the process, whoever brought it. */
 extern void __tsan_init(void) __attribute__((weak));
@@ -341,6 +357,62 @@ UNSANITIZED bool filchi_fault_run(
 	return true;
 }
 
+/* --- malloc ----------------------------------------------------------- */
+
+static uintptr_t malloc_begin, malloc_end; /* equal: not known */
+
+static void find_malloc(void)
+{
+	const uintptr_t at[] = { (uintptr_t)malloc, (uintptr_t)free, (uintptr_t)calloc,
+		(uintptr_t)realloc, (uintptr_t)memalign, (uintptr_t)malloc_trim,
+		(uintptr_t)malloc_usable_size, (uintptr_t)mallopt, (uintptr_t)malloc_info };
+	uintptr_t first = at[0], last = at[0];
+
+	for (size_t i = 1; i < sizeof at / sizeof at[0]; i++) {
+		first = at[i] < first ? at[i] : first;
+		last = at[i] > last ? at[i] : last;
+	}
+	if (last - first > MALLOC_WHOLE)
+		return; /* some are not glibc's */
+	malloc_begin = first - MALLOC_BEFORE;
+	malloc_end = last + MALLOC_BEHIND;
+}
+
+static bool is_malloc(uintptr_t code)
+{
+	return code >= malloc_begin && code < malloc_end;
+}
+
+/*
+ * Whether the thread may be inside malloc: it was there, or in a function that copies or clears for
+ * it. These have no frame, so the return address is the first word. Further up may lie what is left
+ * of earlier calls. On another stack, a signal's, nothing is known.
+ */
+UNSANITIZED static bool is_in_malloc(
+	const struct filchi_thread *thread, uintptr_t code, uintptr_t stack)
+{
+	if (__tsan_init || malloc_begin == malloc_end)
+		return false; /* it is joined, and has ended in order */
+	if (is_malloc(code) || stack < (uintptr_t)thread->stack ||
+		stack >= (uintptr_t)thread->first_frame)
+		return true;
+	/* below it: an overflow */
+	return stack >= (uintptr_t)thread->lowest && is_malloc(*(const uintptr_t *)stack);
+}
+
+/*
+ * Until there are so many, each thread gets an arena of its own. Never against the program: a
+ * bound that is set by M_ARENA_MAX goes before this one, and the environment is asked.
+ */
+static void allow_arenas(void)
+{
+	const char *tunables = getenv("GLIBC_TUNABLES");
+
+	if (!getenv("MALLOC_ARENA_TEST") &&
+		!(tunables && strstr(tunables, "glibc.malloc.arena_test")))
+		(void)mallopt(M_ARENA_TEST, ARENAS);
+}
+
 /* --- the handlers ----------------------------------------------------- */
 
 /* What would have happened without us. */
@@ -380,6 +452,8 @@ void filchi_fault_handle(int signal_number, siginfo_t *info, void *context, bool
 	filch_store_relaxed(&thread->user, 0); /* a fault in what follows is ours, not the job's */
 	thread->signal = (uint64_t)signal_number;
 	thread->address = (uint64_t)(uintptr_t)info->si_addr;
+	thread->in_malloc = is_in_malloc(thread, (uintptr_t)uc->uc_mcontext.gregs[REG_RIP],
+		(uintptr_t)uc->uc_mcontext.gregs[REG_RSP]);
 	fill_but_faults(&uc->uc_sigmask);
 	leave_to_the_c_library(&uc->uc_sigmask);
 	uc->uc_mcontext.gregs[REG_RSP] = (greg_t)refuge_top(thread);
@@ -397,6 +471,7 @@ void filchi_fault_handle(int signal_number, siginfo_t *info, void *context, bool
 
 int filchi_fault_install(void)
 {
+	static bool allowed;
 	stack_t now;
 	int error = sigaltstack(NULL, &now) ? errno : 0;
 	unsigned i = 0;
@@ -406,6 +481,11 @@ int filchi_fault_install(void)
 		error = filchi_sigchain_install(&fault[i]);
 		i += !error;
 	}
+	if (!error && !allowed) {
+		find_malloc();
+		allow_arenas();
+	}
+	allowed |= !error; /* once: the program may set another */
 	if (!error)
 		guarding++;
 	else

@@ -48,6 +48,11 @@ struct filchi_thread {
 	pthread_t handle;
 	void *stack;       /* mapped; its guard pages come first */
 	size_t stack_size; /* without these */
+	char *lowest;      /* of the stack, above the guard pages */
+	/* where its first frame lies; above are things that the C library keeps for the thread */
+	char *first_frame;
+	bool in_malloc; /* it was lost there, as far as can be told, and is never joined */
+	pid_t tid;
 	/*
 	 * pools with FILCH_POOL_GUARD, mapped: guard pages, a signal stack, a stack for giving up
 	 * the other, the ids of the jobs that were given up with it
@@ -129,7 +134,7 @@ struct filchi_worker {
 	struct filchi_pin_watch pin_watch; /* its thread's own */
 	bool has_deque;
 	filch_atomic_u32 vacant; /* 1: its thread was lost and could not be replaced yet */
-	bool no_memory; /* it could not make its deque and has left */
+	bool no_memory;          /* it could not make its deque and has left */
 };
 
 struct filch_pool {

@@ -534,6 +534,9 @@ void filchi_worker_work(struct filchi_worker *w)
 				break;
 		}
 		w->clock = 0;
+		/* no searcher: nobody relies on us while we make a thread */
+		if (FILCH_UNLIKELY(filch_load_relaxed(&pool->vacant)) && !pool->has_service)
+			pool->fill(pool);
 		filchi_idle_search(&pool->idle);
 		filchi_give_way(w); /* to the client that waited for that job, most likely */
 	}

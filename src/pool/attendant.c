@@ -11,6 +11,9 @@
  * may run destructors of the program for as long as it likes. While such threads are left the
  * attendant wakes by the clock, ever less often; else it sleeps.
  *
+ * A thread that was lost in malloc is not joined at all, only what it does not need any more is
+ * unmapped. Should it not have been seen that it was there:
+ *
  * A join that does not come back holds up the attendant alone. A destroy gives that one STUCK_NS.
  * Then it leaves the attendant where it is, with its record and what else it had to join. The
  * attendant touches nothing of the pool when it should come back.
@@ -53,6 +56,8 @@ static enum outcome join_one(struct filchi_attendant *me, struct filchi_thread *
 	uint64_t since = filchi_now();
 	bool ended;
 
+	if (thread->in_malloc)
+		return filchi_thread_is_there(thread) ? RUNS : JOINED;
 	filchi_store_release(&me->joins_since, since);
 	ended = filchi_thread_try_join(thread);
 	if (!filchi_cas_acq_rel(&me->joins_since, &since, 0))

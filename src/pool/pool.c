@@ -173,6 +173,7 @@ static int pool_free(struct filch_pool *pool)
 	if (!pool)
 		return 0;
 	if (pool->first) {
+		filchi_thread_fill_no_more(pool);
 		filchi_service_stop(pool);
 		if (pool->has_caller)
 			call_hook(pool, pool->config.on_worker_stop);
@@ -200,6 +201,8 @@ static int make_pool(struct making *m)
 	if (!pool)
 		return -ENOMEM;
 	memset((void *)pool, 0, sizeof *pool);
+	(void)pthread_mutex_init(&pool->seats, NULL);
+	pool->fill = filchi_thread_fill;
 	m->pool = pool;
 	m->notes = open_memstream(&m->note, &m->note_size);
 	return m->notes ? 0 : -ENOMEM;

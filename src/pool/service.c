@@ -50,6 +50,8 @@ static bool look_after(struct service *me)
 {
 	struct filch_pool *pool = me->pool;
 	uint32_t wake_word = filchi_load_acquire(&pool->service_word);
+	struct timespec again;
+	bool vacant;
 
 	if (filchi_forked(pool))
 		filchi_child_end(0); /* in a callback of the program's */
@@ -57,8 +59,10 @@ static bool look_after(struct service *me)
 		me->lost = filchi_exchange_acq_rel(&pool->dead_threads, NULL);
 		filch_tsan_acquire(&pool->dead_threads);
 	}
-	for (uint32_t i = 0; i < pool->workers && filchi_load_acquire(&pool->vacant); i++)
-		filchi_thread_fill(filchi_worker_at(pool, i));
+	if (me->lost) /* no wait: there may be threads again, or memory */
+		filch_store_relaxed(&pool->fill_at, 0);
+	if (filchi_load_acquire(&pool->vacant))
+		filchi_thread_fill(pool);
 	while (me->lost) {
 		struct filchi_thread *lost = me->lost;
 
@@ -67,7 +71,9 @@ static bool look_after(struct service *me)
 	}
 	if (wake_word & FILCHI_SERVICE_END)
 		return false;
-	(void)filchi_futex_wait(&pool->service_word, wake_word, NULL);
+	vacant = filchi_load_acquire(&pool->vacant) > 0;
+	again = filch_after(FILCHI_FILL_NS);
+	(void)filchi_futex_wait(&pool->service_word, wake_word, vacant ? &again : NULL);
 	return true;
 }
 

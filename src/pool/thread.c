@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/libc.h"
@@ -169,11 +170,13 @@ static void *thread_main(void *arg)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
 	thread->control = filchi_cpu_control();
+	thread->first_frame = __builtin_frame_address(0);
 	snprintf(name, sizeof name, "%.9s/%u", pool->name, w->id);
 	(void)pthread_setname_np(pthread_self(), name);
 	filchi_worker_set_self(w);
 	w->pin_watch = (struct filchi_pin_watch){ .looked_at = 0 };
-	filch_store_relaxed(&w->tid, (uint32_t)gettid());
+	thread->tid = gettid();
+	filch_store_relaxed(&w->tid, (uint32_t)thread->tid);
 	filchi_store_release(&w->runs_on, (uint64_t)(uintptr_t)pthread_self());
 	(void)filchi_plan_pin(
 		pool->plan, w->id, thread->first ? &pool->pin_error[w->id] : &ignored);
@@ -212,8 +215,13 @@ static void *thread_main(void *arg)
 
 void filchi_thread_free(struct filchi_thread *thread)
 {
+	size_t size = thread->stack_size + GUARD_BYTES;
+
+	if (thread->in_malloc) /* the C library's list leads through what is above */
+		size = ((uintptr_t)thread->first_frame & ~(uintptr_t)(PAGE - 1)) -
+		       (uintptr_t)thread->stack;
 	if (thread->stack)
-		munmap(thread->stack, thread->stack_size + GUARD_BYTES);
+		munmap(thread->stack, size);
 	if (thread->refuge) /* and the object lies in there */
 		munmap(thread->refuge - GUARD_BYTES,
 			GUARD_BYTES + thread->refuge_size + ABORTED_BYTES + sizeof *thread);
@@ -269,8 +277,8 @@ static struct filchi_thread *thread_new(struct filchi_worker *w)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (thread->stack == MAP_FAILED)
 		thread->stack = NULL;
-	if (thread->stack && !mprotect((char *)thread->stack + GUARD_BYTES, thread->stack_size,
-				     PROT_READ | PROT_WRITE))
+	thread->lowest = (char *)thread->stack + GUARD_BYTES;
+	if (thread->stack && !mprotect(thread->lowest, thread->stack_size, PROT_READ | PROT_WRITE))
 		return thread;
 	filchi_thread_free(thread);
 	return NULL;
@@ -358,6 +366,15 @@ int filchi_thread_start(struct filchi_worker *w)
 bool filchi_thread_try_join(struct filchi_thread *thread)
 {
 	return !pthread_tryjoin_np(thread->handle, NULL);
+}
+
+/*
+ * The kernel has cleared the C library's word for the thread, and left its stacks, before it
+ * forgets the number. Should another thread have got that since, this is asked once more.
+ */
+bool filchi_thread_is_there(const struct filchi_thread *thread)
+{
+	return !syscall(SYS_tgkill, getpid(), thread->tid, 0) || errno != ESRCH;
 }
 
 void filchi_thread_join(struct filchi_thread *thread)

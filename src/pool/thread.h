@@ -5,6 +5,9 @@
 
 #include "core/fault.h"
 
+/* until a vacant seat is tried again: a refused thread costs some system calls */
+#define FILCHI_FILL_NS UINT64_C(50000000)
+
 /* Code that runs on a thread of the pool's. */
 enum filchi_thread_kind {
 	FILCHI_THREAD_WORKER,  /* a worker's, jobs and all */
@@ -38,11 +41,20 @@ int filchi_thread_start(struct filchi_worker *w);
  */
 void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost);
 
-/* Tries once more to fill a vacant seat. */
-void filchi_thread_fill(struct filchi_worker *w);
+/*
+ * Tries once more to fill the vacant seats, if it is time. On the service thread; in a pool without
+ * one on a worker with no work on its stack.
+ */
+void filchi_thread_fill(struct filch_pool *pool);
+
+/* Destroy, before it waits for threads: seats that are vacant stay so. */
+void filchi_thread_fill_no_more(struct filch_pool *pool);
 
 /* Joins the thread of @thread if it has ended: whether it had. */
 bool filchi_thread_try_join(struct filchi_thread *thread);
+
+/* Whether the kernel still has @thread, which has said that it leaves: without a join. */
+bool filchi_thread_is_there(const struct filchi_thread *thread);
 
 /* Frees what it had, once it is joined. */
 void filchi_thread_free(struct filchi_thread *thread);

@@ -440,6 +440,110 @@ static void every_fault_of_a_replacement_costs_a_seat_until_the_next(void)
 	pool_close(pool);
 }
 
+static int leaves_its_thread(void *arg)
+{
+	pthread_exit(arg);
+}
+
+static _Atomic int met;
+
+/* 1: both were inside at once, so there were two threads */
+static int meets(void *arg)
+{
+	uint64_t since = test_now();
+
+	(void)arg;
+	met++;
+	while (met < 2 && test_now() - since < UINT64_C(20000000000))
+		sched_yield();
+	return met == 2;
+}
+
+/*
+ * The only other thread of two is lost, and none can be had. Once there are some again the seat has
+ * one, though no other is lost. Rounds: with no thread refused there would be nothing to see.
+ */
+static void a_vacant_seat_is_filled(uint64_t flags, filch_job_fn *loses, uint64_t submit_flags)
+{
+	const struct filch_config config = {
+		.size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE | flags
+	};
+	const struct filch_submit how = { .size = sizeof how, .flags = submit_flags };
+	struct filch_pool *pool = pool_open_with(&config);
+
+	for (uint64_t round = 1; round <= 5; round++) {
+		struct filch_completion c;
+		int64_t id[2];
+
+		test_watchdog(60);
+		calls = failed = fail_at = 0;
+		failing = THREAD;
+		id[0] = filch_submit(pool, loses, NULL, &how);
+		CHECK(id[0] > 0, "%lld", (long long)id[0]);
+		CHECK_EQ(filch_wait(pool, id[0], NULL, &c), 0);
+		/* twice: it was tried again by the clock, and was refused */
+		while (failed < 2)
+			check_works(pool);
+		CHECK_EQ(pool_stats(pool).given_up, round);
+		CHECK_EQ(pool_stats(pool).replaced, round - 1);
+		failing = NONE;
+		while (pool_stats(pool).replaced != round)
+			check_works(pool); /* on the thread that is left */
+		met = 0;
+		for (int i = 0; i < 2; i++) {
+			id[i] = filch_submit(pool, meets, NULL, NULL);
+			CHECK(id[i] > 0, "%lld", (long long)id[i]);
+		}
+		for (int i = 0; i < 2; i++) {
+			CHECK_EQ(filch_wait(pool, id[i], NULL, &c), 0);
+			CHECK_EQ(c.status, 1);
+		}
+	}
+	pool_close(pool);
+}
+
+static void a_vacant_seat_is_filled_though_no_other_thread_is_lost(void)
+{
+	a_vacant_seat_is_filled(0, leaves_its_thread, 0);
+	if (TEST_HAS_GUARDS)
+		a_vacant_seat_is_filled(FILCH_POOL_GUARD, fall, FILCH_JOB_GUARD);
+}
+
+/* A pool may be destroyed at any moment of such a filling. */
+static void a_destroy_while_a_seat_is_filled(void)
+{
+	const struct filch_config config = {
+		.size = sizeof config, .workers = 2, .flags = FILCH_POOL_OVERSUBSCRIBE
+	};
+	int threads = test_threads();
+	uint64_t filled = 0, vacant = 0;
+
+	for (uint64_t round = 0; round < 200 && !(filled && vacant && round >= 20); round++) {
+		struct filch_pool *pool = pool_open_with(&config);
+		struct filch_stats s;
+		uint64_t since;
+
+		test_watchdog(60);
+		calls = failed = fail_at = 0;
+		failing = THREAD;
+		CHECK(filch_submit(pool, leaves_its_thread, NULL, NULL) > 0, "submit");
+		while (!failed)
+			sched_yield();
+		failing = NONE;
+		since = test_now();
+		while (test_now() - since < round % 20 * UINT64_C(5000000))
+			check_works(pool);
+		s = pool_stats(pool);
+		*(s.replaced ? &filled : &vacant) += 1;
+		CHECK_EQ(filch_pool_destroy(pool), 0);
+		CHECK_EQ(test_threads(), threads);
+	}
+	printf("    %llu seats were filled, %llu were not yet\n", (unsigned long long)filled,
+		(unsigned long long)vacant);
+	CHECK(filled && vacant, "%llu, %llu", (unsigned long long)filled,
+		(unsigned long long)vacant);
+}
+
 /* All of a kind fail at once. */
 static void a_pool_that_can_get_no_thread_or_memory_is_an_error(void)
 {
@@ -688,6 +792,9 @@ int main(void)
 		every_fault_of_a_completion_queue_is_an_error);
 	test_case("every fault of a replacement costs a seat until the next",
 		every_fault_of_a_replacement_costs_a_seat_until_the_next);
+	test_case("a vacant seat is filled though no other thread is lost",
+		a_vacant_seat_is_filled_though_no_other_thread_is_lost);
+	test_case("a destroy while a seat is filled", a_destroy_while_a_seat_is_filled);
 	test_case("a pool that can get no thread or no memory is an error",
 		a_pool_that_can_get_no_thread_or_memory_is_an_error);
 	test_case("deques that cannot grow run their tasks in place",
