@@ -297,7 +297,8 @@ static void leave_to_the_c_library(sigset_t *set)
 /* The end of a lost thread. */
 UNSANITIZED __attribute__((noreturn)) static void vanish(struct filchi_thread *thread)
 {
-	UNPOISON((char *)thread->stack, thread->stack_size);
+	/* to its top: what is mapped there next may be another thread's object */
+	UNPOISON(thread->lowest, thread->stack_size);
 	if (__tsan_init)
 		__builtin_longjmp(thread->back, 1);
 	for (;;)
