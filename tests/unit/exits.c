@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-TestSuite(exits, .timeout = 30);
+TestSuite(exits, .timeout = 100);
 
 static struct gate told = GATE_INIT, destroyed = GATE_INIT;
 static struct filch_completion told_of;
