@@ -43,9 +43,12 @@ static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane
 		uint64_t s = filchi_load_acquire(&job->state), at;
 		unsigned state = FILCHI_JOB_STATE(s);
 
-		if (state < FILCHI_JOB_QUEUED || state > FILCHI_JOB_FINISHING ||
-			FILCHI_JOB_LANE(s) != lane)
+		if (!filchi_job_is_pending(s) || FILCHI_JOB_LANE(s) != lane)
 			continue;
+		if (state == FILCHI_JOB_WAITING) { /* in no lane yet */
+			sum->accepted++;
+			continue;
+		}
 		if (state != FILCHI_JOB_QUEUED) {
 			sum->running++;
 			continue;
@@ -76,6 +79,6 @@ int filch_pool_lane_stats(
 		sum.rejected += filch_load_relaxed(&c->rejected);
 	}
 	count_pending(p, lane, &sum);
-	sum.accepted = sum.completed + sum.shed + sum.cancelled + sum.queued + sum.running;
+	sum.accepted += sum.completed + sum.shed + sum.cancelled + sum.queued + sum.running;
 	return filchi_export(out, &sum, sizeof sum);
 }

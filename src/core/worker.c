@@ -115,9 +115,7 @@ void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
 
 void filchi_worker_told(struct filchi_jobs *jobs, int64_t id)
 {
-	char *at = (char *)jobs - offsetof(struct filch_pool, jobs);
-
-	filchi_worker_job_done((struct filch_pool *)(void *)at, id);
+	filchi_worker_job_done(filchi_pool_of(jobs), id);
 }
 
 /*
@@ -336,6 +334,28 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_filter *fil
 	return false;
 }
 
+/*
+ * A job that is not to run: it comes too late, or follows one that has failed. No time of its own.
+ */
+FILCH_COLD static void end_unstarted(struct filchi_worker *w, struct filchi_job *job)
+{
+	if (filchi_job_is_behind(job)) {
+		filchi_count(&w->counters, cancelled);
+		filchi_count(&w->lane[job->lane], cancelled);
+		job->flags |= FILCHI_JOB_BEHIND;
+		job->status = -ECANCELED;
+	} else {
+		filchi_count(&w->counters, expired);
+		filchi_count(&w->lane[job->lane], shed);
+		job->status = -ETIMEDOUT;
+	}
+	job->ended_at = job->started_at;
+	job->started_at = 0;
+	job->worker = -1;
+	if (w->pool->guards)
+		filchi_worker_arm(w, NULL); /* for its callback */
+}
+
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested)
 {
 	struct filch_pool *pool = w->pool;
@@ -349,15 +369,9 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested
 					  ? w->clock
 					  : filchi_now();
-	if (job->start_by && job->started_at > job->start_by) {
-		filchi_count(&w->counters, expired);
-		filchi_count(&w->lane[job->lane], shed);
-		job->ended_at = job->started_at;
-		job->started_at = 0;
-		job->worker = -1;
-		job->status = -ETIMEDOUT;
-		if (pool->guards)
-			filchi_worker_arm(w, NULL); /* for its callback */
+	if (FILCH_UNLIKELY(filchi_job_is_behind(job)) ||
+		(job->start_by && job->started_at > job->start_by)) {
+		end_unstarted(w, job);
 	} else {
 		filchi_count(&w->counters, jobs);
 		if (nested)
