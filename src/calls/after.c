@@ -139,7 +139,9 @@ static void hang(struct following *me, uint32_t slot, uint64_t of, int64_t id)
 	struct filchi_jobs *jobs = &me->pool->jobs;
 	struct filchi_job *job = filchi_job_find(jobs, id);
 	uint64_t s = job ? filchi_load_acquire(&job->state) : 0;
-	enum outcome o = job ? outcome(jobs, s, id) : ENDED;
+	/* its own id can be guessed: nothing comes after itself */
+	bool is_other = job && job != &jobs->slot[slot];
+	enum outcome o = is_other ? outcome(jobs, s, id) : ENDED;
 	uint32_t number = me->unhung, next;
 
 	if (o == UNFINISHED && number != FILCHI_EDGE_NONE) {
@@ -212,6 +214,7 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 		return -ENOBUFS;
 	}
 	filchi_submit_fill(job, work, how, now);
+	job->flags |= FILCHI_JOB_FOLLOWS;
 	filchi_after_begin(&me.f->of[slot].count, s, me.left);
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
 	FILCH_HOOK(after_published);

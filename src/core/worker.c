@@ -366,7 +366,9 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 
 	job->worker = (int16_t)w->id;
 	if (timed)
-		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested
+		/* the last job's end, unless this one was not in the queue by then */
+		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested &&
+						  !(job->flags & FILCHI_JOB_FOLLOWS)
 					  ? w->clock
 					  : filchi_now();
 	if (FILCH_UNLIKELY(filchi_job_is_behind(job)) ||

@@ -227,20 +227,27 @@ struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 	return job;
 }
 
+/* As move_on(): the pool may be gone after the CAS, but for followers, which hold it. */
 void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
 {
-	uint64_t s = filch_load_relaxed(&job->state), told; /* others set flags only */
+	uint64_t s = filchi_load_acquire(&job->state), next; /* others set flags only */
+	uint32_t first = FILCHI_EDGE_NONE;
+	bool closed = false;
 
-	s = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
 	filch_tsan_release(&job->state);
-	told = filchi_exchange_seq_cst(&job->state, s);
-	if (told & FILCHI_JOB_FOR_THREAD)
+	do {
+		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED) && !closed) {
+			first = close_list(jobs, job, s, false);
+			closed = true;
+		}
+		next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
+	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	if (s & FILCHI_JOB_FOR_THREAD)
 		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
-	if (FILCH_UNLIKELY(told & FILCHI_JOB_FOR_WORKER))
+	if (FILCH_UNLIKELY(s & FILCHI_JOB_FOR_WORKER))
 		jobs->tell(jobs, job->id);
-	/* a follower that comes now finds the job over: nobody but us uses the slot next */
-	if (FILCH_UNLIKELY(told & FILCHI_AFTER_FOLLOWED))
-		release(jobs, close_list(jobs, job, told, false), false);
+	if (FILCH_UNLIKELY(closed))
+		release(jobs, first, false);
 }
 
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)

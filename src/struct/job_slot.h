@@ -123,6 +123,7 @@ FILCH_STATIC_ASSERT(sizeof(struct filchi_job) == FILCH_CACHELINE &&
 			    offsetof(struct filchi_job, on_complete) == 64,
 	"a slot is two lines, a bare job one");
 
+#define FILCHI_JOB_FOLLOWS (UINT32_C(1) << 28) /* was queued later than it was submitted */
 #define FILCHI_JOB_BEHIND  (UINT32_C(1) << 29) /* ended because one that it follows has failed */
 #define FILCHI_JOB_TASK    (UINT32_C(1) << 30)
 #define FILCHI_JOB_ABORTED (UINT32_C(1) << 31) /* the completion says how, see fault_signal */
