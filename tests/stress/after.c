@@ -10,7 +10,7 @@
  * clock and by what they have written, which is plain. One that is told to be behind a failure is;
  * one that follows a failure that nobody has reaped is told so.
  *
- * In CI (scale 1) 4 x 10^5 jobs, chains of 10^5, 10^5 into one by the thousand, 400 pools; --long
+ * In CI (scale 1) 4 x 10^5 jobs, chains of 10^5, 10^5 into one by the thousand, 1,000 pools; --long
  * is scale 10.
  * timeout: 300
  */
@@ -303,7 +303,7 @@ static void random_graphs_run_in_their_order(void)
 
 	ran_behind = waited_in_vain = cancelled = deferred = refused = completed_before = 0;
 	for (unsigned round = 0;
-		round < 12 && (round < 3 || !ran_behind || !cancelled || !deferred || !refused);
+		round < 100 && (round < 3 || !ran_behind || !cancelled || !deferred || !refused);
 		round++) {
 		CHECK_EQ(filch_cq_create(&cq, 0), 0);
 		run(test_scaled(130000), jobs_max[round % 3]);
@@ -476,11 +476,13 @@ static void *finish_last(void *turns)
 	return NULL;
 }
 
+/* What is still missing after all pools becomes surer with each more: its wait grows. */
 static void a_destroy_completes_what_waits(void)
 {
 	uint64_t pools = test_scaled(400), random = test_seed(), all_ran = 0, none_ran = 0;
+	uint64_t destroy_turns = 64, finish_turns = 4;
 
-	for (uint64_t n = 0; n < pools || ((!all_ran || !none_ran) && n < 20 * pools); n++) {
+	for (uint64_t n = 0; n < pools || !all_ran || !none_ran; n++) {
 		struct filch_submit how = FILCH_SUBMIT_INIT;
 		uint64_t accepted = 0, got = 0;
 		struct filch_completion c[LAST];
@@ -509,9 +511,9 @@ static void a_destroy_completes_what_waits(void)
 			accepted++;
 		}
 		CHECK_EQ(pthread_create(&thread, NULL, finish_last,
-				 (void *)(uintptr_t)(test_random(&random) % 4)),
+				 (void *)(uintptr_t)(test_random(&random) % finish_turns)),
 			0);
-		for (uint64_t i = test_random(&random) % 64; i; i--)
+		for (uint64_t i = test_random(&random) % destroy_turns; i; i--)
 			sched_yield();
 		CHECK_EQ(filch_pool_destroy(pool), 0);
 		CHECK_EQ(pthread_join(thread, NULL), 0);
@@ -521,10 +523,203 @@ static void a_destroy_completes_what_waits(void)
 		all_ran += last_ran == LAST;
 		none_ran += last_ran == 0;
 		CHECK_EQ(filch_cq_destroy(cq), 0);
+		if (n >= pools) {
+			CHECK(n < 1000 * (pools + 1), "the case claims to cover both");
+			*(all_ran ? &finish_turns : &destroy_turns) += 64;
+		}
 	}
 	printf("    pools in which all ran %llu, none %llu, of %llu\n", (unsigned long long)all_ran,
 		(unsigned long long)none_ran, (unsigned long long)pools);
-	CHECK(all_ran && none_ran, "the case claims to cover both");
+}
+
+/* --- a close beside submits -------------------------------------------------- */
+
+enum { SUBMITTERS = 3, RECENT = 64, TOGETHER = 5 };
+static _Atomic int64_t recent[RECENT];
+static _Atomic uint64_t taken, ended, ended_behind, ended_unrun, cut_short;
+
+static void count_ended(const struct filch_completion *c)
+{
+	ended++;
+	if (c->flags & FILCH_DONE_AFTER)
+		ended_behind++;
+	else if (c->status == -ECANCELED)
+		ended_unrun++;
+}
+
+static int fail_at_times(void *number)
+{
+	return (uintptr_t)number % 5 == 0 ? -EIO : 0;
+}
+
+/* One job, or a batch, that follows some of the recent ones: as a submit returns. */
+static int64_t follow_some(uint64_t *random)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_job_spec spec[TOGETHER];
+	int64_t after[3], ids[TOGETHER], got, id;
+
+	for (int i = 0; i < 3; i++) {
+		id = recent[test_random(random) % RECENT];
+		if (id)
+			after[how.after_count++] = id;
+	}
+	how.after = after;
+	how.on_complete = count_ended;
+	how.lane = (uint32_t)(test_random(random) % 2);
+	how.when_full = FILCH_TRY;
+	how.flags = test_random(random) % 2 ? FILCH_JOB_AFTER_ANY : 0;
+	if (test_random(random) % 8) {
+		id = filch_submit(
+			pool, fail_at_times, (void *)(uintptr_t)test_random(random), &how);
+		got = id < 0 ? id : 1;
+	} else {
+		for (int i = 0; i < TOGETHER; i++)
+			spec[i] = (struct filch_job_spec){ .fn = fail_at_times };
+		got = filch_submit_batch(pool, spec, TOGETHER, &how, ids);
+		id = got > 0 ? ids[got - 1] : got;
+		if (got > 0 && got < TOGETHER)
+			cut_short++;
+	}
+	if (got > 0) {
+		taken += (uint64_t)got;
+		recent[test_random(random) % RECENT] = id;
+	}
+	return got;
+}
+
+static void *submit_until_closed(void *number)
+{
+	uint64_t random = test_seed() + (uintptr_t)number;
+	int64_t got;
+
+	while ((got = follow_some(&random)) != -ESHUTDOWN) {
+		CHECK(got > 0 || got == -EAGAIN || got == -ENOBUFS, "%lld", (long long)got);
+		if (test_random(&random) % 6 == 0)
+			(void)filch_cancel(pool, recent[test_random(&random) % RECENT]);
+		if (got < 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static uint64_t accepted_in_all(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t lane = 0; lane < 2; lane++) {
+		struct filch_lane_stats s = FILCH_LANE_STATS_INIT;
+
+		CHECK_EQ(filch_pool_lane_stats(pool, lane, &s), 0);
+		CHECK_EQ(s.queued + s.running, 0);
+		CHECK_EQ(s.accepted, s.completed + s.cancelled + s.shed);
+		sum += s.accepted;
+	}
+	return sum;
+}
+
+static void a_close_loses_none_of_those_that_it_meets(void)
+{
+	uint64_t pools = test_scaled(200), random = test_seed(), all_behind = 0, all_unrun = 0;
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	cut_short = 0;
+	for (uint64_t n = 0; n < pools || !all_behind || !all_unrun || !cut_short; n++) {
+		int mode = n % 2 ? FILCH_DRAIN : FILCH_ABANDON;
+		pthread_t thread[SUBMITTERS];
+		uint64_t most;
+
+		test_watchdog(100);
+		taken = ended = ended_behind = ended_unrun = 0;
+		memset((void *)recent, 0, sizeof recent);
+		config.jobs_max = n % 4 < 2 ? 24 : 0;
+		config.queue_capacity = config.jobs_max / 4;
+		pool = pool_open_with(&config);
+		for (uintptr_t i = 0; i < SUBMITTERS; i++)
+			CHECK_EQ(pthread_create(&thread[i], NULL, submit_until_closed,
+					 (void *)(i + n * SUBMITTERS)),
+				0);
+		most = test_random(&random) % 2000;
+		while (taken < most)
+			sched_yield();
+		CHECK_EQ(filch_pool_shutdown(pool, mode, NULL), 0);
+		for (int i = 0; i < SUBMITTERS; i++)
+			CHECK_EQ(pthread_join(thread[i], NULL), 0);
+		/* a submit that met the close may have been the last to make a job ready */
+		CHECK_EQ(filch_pool_shutdown(pool, mode, NULL), 0);
+		CHECK_EQ(ended, taken);
+		CHECK_EQ(accepted_in_all(), taken);
+		pool_close(pool);
+		all_behind += ended_behind;
+		all_unrun += ended_unrun;
+		CHECK(n < 1000 * (pools + 1), "the case claims to cover all of these");
+	}
+	printf("    behind a failure %llu, cancelled %llu, batches cut short %llu\n",
+		(unsigned long long)all_behind, (unsigned long long)all_unrun,
+		(unsigned long long)cut_short);
+}
+
+/* --- the creator's run -------------------------------------------------------- */
+
+static _Atomic int64_t run_id;
+static _Atomic bool run_may_end;
+
+FILCH_TASK(int, run_until_told)
+{
+	run_id = filch_job_id();
+	while (!run_may_end)
+		sched_yield();
+	return 9;
+}
+
+/* Submits what comes after the run, and destroys its pool as it ends. */
+static void *follow_and_destroy(void *turns)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	while (!(id = run_id))
+		sched_yield();
+	how.after = &id;
+	how.after_count = 1;
+	how.on_complete = count_ended;
+	for (int i = 0; i < LAST; i++)
+		CHECK(filch_submit(pool, run_last, NULL, &how) > 0, "refused");
+	run_may_end = true;
+	for (uint64_t i = (uintptr_t)turns; i; i--)
+		sched_yield();
+	CHECK_EQ(filch_pool_destroy(pool), 0);
+	return NULL;
+}
+
+static void a_destroy_waits_for_the_end_of_a_run_that_is_followed(void)
+{
+	uint64_t pools = test_scaled(400), random = test_seed(), all_ran = 0, some_not = 0;
+
+	for (uint64_t n = 0; n < pools || !all_ran || !some_not; n++) {
+		pthread_t thread;
+		int result = 0;
+
+		test_watchdog(100);
+		pool = pool_open(2, FILCH_POOL_CALLER);
+		run_id = 0;
+		run_may_end = false;
+		last_ran = ended = 0;
+		CHECK_EQ(pthread_create(&thread, NULL, follow_and_destroy,
+				 (void *)(uintptr_t)(test_random(&random) % (4 + n))),
+			0);
+		CHECK_EQ(FILCH_RUN(pool, &result, run_until_told), 0);
+		CHECK_EQ(result, 9);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(ended, LAST);
+		all_ran += last_ran == LAST;
+		some_not += last_ran < LAST;
+		CHECK(n < 1000 * (pools + 1), "the case claims to cover both");
+	}
+	printf("    pools in which all ran %llu, not all %llu\n", (unsigned long long)all_ran,
+		(unsigned long long)some_not);
 }
 
 int main(void)
@@ -539,6 +734,10 @@ int main(void)
 	test_case(
 		"a thousand come together and part again", a_thousand_come_together_and_part_again);
 	test_case("a destroy completes what waits", a_destroy_completes_what_waits);
+	test_case("a close loses none of those that it meets",
+		a_close_loses_none_of_those_that_it_meets);
+	test_case("a destroy waits for the end of a run that is followed",
+		a_destroy_waits_for_the_end_of_a_run_that_is_followed);
 	pools_print();
 	return test_finish("after");
 }

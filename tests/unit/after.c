@@ -880,6 +880,254 @@ Test(after, jobs_that_wait_are_accepted_and_not_queued)
 	end_empty();
 }
 
+/* --- where a job ends, and where it is made -------------------------------- */
+
+static struct step inline_step;
+
+static int submit_successor(void *unused)
+{
+	int64_t me = filch_job_id();
+
+	(void)unused;
+	EQ(filch_worker_id(), -1);
+	successor = submit_after(&inline_step, &me, 1, 0);
+	cr_assert(is_waiting(successor));
+	return 3;
+}
+
+Test(after, a_job_that_its_submitter_runs_is_waited_for)
+{
+	struct filch_submit how = policy(FILCH_CALLER_RUNS);
+	struct hold h = HOLD_INIT;
+	int64_t queued, id;
+
+	begin(1, 1, 0);
+	hold_worker(&h);
+	queued = submit(FILCH_TRY);
+	id = accepted(filch_submit(pool, submit_successor, NULL, &how));
+	EQ(wait_status(id), 3);
+	let_go(&h);
+	EQ(wait_status(accepted(successor)), 0);
+	EQ(wait_status(queued), 42);
+	end_empty();
+}
+
+Test(after, a_policy_is_asked_where_there_is_nothing_to_wait_for)
+{
+	struct hold h = HOLD_INIT;
+	struct step s = { 0, 0 };
+	struct filch_submit how;
+	int64_t queued, over;
+
+	begin(1, 1, 0);
+	over = submit(FILCH_BLOCK);
+	EQ(wait_status(over), 42);
+	hold_worker(&h);
+	queued = submit(FILCH_TRY);
+	how = following(&over, 1, 0);
+	how.when_full = FILCH_TRY;
+	EQ(filch_submit(pool, step, &s, &how), -EAGAIN);
+	how.when_full = FILCH_CALLER_RUNS;
+	EQ(wait_status(accepted(filch_submit(pool, step, &s, &how))), 0);
+	EQ(s.at, 1);
+	let_go(&h);
+	EQ(wait_status(queued), 42);
+	end_empty();
+}
+
+static struct step callback_step;
+
+static void follow_in_callback(const struct filch_completion *c)
+{
+	EQ(c->status, -ECANCELED);
+	successor = submit_after(&callback_step, &c->id, 1, 0);
+	cr_assert(is_waiting(successor));
+}
+
+Test(after, a_callback_submits_what_comes_after_its_job)
+{
+	struct hold h = HOLD_INIT;
+	struct step s = { 0, 0 };
+	struct filch_submit how;
+	int64_t id;
+
+	begin(1, 0, 0);
+	hold_worker(&h);
+	how = following(&h.id, 1, 0);
+	how.on_complete = follow_in_callback;
+	id = accepted(filch_submit(pool, step, &s, &how));
+	EQ(filch_cancel(pool, id), 0);
+	let_go(&h);
+	is_behind(accepted(successor));
+	EQ(s.at + callback_step.at, 0);
+	end_empty();
+}
+
+struct ordered {
+	struct filch_cq *cq;
+	int jobs;
+};
+
+static int fails_at_times(void *number)
+{
+	return (uintptr_t)number % 7 == 3 ? -EIO : 0;
+}
+
+/* Each comes after up to three before it; some are cancelled while they wait. */
+static void *submit_in_order(void *arg)
+{
+	const struct ordered *o = arg;
+	int64_t last[3];
+
+	for (int i = 0; i < o->jobs; i++) {
+		struct filch_submit how = following(last, i < 3 ? (size_t)i : 3,
+			FILCH_JOB_WAIT_CQ | (i % 3 ? FILCH_JOB_AFTER_ANY : 0));
+		int64_t id;
+
+		how.cq = o->cq;
+		id = accepted(filch_submit(pool, fails_at_times, (void *)(uintptr_t)i, &how));
+		if (i % 11 == 0)
+			(void)filch_cancel(pool, id);
+		last[i % 3] = id;
+	}
+	return NULL;
+}
+
+Test(after, an_ordered_queue_tells_of_followers_in_their_order)
+{
+	struct filch_cq_config config = FILCH_CQ_CONFIG_INIT;
+	struct ordered o = { .jobs = 2000 };
+	struct filch_completion c[4];
+	unsigned kinds = 0;
+	pthread_t thread;
+
+	config.flags = FILCH_CQ_ORDERED;
+	config.capacity = 8;
+	begin(2, 4, 0);
+	EQ(filch_cq_create_with(&o.cq, &config), 0);
+	EQ(pthread_create(&thread, NULL, submit_in_order, &o), 0);
+	for (int i = 0; i < o.jobs;) {
+		int n = filch_cq_wait(o.cq, c, 4, NULL);
+
+		cr_assert(n > 0);
+		for (int k = 0; k < n; k++, i++) {
+			EQ((uintptr_t)c[k].arg, i);
+			kinds |= c[k].flags & FILCH_DONE_AFTER ? 1 : c[k].status == 0 ? 2 : 4;
+		}
+	}
+	EQ(pthread_join(thread, NULL), 0);
+	EQ(kinds, 7);
+	end_empty();
+	EQ(filch_cq_destroy(o.cq), 0);
+}
+
+static int fork_inside(void *child)
+{
+	int64_t me = filch_job_id();
+	static struct step s;
+
+	*(pid_t *)child = fork();
+	if (*(pid_t *)child == 0)
+		_exit(submit_after(&s, &me, 1, 0) == -ECHILD ? 17 : 18);
+	return 0;
+}
+
+Test(after, a_child_of_a_fork_releases_nothing)
+{
+	struct hold h = HOLD_INIT;
+	struct step s = { 0, 0 };
+	int64_t id, other;
+	pid_t child;
+	int status;
+
+	begin(1, 0, 0);
+	hold_worker(&h);
+	id = accepted(filch_submit(pool, fork_inside, &child, NULL));
+	other = accepted(submit_after(&s, &id, 1, 0));
+	let_go(&h);
+	EQ(wait_status(other), 0);
+	EQ(waitpid(child, &status, 0), child);
+	EQ(WEXITSTATUS(status), 17);
+	EQ(wait_status(id), 0);
+	end_empty();
+}
+
+/* --- other pools ----------------------------------------------------------- */
+
+static struct filch_pool *other_pool;
+static int64_t job_of_other;
+
+static int wait_for_waiting(void *unused)
+{
+	(void)unused;
+	return filch_wait(pool, awaited, NULL, NULL);
+}
+
+Test(after, a_worker_of_another_pool_waits_for_a_job_that_waits)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_completion c;
+	struct hold h = HOLD_INIT;
+	struct step s = { 0, 0 };
+	int64_t id;
+
+	begin(1, 0, 0);
+	config.workers = 1;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	EQ(filch_pool_create(&other_pool, &config), 0);
+	hold_worker(&h);
+	awaited = accepted(submit_after(&s, &h.id, 1, 0));
+	id = accepted(filch_submit(other_pool, wait_for_waiting, NULL, NULL));
+	let_go(&h);
+	EQ(filch_wait(other_pool, id, NULL, &c), 0);
+	EQ(c.status, 0);
+	EQ(s.at, 1);
+	EQ(filch_pool_destroy(other_pool), 0);
+	end_empty();
+}
+
+static int wait_for_other(void *unused)
+{
+	(void)unused;
+	return filch_wait(other_pool, job_of_other, NULL, NULL);
+}
+
+/* Waits for a job of the other pool, which waits for one that waits for us. */
+static int wait_in_a_circle(void *s)
+{
+	int64_t before;
+
+	job_of_other = filch_job_id();
+	before = filch_submit(pool, wait_for_other, NULL, NULL);
+	awaited = submit_after(s, &before, 1, 0);
+	if (before < 0 || awaited < 0)
+		return 1;
+	error_inside = wait_for_waiting(NULL);
+	return 0;
+}
+
+Test(after, a_circle_over_two_pools_is_refused)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 1;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	for (int i = 0; i < 20; i++) {
+		struct step s = { 0, 0 };
+
+		begin(1, 0, 0);
+		EQ(filch_pool_create(&other_pool, &config), 0);
+		error_inside = 1;
+		cr_assert(filch_submit(other_pool, wait_in_a_circle, &s, NULL) > 0);
+		EQ(filch_pool_drain(other_pool, NULL), 0);
+		EQ(filch_pool_drain(pool, NULL), 0);
+		/* which of the two waits is refused depends on who comes last */
+		cr_assert(error_inside == -EDEADLK || error_inside == 0, "%d", error_inside);
+		EQ(filch_pool_destroy(other_pool), 0);
+		end();
+	}
+}
+
 /* --- the creator as the one worker ---------------------------------------- */
 
 static void *finish_late(void *late)
