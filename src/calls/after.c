@@ -58,13 +58,19 @@ static struct filchi_followers *followers(struct filch_pool *pool)
 }
 
 /*
- * The last of those that the job in @slot follows has ended, in the generation of @s. The creator
- * of a pool may be its one worker, and sleep until something is ready: filchi_wait_ready().
+ * The last of those that the job in @slot follows has ended, in the generation of @s. It is counted
+ * as queued before it is: whoever takes it out counts it off. One that a cancel has won just now is
+ * counted in vain for a moment.
+ *
+ * The creator of a pool may be its one worker, and sleep until something is ready:
+ * filchi_wait_ready().
  */
 static void ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed)
 {
 	struct filchi_job *job = &pool->jobs.slot[slot];
 
+	if (!filchi_after_waits(&job->state, s))
+		return;
 	(void)filchi_injector_admit(&pool->injector, true);
 	FILCH_HOOK(after_admitted);
 	if (!filchi_after_ready(&job->state, &s, failed)) {

@@ -371,7 +371,7 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 						  !(job->flags & FILCHI_JOB_FOLLOWS)
 					  ? w->clock
 					  : filchi_now();
-	if (FILCH_UNLIKELY(filchi_job_is_behind(job)) ||
+	if (FILCH_UNLIKELY(job->flags & FILCHI_JOB_FOLLOWS && filchi_job_is_behind(job)) ||
 		(job->start_by && job->started_at > job->start_by)) {
 		end_unstarted(w, job);
 	} else {

@@ -159,6 +159,14 @@ static inline bool filchi_after_ended(filch_atomic_u64 *count, uint64_t s, uint3
 	return true;
 }
 
+/* Whether the follower of state word @s still waits: a cancel may come next. */
+static inline bool filchi_after_waits(filch_atomic_u64 *word, uint64_t s)
+{
+	uint64_t now = filchi_load_acquire(word);
+
+	return now >> 16 == s >> 16 && (now & 7) == FILCHI_AFTER_WAITING;
+}
+
 /*
  * The last has ended: the follower of state word *@s is queued. False: it was cancelled meanwhile.
  * Else *@s is what its word was.

@@ -212,11 +212,6 @@ FILCH_COLD static uint32_t close_list(
 		&filchi_load_acquire(&jobs->followers)->of[job - jobs->slot].list, s, failed);
 }
 
-FILCH_COLD static void release(struct filchi_jobs *jobs, uint32_t first, bool failed)
-{
-	jobs->release(jobs, first, failed);
-}
-
 struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 {
 	struct filchi_job *job = &jobs->slot[jobs->count];
@@ -225,29 +220,6 @@ struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 	job->id = filchi_job_id_of(jobs, job, s);
 	filchi_store_then_fence(&job->state, s | FILCHI_JOB_RUNNING | FILCHI_JOB_NOBODY);
 	return job;
-}
-
-/* As move_on(): the pool may be gone after the CAS, but for followers, which hold it. */
-void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
-{
-	uint64_t s = filchi_load_acquire(&job->state), next; /* others set flags only */
-	uint32_t first = FILCHI_EDGE_NONE;
-	bool closed = false;
-
-	filch_tsan_release(&job->state);
-	do {
-		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED) && !closed) {
-			first = close_list(jobs, job, s, false);
-			closed = true;
-		}
-		next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
-	} while (!filchi_cas_seq_cst(&job->state, &s, next));
-	if (s & FILCHI_JOB_FOR_THREAD)
-		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
-	if (FILCH_UNLIKELY(s & FILCHI_JOB_FOR_WORKER))
-		jobs->tell(jobs, job->id);
-	if (FILCH_UNLIKELY(closed))
-		release(jobs, first, false);
 }
 
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
@@ -268,40 +240,95 @@ void filchi_job_discard_many(struct filchi_jobs *jobs, struct filchi_job **job, 
 }
 
 /*
- * Leaves the slot's present state for @state, dropping all flags but IN_QUEUE. From GONE without
- * IN_QUEUE it becomes free. Returns the flags it had. The CAS is the fence of I5: the caller may go
- * on to read the events that workers wait for.
- *
- * Its list is closed before that, its followers are made ready after it.
+ * What state word @s becomes, with the flags of the job's end: all others but IN_QUEUE are dropped.
+ * From GONE without IN_QUEUE it is free.
  */
-static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
+static inline uint64_t moved(uint64_t s, unsigned state, uint64_t failed)
 {
-	uint64_t s = filchi_load_acquire(&job->state), next;
-	const uint64_t failed = job->status < 0 ? FILCHI_AFTER_FAILED : 0;
-	uint32_t first = FILCHI_EDGE_NONE;
-	bool closed = false;
+	if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_QUEUE))
+		return ((s & ~UINT64_C(0xffff)) | failed) + FILCHI_JOB_GENERATION_ONE; /* FREE */
+	return (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_QUEUE | FILCHI_JOB_NOBODY)) | failed |
+	       state;
+}
+
+/* Its word was @told. */
+static void caller_ended(struct filchi_jobs *jobs, struct filchi_job *job, uint64_t told)
+{
+	if (told & FILCHI_JOB_FOR_THREAD)
+		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
+	if (FILCH_UNLIKELY(told & FILCHI_JOB_FOR_WORKER))
+		jobs->tell(jobs, job->id);
+}
+
+/* As move_on_followed(). */
+FILCH_COLD static void caller_end_followed(
+	struct filchi_jobs *jobs, struct filchi_job *job, uint64_t s)
+{
+	uint32_t first = close_list(jobs, job, s, false);
+
+	while (!filchi_cas_seq_cst(&job->state, &s, moved(s, FILCHI_JOB_GONE, 0)))
+		;
+	caller_ended(jobs, job, s);
+	jobs->release(jobs, first, false);
+}
+
+void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	uint64_t s = filchi_load_acquire(&job->state); /* others set flags only */
 
 	filch_tsan_release(&job->state);
 	do {
-		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED) && !closed) {
-			first = close_list(jobs, job, s, failed);
-			closed = true;
+		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED)) {
+			caller_end_followed(jobs, job, s);
+			return;
 		}
-		next = (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_QUEUE | FILCHI_JOB_NOBODY)) |
-		       failed | state;
-		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_QUEUE))
-			next = ((s & ~UINT64_C(0xffff)) | failed) +
-			       FILCHI_JOB_GENERATION_ONE; /* FREE */
-	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	} while (!filchi_cas_seq_cst(&job->state, &s, moved(s, FILCHI_JOB_GONE, 0)));
+	caller_ended(jobs, job, s);
+}
+
+/* Its word was @s and is @next. */
+static inline uint64_t has_moved(
+	struct filchi_jobs *jobs, struct filchi_job *job, unsigned state, uint64_t s, uint64_t next)
+{
 	FILCH_HOOK(job_moved_on);
 	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
 		/* no read of the slot: only its address */
 		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
 	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)
 		filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
-	if (FILCH_UNLIKELY(closed))
-		release(jobs, first, failed);
 	return FILCHI_JOB_FLAGS(s);
+}
+
+/* Its list is closed before the step, its followers are made ready after it. */
+FILCH_COLD static uint64_t move_on_followed(
+	struct filchi_jobs *jobs, struct filchi_job *job, unsigned state, uint64_t failed)
+{
+	uint64_t s = filchi_load_acquire(&job->state), told;
+	uint32_t first = close_list(jobs, job, s, failed);
+
+	while (!filchi_cas_seq_cst(&job->state, &s, moved(s, state, failed)))
+		;
+	told = has_moved(jobs, job, state, s, moved(s, state, failed));
+	jobs->release(jobs, first, failed);
+	return told;
+}
+
+/*
+ * Leaves the slot's present state for @state. Returns the flags it had. The CAS is the fence of I5:
+ * the caller may go on to read the events that workers wait for.
+ */
+static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
+{
+	uint64_t s = filchi_load_acquire(&job->state), next;
+	const uint64_t failed = job->status < 0 ? FILCHI_AFTER_FAILED : 0;
+
+	filch_tsan_release(&job->state);
+	do {
+		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED))
+			return move_on_followed(jobs, job, state, failed);
+		next = moved(s, state, failed);
+	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	return has_moved(jobs, job, state, s, next);
 }
 
 /* The job is over, and none of the callers will tell workers of it. */
@@ -613,18 +640,13 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 	return 0;
 }
 
-static bool unfinished(const struct filchi_jobs *jobs, uint64_t s, int64_t id)
-{
-	return filchi_job_is(jobs, s, id) && filchi_job_is_pending(s);
-}
-
 bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, uint64_t flag)
 {
 	uint64_t s = filchi_load_acquire(&job->state);
 
 	filch_tsan_release(&job->state);
 	do {
-		if (!unfinished(jobs, s, id))
+		if (!filchi_job_is(jobs, s, id) || !filchi_job_is_pending(s))
 			return false;
 	} while (!(s & flag) && !filchi_cas_acq_rel(&job->state, &s, s | flag));
 	return true;
@@ -663,7 +685,7 @@ int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 	while (filchi_job_flag(jobs, job, id, FILCHI_JOB_FOR_THREAD)) {
 		uint64_t s = filchi_load_acquire(&job->state);
 
-		if (!unfinished(jobs, s, id))
+		if (!filchi_job_is(jobs, s, id) || !filchi_job_is_pending(s))
 			break;
 		if (error)
 			return error;

@@ -357,9 +357,10 @@ void filchi_jobs_after_fork(void);
 /* Whether state word @s is that of a job that has been accepted and is not complete. */
 static inline bool filchi_job_is_pending(uint64_t s)
 {
-	return (FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED &&
-		       FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING) ||
-	       FILCHI_JOB_STATE(s) == FILCHI_JOB_WAITING;
+	const unsigned pending = 1u << FILCHI_JOB_QUEUED | 1u << FILCHI_JOB_RUNNING |
+				 1u << FILCHI_JOB_FINISHING | 1u << FILCHI_JOB_WAITING;
+
+	return pending >> FILCHI_JOB_STATE(s) & 1;
 }
 
 #endif

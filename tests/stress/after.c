@@ -50,6 +50,17 @@ static struct job *job;
 static struct ledger completed;
 static _Atomic uint64_t ran_behind, waited_in_vain, cancelled, deferred, refused, completed_before;
 
+/*
+ * All jobs are complete. The end of one may still be on its way to a follower that was cancelled,
+ * which is counted as queued for a moment.
+ */
+static void close_settled(void)
+{
+	while (pool_stats(pool).queued)
+		sched_yield();
+	pool_close(pool);
+}
+
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -291,7 +302,7 @@ static void run(uint64_t n, uint32_t jobs_max)
 	for (uint64_t i = 0; i < jobs; i++)
 		reap();
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	pool_close(pool);
+	close_settled();
 	ledger_close(&completed);
 	verify();
 	free(job);
@@ -651,7 +662,7 @@ static void a_close_loses_none_of_those_that_it_meets(void)
 		CHECK_EQ(filch_pool_shutdown(pool, mode, NULL), 0);
 		CHECK_EQ(ended, taken);
 		CHECK_EQ(accepted_in_all(), taken);
-		pool_close(pool);
+		close_settled();
 		all_behind += ended_behind;
 		all_unrun += ended_unrun;
 		CHECK(n < 1000 * (pools + 1), "the case claims to cover all of these");
