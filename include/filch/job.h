@@ -60,6 +60,8 @@ struct filch_completion {
  */
 #define FILCH_DONE_FAULT  (UINT64_C(1) << 0) /* a fault of a guarded job; status -EFAULT */
 #define FILCH_DONE_EXITED (UINT64_C(1) << 1) /* pthread_exit(); status -ECANCELED */
+/* it has not run, because a job that it was submitted to come after has failed; -ECANCELED */
+#define FILCH_DONE_AFTER (UINT64_C(1) << 2)
 
 /* filch_submit.flags */
 #define FILCH_JOB_DETACHED (UINT64_C(1) << 0) /* nobody waits; the slot is freed on completion */
@@ -76,6 +78,8 @@ struct filch_completion {
  * must not be their only reader. A worker of the pool does not wait: -ENOBUFS.
  */
 #define FILCH_JOB_WAIT_CQ (UINT64_C(1) << 3)
+/* With `after`: the job runs when those jobs are complete, whether or not one has failed. */
+#define FILCH_JOB_AFTER_ANY (UINT64_C(1) << 4)
 
 /* filch_submit.when_full: what to do while queue_capacity jobs are queued */
 #define FILCH_BLOCK 0u /* wait for room */
@@ -113,6 +117,14 @@ struct filch_submit {
 	struct filch_cq *cq;             /* its completion goes there; no filch_wait() */
 	void (*on_complete)(const struct filch_completion *completion);
 	void *user;
+	/*
+	 * Ids of the same pool, in any number: the job starts when all of these are complete. If
+	 * one has failed, with a status below 0, the job does not run: when all are complete it
+	 * ends with -ECANCELED and FILCH_DONE_AFTER, which is a failure for those that come after.
+	 * An id that is complete, or was reaped, is not waited for. See docs/jobs.md.
+	 */
+	const int64_t *after;
+	size_t after_count;
 };
 #define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 
@@ -132,9 +144,13 @@ struct filch_job_spec {
  *           another pool that waits may run jobs of its own pool meanwhile. The creator of a
  *           FILCH_POOL_CALLER pool of one worker makes room itself, by running queued jobs.
  *           FILCH_UNTIL then looks at its deadline before each of them, and does not interrupt one
- *           that runs.
- * Ordering: writes before the submit are visible to @fn.
- * Lifetime: @arg belongs to the job until its completion is seen. @how may go after the call.
+ *           that runs. A job that is to come after others never waits for room: it takes none
+ *           until they are complete, and then whether or not there is any. Without any to wait for
+ *           it is submitted as all are.
+ * Ordering: writes before the submit are visible to @fn, and so are those of the jobs it comes
+ *           after.
+ * Lifetime: @arg belongs to the job until its completion is seen. @how may go after the call, and
+ *           so may how->after.
  * Returns:  the id, > 0. On an error nothing has been accepted:
  *           -EINVAL     NULL; an unknown flag, lane or policy; FILCH_UNTIL without deadline; more
  *                       than one of detached, cq and callback.
@@ -142,12 +158,16 @@ struct filch_job_spec {
  *           -EINVAL     FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD, or with
  *                       FILCH_CALLER_RUNS.
  *           -EINVAL     FILCH_CALLER_RUNS on a worker of another pool with FILCH_POOL_GUARD.
+ *           -EINVAL     after_count without `after`.
+ *           -ESRCH      an id in `after` that is none of this pool's.
  *           -E2BIG      a newer struct that sets unknown fields.
  *           -EAGAIN     FILCH_TRY: the queue is full; with FILCH_JOB_WAIT_CQ also the cq.
  *           -ETIMEDOUT  FILCH_UNTIL: it still is.
  *           -ENOBUFS    no free job slot, or no room in the cq; under every policy, since only the
  *                       client can free those. With FILCH_JOB_WAIT_CQ no room in the cq is so on
  *                       workers of the pool, and under FILCH_CALLER_RUNS.
+ *           -ENOBUFS    no room for what `after` names: a pool holds 1024 such ids, and 4 more for
+ *                       each of its jobs_max, of jobs that are not complete.
  *           -EDEADLK    FILCH_BLOCK, FILCH_UNTIL: the queue or, with FILCH_JOB_WAIT_CQ, the cq is
  *                       full, and the jobs that would make room can be run by the calling thread
  *                       alone, which works for another pool or waits for the cq.
@@ -217,6 +237,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *           -EDEADLK    a job waits for itself.
  *           -EDEADLK    on a worker: the job is still queued and cannot be run here, for want of
  *                       stack or because it is guarded, so waiting could be for ever.
+ *           -EDEADLK    on a worker of the pool: the job waits for others that it comes after, and
+ *                       they are not run here, so waiting could be for ever.
  *           -EDEADLK    the pool's one worker is the calling thread, which works for another pool.
  *           -EDEADLK    on a worker of another pool: all workers of the pools that wait for each
  *                       other wait, and none can go on. The id stays valid.
@@ -226,7 +248,8 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
 	struct filch_completion *out);
 
 /*
- * Cancels a job. One that is queued completes with -ECANCELED at once. A running one has its flag
+ * Cancels a job. One that is queued, or waits for others that it comes after, completes with
+ * -ECANCELED at once. A running one has its flag
  * raised, and its completion has the status it returns.
  *
  * Callers:  any thread, the job itself included.
@@ -286,7 +309,7 @@ FILCH_API int64_t filch_job_defer(void) FILCH_MUST_CHECK;
  * Returns:  0. Errors:
  *           -ESRCH      finished already; complete, or its function will not return; an unknown,
  *                       stale, foreign or already reaped id.
- *           -EINVAL     NULL; a job that is queued, or runs and was not deferred.
+ *           -EINVAL     NULL; a job that has not started, or runs and was not deferred.
  *           -ECHILD     after fork().
  */
 FILCH_API int filch_job_finish(struct filch_pool *pool, int64_t id, int status);

@@ -63,10 +63,12 @@ FILCH_API int filch_pool_stats(
  */
 struct filch_lane_stats {
 	size_t size;
-	uint64_t queued;    /* jobs waiting to be started, now */
-	uint64_t running;   /* jobs started and not complete, now */
-	uint64_t oldest_ns; /* nanoseconds that the oldest queued job has waited; 0 = none waits */
-	uint64_t accepted;  /* jobs that got an id: all below, and those queued and running */
+	uint64_t queued;  /* jobs waiting to be started, now; not for others that they come after */
+	uint64_t running; /* jobs started and not complete, now */
+	/* nanoseconds since the submit of the oldest queued job; 0 = none is queued */
+	uint64_t oldest_ns;
+	/* jobs that got an id: all below, those queued or running, those that wait for others */
+	uint64_t accepted;
 	uint64_t completed; /* jobs that ran to their end, be it a fault or pthread_exit() */
 	uint64_t shed;      /* jobs not started because their start_by had passed */
 	uint64_t cancelled; /* jobs that completed before they started, for another reason */

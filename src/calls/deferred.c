@@ -25,7 +25,8 @@ static int claim(struct filch_pool *pool, struct filchi_job *job, int64_t id)
 	do {
 		if (!filchi_job_is(&pool->jobs, s, id))
 			return -ESRCH;
-		if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED)
+		if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED ||
+			FILCHI_JOB_STATE(s) == FILCHI_JOB_WAITING)
 			return -EINVAL;
 		if (FILCHI_JOB_STATE(s) != FILCHI_JOB_RUNNING || s & FILCHI_DEFERRED_WON)
 			return -ESRCH;

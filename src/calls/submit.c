@@ -31,7 +31,7 @@
 static bool known(const struct filch_submit *how)
 {
 	return !(how->flags & ~(FILCH_JOB_DETACHED | FILCH_JOB_GUARD | FILCH_JOB_FREE |
-				      FILCH_JOB_WAIT_CQ)) &&
+				      FILCH_JOB_WAIT_CQ | FILCH_JOB_AFTER_ANY)) &&
 	       how->when_full <= FILCH_CALLER_RUNS && how->lane < FILCH_LANES &&
 	       filchi_deadline_ok(how->deadline) && filchi_deadline_ok(how->start_by);
 }
@@ -42,6 +42,8 @@ static bool consistent(const struct filch_pool *pool, const struct filch_submit 
 	if (how->when_full == FILCH_UNTIL && !how->deadline)
 		return false;
 	if (how->flags & FILCH_JOB_WAIT_CQ && !how->cq)
+		return false;
+	if (how->after_count && !how->after)
 		return false;
 	/* a completion goes to one place */
 	if ((how->flags & FILCH_JOB_DETACHED) + (how->on_complete != NULL) + (how->cq != NULL) > 1)
@@ -69,6 +71,8 @@ int filchi_submit_import(
 		return error;
 	if (!known(to) || !consistent(pool, to))
 		return -EINVAL;
+	if (FILCH_UNLIKELY(to->after_count != 0) && !filchi_after_known(pool, to))
+		return -ESRCH;
 	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
 }
 
@@ -308,6 +312,12 @@ static struct filchi_job *new_slot(struct filch_pool *pool)
 static int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
 	const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
 {
+	if (FILCH_UNLIKELY(how->after_count != 0)) {
+		int64_t id = filchi_submit_after(pool, job, work, how, now);
+
+		if (id)
+			return id < 0 ? refuse(pool, how, (int)id) : id;
+	}
 	if (filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
 		return post(pool, job, work, how, now, false);
 	FILCH_HOOK(submit_full);
@@ -468,11 +478,24 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	return error;
 }
 
-bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+/* To FINISHING, from WAITING or QUEUED: it may go from the one to the other meanwhile. */
+static bool claim_unstarted(struct filch_pool *pool, struct filchi_job *job, int64_t id)
 {
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	if (FILCHI_JOB_STATE(s) == FILCHI_JOB_WAITING &&
+		filchi_job_claim_waiting(job, id, &pool->jobs))
+		return true; /* it has no room in the queue */
 	if (!filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_FINISHING))
 		return false;
 	filchi_abroad_release(pool);
+	return true;
+}
+
+bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	if (!claim_unstarted(pool, job, id))
+		return false;
 	(void)filchi_fetch_add_acq_rel(&pool->external.cancelled, 1);
 	(void)filchi_fetch_add_acq_rel(
 		&pool->external_lane[filch_load_relaxed(&job->lane)].cancelled, 1);
@@ -639,7 +662,9 @@ void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64
 
 	if (!w)
 		return;
-	if (!filchi_deadline_passed(deadline) &&
+	if (pool->running == 1)
+		filchi_wait_ready(w, job, id, deadline);
+	if (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
 		filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
 		/* its number stays in the ring, a tombstone */
 		filchi_abroad_release(pool);

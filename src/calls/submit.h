@@ -44,6 +44,23 @@ int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *wor
 int filchi_run_in_lane(
 	struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk, uint32_t lane);
 
+/*
+ * The owner of a new slot, with its credit, whose job follows others: the id, or an error; or 0 if
+ * all of these have ended, and the job is to be submitted as any other. See after.c.
+ */
+int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now);
+
+/*
+ * Whether each id is one that this pool may have given. Called before a slot is taken: the array
+ * may fault.
+ */
+bool filchi_after_known(const struct filch_pool *pool, const struct filch_submit *how);
+
+/* filchi_jobs.hold, filchi_jobs.release */
+void filchi_after_hold(struct filchi_jobs *jobs);
+void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed);
+
 /* The submitter of a RUNNING job: runs it here, on whatever lies on this thread's stack. */
 void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
 
@@ -56,7 +73,7 @@ void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
  */
 struct filchi_job *filchi_job_here(void);
 
-/* Completes a job that is still queued with -ECANCELED; false if it is not queued. */
+/* Completes a job that has not started with -ECANCELED; false if it has. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
 
 /*
@@ -66,8 +83,9 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline);
 
 /*
- * The same for one job, if it is still queued. It may have come after the queue was found empty,
- * and the caller, which may be the one worker there is, must not sleep for it.
+ * The same for one job, if it is still queued, or waits for others. It may have come after the
+ * queue was found empty, and the caller, which may be the one worker there is, must not sleep for
+ * it.
  */
 void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline);

@@ -200,6 +200,22 @@ static bool is_run_by_workers(const struct filch_pool *pool, const struct filchi
 	return false;
 }
 
+/* Whether a job of the pool ends by what no worker of it does: an inline job, a deferred end. */
+static bool is_any_run_elsewhere(struct filch_pool *pool)
+{
+	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
+
+	for (uint32_t i = 0; i < begun; i++) {
+		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
+		unsigned state = FILCHI_JOB_STATE(filchi_load_acquire(&job->state));
+
+		if ((state == FILCHI_JOB_RUNNING && !is_run_by_workers(pool, job)) ||
+			state == FILCHI_JOB_FINISHING)
+			return true;
+	}
+	return false;
+}
+
 /* The seat of a creator that is not inside a call. */
 static bool is_empty_seat(const struct filch_pool *pool, struct filchi_worker *w)
 {
@@ -283,9 +299,11 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 		return !s->has_been_told && !has_room(&s->pool->injector);
 	if (state == FILCHI_JOB_RUNNING && !is_run_by_workers(s->pool, s->job))
 		still->may_change = true; /* an inline job */
+	if (state == FILCHI_JOB_WAITING && is_any_run_elsewhere(s->pool))
+		still->may_change = true; /* and it may follow that one */
 	/* or it is published, and about to be put into the queue */
 	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
-	       state == FILCHI_JOB_RUNNING;
+	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING;
 }
 
 static bool is_standstill(struct still *still)

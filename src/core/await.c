@@ -131,6 +131,13 @@ static bool is_queued(const struct filch_pool *pool, struct filchi_job *job, int
 	return FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED && filchi_job_is(&pool->jobs, s, id);
 }
 
+static bool is_waiting(const struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	return FILCHI_JOB_STATE(s) == FILCHI_JOB_WAITING && filchi_job_is(&pool->jobs, s, id);
+}
+
 static bool is_guarded(const struct filch_pool *pool, struct filchi_job *job, int64_t id)
 {
 	uint64_t s = filchi_load_acquire(&job->state);
@@ -181,9 +188,13 @@ static bool run_task(struct job_wait *wait, const struct filchi_filter *filter)
 	return true;
 }
 
-/* Parks for the job, unless it is done or there is something to run. 0 or -ETIMEDOUT. */
-static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter)
+/*
+ * Parks for the job, unless it is done or there is something to run. @serves: any job of the queue
+ * is. 0 or -ETIMEDOUT.
+ */
+static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, bool serves)
 {
+	const struct filchi_filter anything = { .any = true, .worker = wait->w->id };
 	struct filchi_worker *w = wait->w;
 	struct filch_pool *pool = w->pool;
 	int error;
@@ -194,7 +205,8 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter)
 	FILCH_HOOK(job_wait_prepared);
 	/* flagged after prepare: whoever sees the flag sees a sleeper to wake */
 	error = park(w, filter,
-		filchi_job_flag(&pool->jobs, wait->job, wait->id, FILCHI_JOB_FOR_WORKER),
+		filchi_job_flag(&pool->jobs, wait->job, wait->id, FILCHI_JOB_FOR_WORKER) &&
+			!(serves && filchi_worker_look_again(w, &anything)),
 		wait->deadline);
 	FILCH_HOOK(job_wait_left);
 	filchi_store_release(&w->awaits, 0);
@@ -202,6 +214,33 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter)
 	wait->parked = true;
 	wait->since = 0;
 	return error;
+}
+
+/*
+ * One step of a wait for a job that waits for others, which it follows. They are not run on top of
+ * a frame, any more than other jobs are, and this worker may be the one that would run them: so the
+ * wait is refused. The creator of a FILCH_POOL_CALLER pool has no frame here. If it is the one
+ * worker it runs what is queued. calls/after.c wakes it.
+ */
+FILCH_COLD static int wait_for_others(struct job_wait *wait)
+{
+	static const struct filchi_filter nothing = { .any = false };
+	struct filchi_worker *w = wait->w;
+	bool serves = w->pool->running == 1;
+
+	if (w->thread || filch_load_relaxed(&w->deque.depth) ||
+		filchi_context_find(FILCHI_CONTEXT_CALLBACK, &w->pool->jobs, NULL) ||
+		filchi_context_find(FILCHI_CONTEXT_INLINE, &w->pool->jobs, NULL))
+		return -EDEADLK;
+	if (filchi_deadline_passed(wait->deadline))
+		return -ETIMEDOUT;
+	if (serves && filchi_worker_run_one(w)) {
+		wait->since = 0;
+		return 0;
+	}
+	if (filchi_forked(w->pool) || filchi_spin_wait(w->pool, w, &wait->since))
+		return 0;
+	return sleep_for(wait, &nothing, serves);
 }
 
 /*
@@ -222,6 +261,8 @@ static int wait_step(struct job_wait *wait)
 	const struct filchi_filter filter =
 		filter_of(w, is_guarded(w->pool, wait->job, wait->id) ? NULL : &wait->job->team);
 
+	if (FILCH_UNLIKELY(is_waiting(w->pool, wait->job, wait->id)))
+		return wait_for_others(wait);
 	if (filter.team[1]) {
 		if (run_awaited(wait))
 			return 0;
@@ -236,7 +277,7 @@ static int wait_step(struct job_wait *wait)
 		return -ETIMEDOUT;
 	if (filchi_spin_wait(w->pool, w, &wait->since))
 		return 0;
-	return sleep_for(wait, &filter);
+	return sleep_for(wait, &filter, false);
 }
 
 static int wait_job(struct job_wait *wait, struct filch_completion *out)
@@ -252,6 +293,18 @@ static int wait_job(struct job_wait *wait, struct filch_completion *out)
 	if (wait->parked)
 		filchi_worker_pass_on(wait->w);
 	return reaped != -EAGAIN ? reaped : error;
+}
+
+void filchi_wait_ready(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline)
+{
+	struct job_wait wait = { .w = w, .job = job, .id = id, .deadline = deadline };
+	int error = 0;
+
+	while (!error && !filchi_forked(w->pool) && is_waiting(w->pool, job, id))
+		error = wait_for_others(&wait);
+	if (wait.parked && !filchi_forked(w->pool))
+		filchi_worker_pass_on(w);
 }
 
 int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,

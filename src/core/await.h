@@ -15,4 +15,11 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
  */
 void filchi_wait_turn(struct filchi_worker *w, struct filch_task *task);
 
+/*
+ * The creator of a FILCH_POOL_CALLER pool of one worker, with nothing on its stack: runs what is
+ * queued, and waits, while the job of @id waits for others; or until @deadline.
+ */
+void filchi_wait_ready(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline);
+
 #endif

@@ -43,13 +43,17 @@ static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane
 		uint64_t s = filchi_load_acquire(&job->state), at;
 		unsigned state = FILCHI_JOB_STATE(s), of;
 
-		if (state < FILCHI_JOB_QUEUED || state > FILCHI_JOB_FINISHING)
+		if (!filchi_job_is_pending(s))
 			continue;
 		of = filch_load_acquire(&job->lane);
 		at = filchi_load_acquire(&job->queued_at);
 		if (of != lane || FILCHI_JOB_GENERATION(filch_load_relaxed(&job->state)) !=
 					  FILCHI_JOB_GENERATION(s))
 			continue;
+		if (state == FILCHI_JOB_WAITING) { /* in no lane yet */
+			sum->accepted++;
+			continue;
+		}
 		if (state != FILCHI_JOB_QUEUED) {
 			sum->running++;
 			continue;
@@ -79,6 +83,6 @@ int filch_pool_lane_stats(
 		sum.rejected += filch_load_relaxed(&c->rejected);
 	}
 	count_pending(p, lane, &sum);
-	sum.accepted = sum.completed + sum.shed + sum.cancelled + sum.queued + sum.running;
+	sum.accepted += sum.completed + sum.shed + sum.cancelled + sum.queued + sum.running;
 	return filchi_export(out, &sum, sizeof sum);
 }

@@ -228,6 +228,14 @@ static inline bool filchi_forked(const struct filch_pool *pool)
 	return filchi_forked_since(pool->fork_generation);
 }
 
+/* The pool whose jobs these are. */
+static inline struct filch_pool *filchi_pool_of(struct filchi_jobs *jobs)
+{
+	char *at = (char *)jobs - offsetof(struct filch_pool, jobs);
+
+	return (struct filch_pool *)(void *)at;
+}
+
 /* The job whose team this is. */
 static inline struct filchi_job *filchi_job_of(struct filchi_team *team)
 {

@@ -115,9 +115,7 @@ void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
 
 void filchi_worker_told(struct filchi_jobs *jobs, int64_t id)
 {
-	char *at = (char *)jobs - offsetof(struct filch_pool, jobs);
-
-	filchi_worker_job_done((struct filch_pool *)(void *)at, id);
+	filchi_worker_job_done(filchi_pool_of(jobs), id);
 }
 
 /*
@@ -337,6 +335,28 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_filter *fil
 	return false;
 }
 
+/*
+ * A job that is not to run: it comes too late, or follows one that has failed. No time of its own.
+ */
+FILCH_COLD static void end_unstarted(struct filchi_worker *w, struct filchi_job *job)
+{
+	if (filchi_job_is_behind(job)) {
+		filchi_count(&w->counters, cancelled);
+		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], cancelled);
+		job->flags |= FILCHI_JOB_BEHIND;
+		job->status = -ECANCELED;
+	} else {
+		filchi_count(&w->counters, expired);
+		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], shed);
+		job->status = -ETIMEDOUT;
+	}
+	job->ended_at = job->started_at;
+	job->started_at = 0;
+	job->worker = -1;
+	if (w->pool->guards)
+		filchi_worker_arm(w, NULL); /* for its callback */
+}
+
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested)
 {
 	struct filch_pool *pool = w->pool;
@@ -347,18 +367,14 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 
 	job->worker = (int16_t)w->id;
 	if (timed)
-		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested
+		/* the last job's end, unless this one was not in the queue by then */
+		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested &&
+						  !(job->flags & FILCHI_JOB_FOLLOWS)
 					  ? w->clock
 					  : filchi_now();
-	if (job->start_by && job->started_at > job->start_by) {
-		filchi_count(&w->counters, expired);
-		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], shed);
-		job->ended_at = job->started_at;
-		job->started_at = 0;
-		job->worker = -1;
-		job->status = -ETIMEDOUT;
-		if (pool->guards)
-			filchi_worker_arm(w, NULL); /* for its callback */
+	if (FILCH_UNLIKELY(job->flags & FILCHI_JOB_FOLLOWS && filchi_job_is_behind(job)) ||
+		(job->start_by && job->started_at > job->start_by)) {
+		end_unstarted(w, job);
 	} else {
 		filchi_count(&w->counters, jobs);
 		if (nested)

@@ -293,6 +293,8 @@ static int make_jobs(struct making *m)
 	pool->has_jobs = !error;
 	pool->jobs.tell = filchi_worker_told;
 	pool->jobs.left = filchi_fault_left;
+	pool->jobs.hold = filchi_after_hold;
+	pool->jobs.release = filchi_after_release;
 	return error;
 }
 

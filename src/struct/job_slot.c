@@ -13,63 +13,11 @@
 #include "base/fork.h"
 #include "base/park_futex.h"
 #include "struct/credit.h"
+#include "struct/tags.h"
 
-#define TAG_BITS      14
+#define TAG_BITS      FILCHI_TAG_BITS
 #define ID_BITS       63
 #define BEGUN_AT_ONCE 256u
-
-/*
- * Tags of living pools. A tag is given again only after all others have been: ids of a pool that is
- * gone stay unknown for long.
- */
-static pthread_mutex_t tag_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned char tag_used[1 << TAG_BITS];
-static uint32_t tag_last;
-static uint64_t tags_given;
-
-static uint32_t tag_take(uint64_t *generation)
-{
-	uint32_t tag = 0;
-
-	pthread_mutex_lock(&tag_lock);
-	for (uint32_t i = 1; i < 1 << TAG_BITS && !tag; i++) {
-		uint32_t next = (tag_last + i) % (1 << TAG_BITS);
-		if (next && !tag_used[next])
-			tag = next;
-	}
-	if (tag) {
-		tag_used[tag] = 1;
-		tag_last = tag;
-		tags_given++;
-	}
-	/* pools that have had the same tag start their generations far apart */
-	*generation = tags_given / (1 << TAG_BITS) * UINT64_C(0x9e3779b9) + 1;
-	pthread_mutex_unlock(&tag_lock);
-	return tag;
-}
-
-static void tag_give(uint32_t tag)
-{
-	pthread_mutex_lock(&tag_lock);
-	tag_used[tag] = 0;
-	pthread_mutex_unlock(&tag_lock);
-}
-
-bool filchi_jobs_none(void)
-{
-	bool none;
-
-	if (pthread_mutex_trylock(&tag_lock))
-		return false;
-	none = !memchr(tag_used, 1, sizeof tag_used);
-	pthread_mutex_unlock(&tag_lock);
-	return none;
-}
-
-void filchi_jobs_before_fork(void)
-{
-	pthread_mutex_lock(&tag_lock);
-}
 
 static uint64_t id_generation_mask(const struct filchi_jobs *jobs)
 {
@@ -119,7 +67,7 @@ int filchi_jobs_init(
 		filchi_unmap(jobs->slot, slot_bytes(jobs));
 		return -ENOMEM;
 	}
-	jobs->tag = tag_take(&jobs->generation);
+	jobs->tag = filchi_tag_take(&jobs->generation);
 	if (!jobs->tag) {
 		filchi_scq_destroy(&jobs->free);
 		filchi_unmap(jobs->slot, slot_bytes(jobs));
@@ -138,7 +86,8 @@ int filchi_jobs_init(
 
 void filchi_jobs_destroy(struct filchi_jobs *jobs)
 {
-	tag_give(jobs->tag);
+	filchi_tag_give(jobs->tag);
+	filchi_followers_free(filch_load_relaxed(&jobs->followers));
 	filchi_scq_destroy(&jobs->free);
 	filchi_unmap(jobs->slot, slot_bytes(jobs));
 }
@@ -231,7 +180,8 @@ static void send_nowhere(struct filchi_job *job)
 
 static inline void publish(struct filchi_job *job, unsigned state, uint64_t flags)
 {
-	uint64_t s = filch_load_relaxed(&job->state); /* FREE, ours alone */
+	/* FREE, ours alone; what became of the job before is forgotten */
+	uint64_t s = filch_load_relaxed(&job->state) & ~FILCHI_AFTER_FAILED;
 
 	filchi_store_release(&job->state,
 		s | state | flags | (state == FILCHI_JOB_QUEUED ? FILCHI_JOB_IN_QUEUE : 0));
@@ -252,6 +202,16 @@ void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags)
 		publish(job, state, flags);
 }
 
+/* The owner of a job that has followers, and of what hangs on its list from now on. */
+FILCH_COLD static uint32_t close_list(
+	struct filchi_jobs *jobs, const struct filchi_job *job, uint64_t s, bool failed)
+{
+	jobs->hold(jobs);
+	FILCH_HOOK(after_closes);
+	return filchi_after_close(
+		&filchi_load_acquire(&jobs->followers)->of[job - jobs->slot].list, s, failed);
+}
+
 struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 {
 	struct filchi_job *job = &jobs->slot[jobs->count];
@@ -260,19 +220,6 @@ struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 	job->id = filchi_job_id_of(jobs, job, s);
 	filchi_store_then_fence(&job->state, s | FILCHI_JOB_RUNNING | FILCHI_JOB_NOBODY);
 	return job;
-}
-
-void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
-{
-	uint64_t s = filch_load_relaxed(&job->state), told; /* others set flags only */
-
-	s = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
-	filch_tsan_release(&job->state);
-	told = filchi_exchange_seq_cst(&job->state, s);
-	if (told & FILCHI_JOB_FOR_THREAD)
-		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
-	if (FILCH_UNLIKELY(told & FILCHI_JOB_FOR_WORKER))
-		jobs->tell(jobs, job->id);
 }
 
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
@@ -293,21 +240,56 @@ void filchi_job_discard_many(struct filchi_jobs *jobs, struct filchi_job **job, 
 }
 
 /*
- * Leaves the slot's present state for @state, dropping all flags but IN_QUEUE. From GONE without
- * IN_QUEUE it becomes free. Returns the flags it had. The CAS is the fence of I5: the caller may go
- * on to read the events that workers wait for.
+ * What state word @s becomes, with the flags of the job's end: all others but IN_QUEUE are dropped.
+ * From GONE without IN_QUEUE it is free.
  */
-static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
+static inline uint64_t moved(uint64_t s, unsigned state, uint64_t failed)
 {
-	uint64_t s = filchi_load_acquire(&job->state), next;
+	if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_QUEUE))
+		return ((s & ~UINT64_C(0xffff)) | failed) + FILCHI_JOB_GENERATION_ONE; /* FREE */
+	return (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_QUEUE | FILCHI_JOB_NOBODY)) | failed |
+	       state;
+}
+
+/* Its word was @told. */
+static void caller_ended(struct filchi_jobs *jobs, struct filchi_job *job, uint64_t told)
+{
+	if (told & FILCHI_JOB_FOR_THREAD)
+		filchi_futex_wake((filch_atomic_u32 *)(void *)&job->state, INT_MAX);
+	if (FILCH_UNLIKELY(told & FILCHI_JOB_FOR_WORKER))
+		jobs->tell(jobs, job->id);
+}
+
+/* As move_on_followed(). */
+FILCH_COLD static void caller_end_followed(
+	struct filchi_jobs *jobs, struct filchi_job *job, uint64_t s)
+{
+	uint32_t first = close_list(jobs, job, s, false);
+
+	while (!filchi_cas_seq_cst(&job->state, &s, moved(s, FILCHI_JOB_GONE, 0)))
+		;
+	caller_ended(jobs, job, s);
+	jobs->release(jobs, first, false);
+}
+
+void filchi_job_caller_end(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	uint64_t s = filchi_load_acquire(&job->state); /* others set flags only */
 
 	filch_tsan_release(&job->state);
 	do {
-		next = (s & ~UINT64_C(0xffff)) | (s & (FILCHI_JOB_IN_QUEUE | FILCHI_JOB_NOBODY)) |
-		       state;
-		if (state == FILCHI_JOB_GONE && !(s & FILCHI_JOB_IN_QUEUE))
-			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE; /* FREE */
-	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED)) {
+			caller_end_followed(jobs, job, s);
+			return;
+		}
+	} while (!filchi_cas_seq_cst(&job->state, &s, moved(s, FILCHI_JOB_GONE, 0)));
+	caller_ended(jobs, job, s);
+}
+
+/* Its word was @s and is @next. */
+static inline uint64_t has_moved(
+	struct filchi_jobs *jobs, struct filchi_job *job, unsigned state, uint64_t s, uint64_t next)
+{
 	FILCH_HOOK(job_moved_on);
 	if (s & FILCHI_JOB_FOR_THREAD && (state == FILCHI_JOB_DONE || state == FILCHI_JOB_GONE))
 		/* no read of the slot: only its address */
@@ -315,6 +297,38 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 	if (FILCHI_JOB_STATE(next) == FILCHI_JOB_FREE)
 		filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
 	return FILCHI_JOB_FLAGS(s);
+}
+
+/* Its list is closed before the step, its followers are made ready after it. */
+FILCH_COLD static uint64_t move_on_followed(
+	struct filchi_jobs *jobs, struct filchi_job *job, unsigned state, uint64_t failed)
+{
+	uint64_t s = filchi_load_acquire(&job->state), told;
+	uint32_t first = close_list(jobs, job, s, failed);
+
+	while (!filchi_cas_seq_cst(&job->state, &s, moved(s, state, failed)))
+		;
+	told = has_moved(jobs, job, state, s, moved(s, state, failed));
+	jobs->release(jobs, first, failed);
+	return told;
+}
+
+/*
+ * Leaves the slot's present state for @state. Returns the flags it had. The CAS is the fence of I5:
+ * the caller may go on to read the events that workers wait for.
+ */
+static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsigned state)
+{
+	uint64_t s = filchi_load_acquire(&job->state), next;
+	const uint64_t failed = job->status < 0 ? FILCHI_AFTER_FAILED : 0;
+
+	filch_tsan_release(&job->state);
+	do {
+		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED))
+			return move_on_followed(jobs, job, state, failed);
+		next = moved(s, state, failed);
+	} while (!filchi_cas_seq_cst(&job->state, &s, next));
+	return has_moved(jobs, job, state, s, next);
 }
 
 /* The job is over, and none of the callers will tell workers of it. */
@@ -336,7 +350,8 @@ struct filchi_job *filchi_job_popped(struct filchi_jobs *jobs, uint32_t slot)
 		if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED)
 			next += FILCHI_JOB_RUNNING - FILCHI_JOB_QUEUED;
 		else if (FILCHI_JOB_STATE(s) == FILCHI_JOB_GONE)
-			next = (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE;
+			next = (s & (~UINT64_C(0xffff) | FILCHI_AFTER_FAILED)) +
+			       FILCHI_JOB_GENERATION_ONE;
 	} while (!filchi_cas_acq_rel(&job->state, &s, next));
 	filch_tsan_acquire(&job->state);
 	if (FILCHI_JOB_STATE(s) == FILCHI_JOB_QUEUED)
@@ -360,6 +375,18 @@ bool filchi_job_claim(
 	return true;
 }
 
+bool filchi_job_claim_waiting(struct filchi_job *job, int64_t id, const struct filchi_jobs *jobs)
+{
+	uint64_t s = filchi_load_acquire(&job->state);
+
+	do {
+		if (!filchi_job_is(jobs, s, id) || FILCHI_JOB_STATE(s) != FILCHI_JOB_WAITING)
+			return false;
+	} while (!filchi_cas_acq_rel(&job->state, &s, (s & ~UINT64_C(7)) | FILCHI_JOB_FINISHING));
+	filch_tsan_acquire(&job->state);
+	return true;
+}
+
 static void completion_of(const struct filchi_job *job, struct filch_completion *out)
 {
 	uint64_t queued_at = filch_load_relaxed(&job->queued_at),
@@ -378,6 +405,8 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 		out->flags = job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;
 		out->detail[0] = job->fault_signal;
 		out->detail[1] = job->fault_address;
+	} else if (job->flags & FILCHI_JOB_BEHIND) {
+		out->flags = FILCH_DONE_AFTER;
 	}
 }
 
@@ -543,11 +572,6 @@ bool filchi_job_returned(struct filchi_job *job)
 	return true;
 }
 
-void filchi_jobs_after_fork(void)
-{
-	pthread_mutex_unlock(&tag_lock);
-}
-
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 {
 	bool gone = job->cq || job->flags & FILCH_JOB_DETACHED;
@@ -611,6 +635,7 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 		case FILCHI_JOB_QUEUED:
 		case FILCHI_JOB_RUNNING:
 		case FILCHI_JOB_FINISHING:
+		case FILCHI_JOB_WAITING:
 			return s & FILCHI_JOB_NOBODY ? -EINVAL : -EAGAIN;
 		case FILCHI_JOB_DONE:
 			break;
@@ -629,17 +654,11 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 		 * a store will do: nobody else writes the word of a job that is REAPING and in no
 		 * lane
 		 */
-		filchi_store_release(
-			&job->state, (s & ~UINT64_C(0xffff)) + FILCHI_JOB_GENERATION_ONE);
+		filchi_store_release(&job->state, (s & (~UINT64_C(0xffff) | FILCHI_AFTER_FAILED)) +
+							  FILCHI_JOB_GENERATION_ONE);
 		filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
 	}
 	return 0;
-}
-
-static bool unfinished(const struct filchi_jobs *jobs, uint64_t s, int64_t id)
-{
-	return filchi_job_is(jobs, s, id) && FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED &&
-	       FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING;
 }
 
 bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id, uint64_t flag)
@@ -648,7 +667,7 @@ bool filchi_job_flag(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 
 	filch_tsan_release(&job->state);
 	do {
-		if (!unfinished(jobs, s, id))
+		if (!filchi_job_is(jobs, s, id) || !filchi_job_is_pending(s))
 			return false;
 	} while (!(s & flag) && !filchi_cas_acq_rel(&job->state, &s, s | flag));
 	return true;
@@ -687,7 +706,7 @@ int filchi_job_await(struct filchi_jobs *jobs, struct filchi_job *job, int64_t i
 	while (filchi_job_flag(jobs, job, id, FILCHI_JOB_FOR_THREAD)) {
 		uint64_t s = filchi_load_acquire(&job->state);
 
-		if (!unfinished(jobs, s, id))
+		if (!filchi_job_is(jobs, s, id) || !filchi_job_is_pending(s))
 			break;
 		if (error)
 			return error;

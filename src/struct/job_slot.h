@@ -7,10 +7,14 @@
  * until all have. So the memory of a pool grows with the jobs it has had at once, and so does what
  * a drain or a close scans. The few are enough for the generation of a slot not to come round soon.
  *
- * state, one word:  63..16 generation | 15..13 deferred.h | 12 GUARDED | 9 TASK | 7 NOBODY |
- *                   | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL | 3 IN_QUEUE | 2..0 state
+ * state, one word:  63..16 generation | 15..13 deferred.h | 12 GUARDED | 11 FAILED, 10 FOLLOWED:
+ *                   after.h | 9 TASK | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL |
+ *                   3 IN_QUEUE | 2..0 state
  *
  *   FREE      -> QUEUED      submit; the slot is the submitter's since it left the free SCQ
+ *   FREE      -> WAITING     submit of a job that follows others
+ *   WAITING   -> QUEUED      the last of these has ended: the thread that has ended it
+ *   WAITING   -> FINISHING   as from QUEUED
  *   FREE      -> RUNNING     an inline job (CALLER_RUNS on a full queue); or the caller's slot,
  *                            see filchi_job_caller_begin()
  *   QUEUED    -> RUNNING     a worker takes it from its lane; or claims it because it waits for it:
@@ -46,6 +50,7 @@
 #include "struct/cq_cells.h"
 #include "struct/deferred.h"
 #include "struct/deque.h"
+#include "struct/followers.h"
 #include "struct/scq.h"
 
 enum {
@@ -55,8 +60,13 @@ enum {
 	FILCHI_JOB_FINISHING,
 	FILCHI_JOB_DONE,
 	FILCHI_JOB_REAPING,
-	FILCHI_JOB_GONE
+	FILCHI_JOB_GONE,
+	FILCHI_JOB_WAITING
 };
+FILCH_STATIC_ASSERT(
+	FILCHI_JOB_QUEUED == FILCHI_AFTER_QUEUED && FILCHI_JOB_DONE == FILCHI_AFTER_DONE &&
+		FILCHI_JOB_GONE == FILCHI_AFTER_GONE && FILCHI_JOB_WAITING == FILCHI_AFTER_WAITING,
+	"states of after.h");
 #define FILCHI_JOB_IN_QUEUE       UINT64_C(8)
 #define FILCHI_JOB_CANCEL         UINT64_C(16)
 #define FILCHI_JOB_FOR_THREAD     UINT64_C(32)
@@ -114,6 +124,8 @@ FILCH_STATIC_ASSERT(sizeof(struct filchi_job) == FILCH_CACHELINE &&
 			    offsetof(struct filchi_job, on_complete) == 64,
 	"a slot is two lines, a bare job one");
 
+#define FILCHI_JOB_FOLLOWS (UINT32_C(1) << 28) /* was queued later than it was submitted */
+#define FILCHI_JOB_BEHIND  (UINT32_C(1) << 29) /* ended because one that it follows has failed */
 #define FILCHI_JOB_TASK    (UINT32_C(1) << 30)
 #define FILCHI_JOB_ABORTED (UINT32_C(1) << 31) /* the completion says how, see fault_signal */
 
@@ -143,6 +155,14 @@ struct filchi_jobs {
 	void (*tell)(struct filchi_jobs *jobs, int64_t id);
 	/* before a job ends whose callback has left its thread: it may be the pool's last */
 	void (*left)(void);
+	/* dependencies: NULL until the first job that follows others */
+	FILCH_ATOMIC(struct filchi_followers *) followers;
+	/*
+	 * before a job ends that has followers; and after it: to those from edge @first on, with
+	 * the pool alive between the two
+	 */
+	void (*hold)(struct filchi_jobs *jobs);
+	void (*release)(struct filchi_jobs *jobs, uint32_t first, bool failed);
 };
 
 /*
@@ -180,8 +200,8 @@ uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, 
 #define FILCHI_JOBS_BATCH 64u
 
 /*
- * The owner of a new slot: publishes it as QUEUED|IN_QUEUE or RUNNING. @flags: FILCHI_JOB_NOBODY,
- * _GUARDED, _OF_TASK.
+ * The owner of a new slot: publishes it as QUEUED|IN_QUEUE, WAITING or RUNNING. @flags:
+ * FILCHI_JOB_NOBODY, _GUARDED, _OF_TASK.
  */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
 
@@ -215,6 +235,15 @@ struct filchi_job *filchi_job_popped(struct filchi_jobs *jobs, uint32_t slot);
  */
 bool filchi_job_claim(
 	struct filchi_job *job, int64_t id, const struct filchi_jobs *jobs, unsigned state);
+
+/* From WAITING to FINISHING, likewise. */
+bool filchi_job_claim_waiting(struct filchi_job *job, int64_t id, const struct filchi_jobs *jobs);
+
+/* The thread that has made it RUNNING: whether it is not to run, for one that it follows failed. */
+static inline bool filchi_job_is_behind(struct filchi_job *job)
+{
+	return filch_load_relaxed(&job->state) & FILCHI_AFTER_FAILED;
+}
 
 /*
  * The owner of a RUNNING or just claimed slot, once status and times are written: calls the
@@ -333,8 +362,10 @@ void filchi_jobs_after_fork(void);
 /* Whether state word @s is that of a job that has been accepted and is not complete. */
 static inline bool filchi_job_is_pending(uint64_t s)
 {
-	return FILCHI_JOB_STATE(s) >= FILCHI_JOB_QUEUED &&
-	       FILCHI_JOB_STATE(s) <= FILCHI_JOB_FINISHING;
+	const unsigned pending = 1u << FILCHI_JOB_QUEUED | 1u << FILCHI_JOB_RUNNING |
+				 1u << FILCHI_JOB_FINISHING | 1u << FILCHI_JOB_WAITING;
+
+	return pending >> FILCHI_JOB_STATE(s) & 1;
 }
 
 #endif

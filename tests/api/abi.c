@@ -51,7 +51,7 @@ static void configuration(void)
 
 static void submission(void)
 {
-	SIZE(filch_submit, 64);
+	SIZE(filch_submit, 80);
 	AT(filch_submit, size, 0, 8);
 	AT(filch_submit, flags, 8, 8);
 	AT(filch_submit, when_full, 16, 4);
@@ -61,6 +61,8 @@ static void submission(void)
 	AT(filch_submit, cq, 40, 8);
 	AT(filch_submit, on_complete, 48, 8);
 	AT(filch_submit, user, 56, 8);
+	AT(filch_submit, after, 64, 8);
+	AT(filch_submit, after_count, 72, 8);
 	SIZE(filch_job_spec, 24);
 	AT(filch_job_spec, fn, 0, 8);
 	AT(filch_job_spec, arg, 8, 8);

@@ -309,6 +309,21 @@ CASE(submit_no_slot, open_with(1, 2, 0); (void)hold_and_queue(1);
 	return try_submit(FILCH_BLOCK, NULL);)
 CASE(submit_closed, open_one(); CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
 	return try_submit(FILCH_BLOCK, NULL);)
+/* @n times @id */
+static int64_t submit_after(int64_t id, size_t n)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	static int64_t after[2000];
+
+	for (size_t i = 0; i < n; i++)
+		after[i] = id;
+	how.after = id ? after : NULL;
+	how.after_count = n;
+	return filch_submit(pool, nothing, NULL, &how);
+}
+CASE(submit_after_none, open_one(); return submit_after(0, 1);)
+CASE(submit_after_foreign, open_one(); return submit_after(12345, 1);)
+CASE(submit_after_many, open_with(1, 2, 0); return submit_after(hold_and_queue(0), 2000);)
 AFTER_FORK(submit_child, filch_submit(pool, nothing, NULL, NULL))
 
 /* A pool whose only worker is this thread, which works for another one. */
@@ -349,6 +364,15 @@ CASE(wait_null, return filch_wait(NULL, 1, NULL, NULL);)
 CASE(wait_late, open_one(); return filch_wait(pool, hold_and_queue(0), &past, NULL);)
 CASE(wait_stale, open_one(); int64_t id = filch_submit(pool, nothing, NULL, NULL);
 	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0); return filch_wait(pool, id, NULL, NULL);)
+static int64_t waits;
+static int wait_for_one_that_waits(void *arg)
+{
+	(void)arg;
+	waits = submit_after(filch_job_id(), 1);
+	CHECK(waits > 0, "%d", (int)waits);
+	return filch_wait(pool, waits, NULL, NULL);
+}
+CASE(wait_waiting, open_one(); return on_a_worker(wait_for_one_that_waits);)
 IN_JOB(wait_itself, filch_wait(pool, filch_job_id(), NULL, NULL))
 AFTER_FORK(wait_child, filch_wait(pool, 1, NULL, NULL))
 CASE(cancel_null, return filch_cancel(NULL, 1);)
@@ -546,10 +570,13 @@ static const struct refusal refusals[] = {
 	{ { POOL("describe") }, EINVAL, describe_null },
 	{ { POOL("describe") }, EIO, describe_full },
 	{ { SUBMIT }, EINVAL, submit_null },
+	{ { SUBMIT }, EINVAL, submit_after_none },
+	{ { SUBMIT }, ESRCH, submit_after_foreign },
 	{ { SUBMIT }, E2BIG, submit_newer },
 	{ { SUBMIT }, EAGAIN, submit_full },
 	{ { SUBMIT }, ETIMEDOUT, submit_late },
 	{ { SUBMIT }, ENOBUFS, submit_no_slot },
+	{ { SUBMIT }, ENOBUFS, submit_after_many },
 	{ { SUBMIT }, EDEADLK, submit_away },
 	{ { SUBMIT }, ESHUTDOWN, submit_closed },
 	{ { SUBMIT }, ECHILD, submit_child },
@@ -558,6 +585,7 @@ static const struct refusal refusals[] = {
 	{ { JOB("wait") }, ETIMEDOUT, wait_late },
 	{ { JOB("wait") }, ESRCH, wait_stale },
 	{ { JOB("wait") }, EDEADLK, wait_itself },
+	{ { JOB("wait") }, EDEADLK, wait_waiting },
 	{ { JOB("wait") }, ECHILD, wait_child },
 	{ { JOB("cancel") }, EINVAL, cancel_null },
 	{ { JOB("cancel") }, ESRCH, cancel_stale },

@@ -434,9 +434,9 @@ Test(jobs_more, bad_arguments_of_a_submit_are_refused_and_nothing_runs)
 	EQ(filch_submit(pool, NULL, &n, NULL), -EINVAL);
 	REFUSED(-EINVAL, size, 0);
 	REFUSED(-EINVAL, size, 8);
-	REFUSED(-EINVAL, size, sizeof(struct filch_submit) - 1);
+	REFUSED(-EINVAL, size, offsetof(struct filch_submit, after) - 1);
 	for (int bit = 1; bit < 64; bit++)
-		if (UINT64_C(1) << bit != FILCH_JOB_FREE)
+		if (!(UINT64_C(1) << bit & (FILCH_JOB_FREE | FILCH_JOB_AFTER_ANY)))
 			REFUSED(-EINVAL, flags, UINT64_C(1) << bit);
 	REFUSED(-EINVAL, when_full, 4);
 	REFUSED(-EINVAL, when_full, UINT32_MAX);
