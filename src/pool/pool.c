@@ -26,8 +26,11 @@
 #include "base/membarrier.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/errand.h"
+#include "core/given.h"
 #include "pool/attendant.h"
 #include "pool/config.h"
+#include "pool/making.h"
 #include "pool/service.h"
 #include "pool/watchdog.h"
 #include "struct/credit.h"
@@ -48,6 +51,7 @@ static void in_child(void)
 	filchi_credit_after_fork();
 	filchi_fault_in_child();
 	filchi_watchdog_in_child();
+	filchi_default_in_child();
 }
 
 static void before_fork(void)
@@ -89,6 +93,7 @@ __attribute__((constructor)) static void watch_forks(void)
 struct making {
 	const struct filch_config *from;
 	struct filch_pool *pool;
+	bool of_process;    /* the default pool */
 	const char *cpuset; /* the caller's string, which the pool does not keep */
 	uint32_t job_slots;
 	FILE *notes; /* writes `note`: lines to be told behind the plan's reasons */
@@ -233,6 +238,7 @@ static int make_plan(struct making *m)
 		.reserve_cores = pool->config.reserve_cores,
 		.flags = pool->config.flags,
 		.cpuset = m->cpuset,
+		.of_process = m->of_process,
 	};
 	int error = filchi_plan_make(&request, &pool->plan);
 
@@ -278,6 +284,7 @@ static int map_workers(struct making *m)
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
 	filchi_idle_init(&pool->idle);
+	filchi_errands_init(pool);
 	return 0;
 }
 
@@ -388,12 +395,12 @@ static int describe(struct making *m)
 	return 0;
 }
 
-static int create_pool(struct filch_pool **out, const struct filch_config *config)
+static int create_pool(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	static int (*const step[])(struct making * m) = { make_pool, take_config, make_plan,
 		choose_fences, map_workers, make_jobs, make_injector, catch_faults, start_service,
 		start_workers, describe };
-	struct making m = { .from = config };
+	struct making m = { .from = config, .of_process = of_process };
 	int error = 0;
 
 	if (!out)
@@ -519,6 +526,7 @@ static int destroy_pool(struct filch_pool *pool)
 
 	if (error)
 		return error;
+	filchi_default_forget(pool);
 	filchi_pool_close(pool);
 	filchi_pool_cancel_all(pool);
 	filchi_client_in(pool);
@@ -539,7 +547,10 @@ static int destroy_pool(struct filch_pool *pool)
 
 int filch_pool_workers(const struct filch_pool *pool)
 {
-	return pool ? (int)pool->running : -EINVAL;
+	struct filch_pool *given;
+	int error = filchi_given_const(pool, &given);
+
+	return error ? error : (int)given->running;
 }
 
 struct filch_pool *filch_pool_current(void)
@@ -598,9 +609,12 @@ static int describe_pool(const struct filch_pool *pool, FILE *out, int format)
 	pid_t *tid;
 	int error;
 
-	if (!pool || !out)
+	if (!out)
 		return -EINVAL;
-	plan = *pool->plan;
+	error = filchi_given(&p);
+	if (error)
+		return error;
+	plan = *p->plan;
 	notes = filchi_load_acquire(&p->notes);
 	error = tell_all(p, notes ? notes : "", &text);
 	if (error)
@@ -609,7 +623,7 @@ static int describe_pool(const struct filch_pool *pool, FILE *out, int format)
 	tid = threads_of(p);
 	error = filchi_plan_write(&plan, out, format,
 		&(struct filchi_pin_state){
-			.error = pool->pin_error, .tid = tid, .workers = pool->running });
+			.error = p->pin_error, .tid = tid, .workers = p->running });
 	free(tid);
 	free(text);
 	return error;
@@ -629,14 +643,19 @@ int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format)
 	return error;
 }
 
-int filch_pool_create(struct filch_pool **out, const struct filch_config *config)
+int filchi_pool_make(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	int before, error;
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	error = create_pool(out, config);
+	error = create_pool(out, config, of_process);
 	(void)pthread_setcancelstate(before, &before);
 	return error;
+}
+
+int filch_pool_create(struct filch_pool **out, const struct filch_config *config)
+{
+	return filchi_pool_make(out, config, false);
 }
 
 int filch_pool_destroy(struct filch_pool *pool)

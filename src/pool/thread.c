@@ -22,6 +22,7 @@
 #include "base/libc.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/errand.h"
 
 #define PAGE 4096u
 /* below each stack, of addresses only: a frame that is larger may step over it */
@@ -32,6 +33,11 @@
 #define REFUGE        (UINT64_C(64) << 10) /* for giving up a stack; with the sanitizers' frames */
 /* the ids of the jobs given up with it: one at most for each segment */
 #define ABORTED_BYTES (FILCHI_SEGMENTS * sizeof(int64_t))
+
+size_t filchi_stack_mapped(const struct filch_pool *pool)
+{
+	return (size_t)((pool->config.stack_bytes + PAGE - 1) / PAGE * PAGE + GUARD_BYTES);
+}
 
 uintptr_t filchi_stack_low_mark(const void *stack, size_t size)
 {
@@ -326,6 +332,7 @@ static int start(
 		(void)filchi_fetch_add_seq_cst(&pool->retiring, 1);
 	}
 	w->thread = thread;
+	filchi_store_release(&w->stack_at, (uint64_t)(uintptr_t)thread->stack);
 	w->stack_low =
 		filchi_stack_low_mark((char *)thread->stack + GUARD_BYTES, thread->stack_size);
 	error = pthread_attr_setstack(
@@ -335,6 +342,7 @@ static int start(
 	pthread_attr_destroy(&attr);
 	if (error) {
 		w->thread = old;
+		filchi_store_release(&w->stack_at, old ? (uint64_t)(uintptr_t)old->stack : 0);
 		if (thread->is_retiring)
 			(void)filchi_fetch_sub_seq_cst(&pool->retiring, 1);
 		goto no_attr;
@@ -394,6 +402,7 @@ void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 		filchi_pool_close(pool);
 	if (pool->has_service)
 		filchi_thread_block(pool, FILCHI_THREAD_CALLBACK);
+	filchi_errands_vacant(w, true);
 	complete_all(&rest);
 	if (is_last)
 		cancel_all(pool);
@@ -405,8 +414,13 @@ void filchi_thread_fill(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
-	if (!w->vacant || filch_load_relaxed(&pool->stop) || start(w, NULL, NULL))
+	if (!w->vacant || filch_load_relaxed(&pool->stop))
 		return;
+	filchi_errands_vacant(w, false); /* before the thread can look */
+	if (start(w, NULL, NULL)) {
+		filchi_errands_vacant(w, true);
+		return;
+	}
 	w->vacant = false;
 	(void)filchi_fetch_sub_seq_cst(&pool->vacant, 1);
 	(void)filchi_fetch_add_acq_rel(&pool->external.replaced, 1);

@@ -58,7 +58,7 @@ static const char *const window[] = {
  * is among them yet, no wait on a full stack, and pools seldom wait for each other.
  */
 static const char *const elsewhere[] = { "abroad_looked", "abroad_prepared", "cq_posted", "cq_put",
-	"credit_sleeps", "deferred_marked", "deferred_returned", "finish_claimed",
+	"credit_sleeps", "deferred_marked", "deferred_returned", "errand_posted", "finish_claimed",
 	"notifier_cleared", "notifier_disarmed", "order_moved", "wait_without_room" };
 
 static _Atomic uint64_t yields[WINDOWS + 1];

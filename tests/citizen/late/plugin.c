@@ -67,6 +67,50 @@ int plugin_use(unsigned long long flags, void *(*other_current)(void))
 	return filch_pool_destroy(pool) ? 7 : error;
 }
 
+static int share(void *arg, int worker)
+{
+	((int *)arg)[worker % 1024]++;
+	return 0;
+}
+
+int plugin_use_default(void *(*other_current)(void))
+{
+	int ran[1024] = { 0 }, error = use(filch_pool_default(), other_current);
+	long r = 0;
+
+	if (error)
+		return error;
+	if (FILCH_RUN(NULL, &r, fib, 16) || r != 987)
+		return 11;
+	if (filch_pool_each(NULL, share, ran))
+		return 12;
+	for (int i = 0; i < 1024; i++)
+		if (ran[i] != (i < filch_pool_workers(NULL)))
+			return 13;
+	return 0;
+}
+
+static int never_end(void *arg)
+{
+	*(volatile int *)arg = 1;
+	while (poll(NULL, 0, -1) <= 0)
+		;
+	return 0;
+}
+
+int plugin_keep_busy(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	static volatile int begun;
+
+	how.flags = FILCH_JOB_DETACHED;
+	if (filch_submit(NULL, never_end, (void *)(uintptr_t)&begun, &how) <= 0)
+		return 1;
+	while (!begun)
+		(void)poll(NULL, 0, 1);
+	return 0;
+}
+
 void *plugin_current(void)
 {
 	return filch_pool_current();
