@@ -130,7 +130,7 @@ static bool is_idle(struct filch_pool *pool)
  * By dlclose(3), and at exit, which cannot be told from it. At exit a job may never end, so a pool
  * that is at work is left alone; before a dlclose the program ends that work.
  */
-__attribute__((destructor)) static void unload(void)
+__attribute__((destructor(101))) static void unload(void)
 {
 	struct filch_pool *pool = filchi_load_acquire(&filchi_default);
 	bool is_program = false;

@@ -28,6 +28,7 @@
 #include "calls/submit.h"
 #include "core/errand.h"
 #include "core/given.h"
+#include "place/topology.h"
 #include "pool/attendant.h"
 #include "pool/config.h"
 #include "pool/making.h"
@@ -80,11 +81,17 @@ static void in_parent(void)
 
 /*
  * At the start of the program, not with the first pool: a fork that has begun runs only the
- * handlers it found.
+ * handlers it found. With the first pool where that comes even earlier, in a constructor of the
+ * program's that the static library's follow. The handlers of the topology are always the first.
  */
-__attribute__((constructor)) static void watch_forks(void)
+__attribute__((constructor(101))) static void watch_forks(void)
 {
-	(void)pthread_atfork(before_fork, in_parent, in_child);
+	static filch_atomic_u32 watched;
+	uint32_t no = 0;
+
+	filchi_topology_guard_fork();
+	if (filchi_cas_acq_rel(&watched, &no, 1))
+		(void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* --- create ----------------------------------------------------------- */
@@ -408,6 +415,7 @@ static int create_pool(struct filch_pool **out, const struct filch_config *confi
 	error = filchi_this_thread_forks();
 	if (error)
 		return error;
+	watch_forks();
 	for (size_t i = 0; !error && i < sizeof step / sizeof step[0]; i++)
 		error = step[i](&m);
 	if (m.notes)

@@ -196,6 +196,58 @@ static void no_end_of_a_process_waits_for_it(void)
 	CHECK_EQ(child_of(exit_idle), 35);
 }
 
+/* --- before and after main() ---------------------------------------------- */
+
+/*
+ * Constructors of the program run before those of the static library, and its destructors may run
+ * after the library's. Each uses the pool, and forks beside it. Only the last does not fork: the C
+ * library has dropped the program's fork handlers by then.
+ */
+static int before_main = -1;
+
+static int run_and_fork(void)
+{
+	int error = run();
+
+	return error ? error : child_of(run);
+}
+
+__attribute__((constructor(101))) static void first_of_all(void)
+{
+	if (!TEST_SANITIZED)
+		before_main = run_and_fork();
+}
+
+__attribute__((constructor)) static void before(void)
+{
+	if (!TEST_SANITIZED && !before_main)
+		before_main = run_and_fork();
+}
+
+/* Not in children of the other cases, whose pools are busy. */
+static void end_with(int (*fn)(void))
+{
+	if (!TEST_SANITIZED && getpid() == parent && fn())
+		_exit(1);
+}
+
+__attribute__((destructor)) static void after(void)
+{
+	end_with(run_and_fork);
+}
+
+__attribute__((destructor(101))) static void last_of_all(void)
+{
+	end_with(run);
+}
+
+static void constructors_and_destructors_use_it(void)
+{
+	CHECK_EQ(before_main, 0);
+	CHECK_EQ(run_and_fork(), 0);
+	/* a failure of after() and of last_of_all() is this program's status */
+}
+
 int main(void)
 {
 	parent = getpid();
@@ -203,6 +255,7 @@ int main(void)
 		test_skip("its runtime starts no threads in a child, or has malloc's locks there");
 	test_watchdog(60);
 #define CASE(name) test_case(#name, name)
+	CASE(constructors_and_destructors_use_it);
 	CASE(a_child_has_one_of_its_own);
 	CASE(a_fork_beside_the_first_use);
 	CASE(a_fork_in_a_job_of_it);

@@ -406,7 +406,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
  *   spawned, with the index   pushed
  *   ran, without an index     there was no room: it ran at its spawn
  *   synced                    its sync has returned, or has taken it
- *   its thunk                 somebody has waited for it in turns (src/core/await.h), not yet synced
+ *   its thunk                 somebody has waited for it in turns (core/await.h), not yet synced
  *   anything else             never spawned
  *
  * Why a sync out of order is seen whenever it matters:

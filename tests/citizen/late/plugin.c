@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <filch/filch.h>
 
@@ -67,6 +68,8 @@ int plugin_use(unsigned long long flags, void *(*other_current)(void))
 	return filch_pool_destroy(pool) ? 7 : error;
 }
 
+static int is_busy, has_used_default;
+
 static int share(void *arg, int worker)
 {
 	((int *)arg)[worker % 1024]++;
@@ -78,6 +81,7 @@ int plugin_use_default(void *(*other_current)(void))
 	int ran[1024] = { 0 }, error = use(filch_pool_default(), other_current);
 	long r = 0;
 
+	has_used_default = 1;
 	if (error)
 		return error;
 	if (FILCH_RUN(NULL, &r, fib, 16) || r != 987)
@@ -88,6 +92,18 @@ int plugin_use_default(void *(*other_current)(void))
 		if (ran[i] != (i < filch_pool_workers(NULL)))
 			return 13;
 	return 0;
+}
+
+/*
+ * The program's destructors may use the pool, of a plugin that is closed as well: it ends after
+ * them.
+ */
+__attribute__((destructor)) static void use_to_the_end(void)
+{
+	long r = 0;
+
+	if (has_used_default && !is_busy && (FILCH_RUN(NULL, &r, fib, 16) || r != 987))
+		abort();
 }
 
 static int never_end(void *arg)
@@ -103,6 +119,7 @@ int plugin_keep_busy(void)
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 	static volatile int begun;
 
+	is_busy = 1;
 	how.flags = FILCH_JOB_DETACHED;
 	if (filch_submit(NULL, never_end, (void *)(uintptr_t)&begun, &how) <= 0)
 		return 1;
