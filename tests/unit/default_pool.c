@@ -100,6 +100,7 @@ static int use_all(void *arg)
 	struct filch_lane_stats lane = FILCH_LANE_STATS_INIT;
 	struct filch_memory memory = FILCH_MEMORY_INIT;
 	struct filch_completion c;
+	struct filch_graph *graph = NULL;
 	int64_t ids[2], id;
 	int some[5] = { 5, 3, 4, 1, 2 };
 	char zero = 0, result;
@@ -125,6 +126,11 @@ static int use_all(void *arg)
 	EQ(filch_sort(NULL, some, 5, sizeof some[0], compare, at), 0);
 	MEANT();
 	EQ(filch_scope(NULL, NULL, look_in_job, at), 0);
+	MEANT();
+	EQ(filch_graph_create(&graph), 0);
+	EQ(filch_graph_node(graph, look_in_job, at), 0);
+	EQ(filch_graph_run(NULL, graph), 0);
+	EQ(filch_graph_destroy(graph), 0);
 	MEANT();
 	EQ(filch_pool_each(NULL, look_each, at), 0);
 	MEANT();
