@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The snippets of docs/embedding.md: a library that takes its caller's pool or makes one of its
- * own, a child process with a pool of its own, a program that is started with all cores.
+ * The snippets of docs/embedding.md: a library that takes its caller's pool or none, a child
+ * process with a pool of its own, a program that is started with all cores.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,24 +21,10 @@ static void square(size_t begin, size_t end, void *arg)
 		x[i] *= x[i];
 }
 
-/* A library's function: on a worker it is part of the running job, else it needs a pool. */
+/* A library's function, which has no pool: on a worker it is part of the running job. */
 static int square_all(struct filch_pool *pool, double *x, size_t n)
 {
-	struct filch_config config = FILCH_CONFIG_INIT;
-	struct filch_pool *own = NULL;
-	int error;
-
-	if (!pool && !filch_pool_current()) {
-		config.name = "square";
-		error = filch_pool_create(&own, &config);
-		if (error)
-			return error;
-		pool = own;
-	}
-	error = filch_for(pool, 0, n, 0, square, x);
-	if (own)
-		(void)filch_pool_destroy(own);
-	return error;
+	return filch_for(pool, 0, n, 0, square, x);
 }
 
 /* A forked child: the parent's pool is of no use here. */
@@ -48,7 +34,7 @@ static int child(struct filch_pool *inherited)
 
 	if (filch_for(inherited, 0, 100, 0, square, x) != -ECHILD)
 		return 1;
-	if (square_all(NULL, x, 100)) /* makes a pool */
+	if (square_all(NULL, x, 100)) /* makes the child's default pool */
 		return 1;
 	return x[0] < 8.5 || x[0] > 9.5;
 }
@@ -90,6 +76,8 @@ int main(void)
 	for (int i = 0; i < 1000; i++)
 		x[i] = i;
 	if (square_all(pool, x, 1000) || x[30] < 899.5 || x[30] > 900.5)
+		return 1;
+	if (square_all(NULL, x, 1000) || x[3] < 80.5 || x[3] > 81.5) /* the process' default pool */
 		return 1;
 
 	pid = fork();

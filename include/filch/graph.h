@@ -77,7 +77,7 @@ FILCH_API int filch_graph_name(struct filch_graph *graph, int64_t node, const ch
 /*
  * Runs all nodes, here; from outside of @pool as one job of it, to whose end it waits.
  *
- * Callers:  any thread; a NULL pool is the current worker's.
+ * Callers:  any thread; a NULL pool is as in pool.h.
  * Progress: as FILCH_RUN. The first run after a change looks at the whole graph, and allocates; so
  *           does the first on a larger pool. Others allocate nothing.
  * Ordering: writes before the call are visible to the nodes, a node's to those that wait for it,
@@ -87,7 +87,7 @@ FILCH_API int filch_graph_name(struct filch_graph *graph, int64_t node, const ch
  *           job does not return, and the graph runs for ever.
  * Returns:  0 when all have run and returned 0; the first status of a node that is not 0, or the
  *           first given to filch_scope_cancel(). Where no node has run:
- *           -EINVAL     NULL; a NULL pool outside a worker.
+ *           -EINVAL     NULL @graph.
  *           -ELOOP      nodes wait for each other in a circle.
  *           -EBUSY      the graph runs.
  *           -ENOMEM     see above.

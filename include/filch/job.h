@@ -137,8 +137,9 @@ struct filch_job_spec {
 /*
  * Hands @fn(@arg) to the pool.
  *
- * Callers:  any thread. A worker of the pool never waits here and ignores queue_capacity; jobs_max
- *           bounds it. With FILCH_CALLER_RUNS it heeds the capacity, and runs the job itself.
+ * Callers:  any thread; a NULL pool is as in pool.h. A worker of the pool never waits here and
+ *           ignores queue_capacity; jobs_max bounds it. With FILCH_CALLER_RUNS it heeds the
+ *           capacity, and runs the job itself.
  * Progress: FILCH_TRY is lock-free but for the system call that wakes a parked worker. FILCH_BLOCK
  *           and FILCH_UNTIL wait only for jobs that the pool itself will finish. A worker of
  *           another pool that waits may run jobs of its own pool meanwhile. The creator of a
@@ -152,8 +153,8 @@ struct filch_job_spec {
  * Lifetime: @arg belongs to the job until its completion is seen. @how may go after the call, and
  *           so may how->after.
  * Returns:  the id, > 0. On an error nothing has been accepted:
- *           -EINVAL     NULL; an unknown flag, lane or policy; FILCH_UNTIL without deadline; more
- *                       than one of detached, cq and callback.
+ *           -EINVAL     NULL @fn; an unknown flag, lane or policy; FILCH_UNTIL without deadline;
+ *                       more than one of detached, cq and callback.
  *           -EINVAL     FILCH_JOB_WAIT_CQ without cq.
  *           -EINVAL     FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD, or with
  *                       FILCH_CALLER_RUNS.
@@ -177,6 +178,7 @@ struct filch_job_spec {
  *                       hold that room: there calls go on while stack is left, and else hang.
  *           -ESHUTDOWN  the pool is closed.
  *           -ECHILD     after fork().
+ *           With a NULL pool also why there is no default pool, as filch_pool_create().
  *
  * `on_complete` runs with no lock of filch held, on the worker, or on the thread that cancels,
  * shuts down or runs the job. In it:
@@ -220,9 +222,10 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
 /*
  * Waits for a job and reaps its completion.
  *
- * Callers:  any thread; one wait per id succeeds. On a worker of the pool it runs the awaited job
- *           if it is still queued, tasks of that job or of its own, or parks. A worker of another
- *           pool may run jobs of its own pool for which others wait: see docs/jobs.md.
+ * Callers:  any thread; a NULL pool is as in pool.h. One wait per id succeeds. On a worker of the
+ *           pool it runs the awaited job if it is still queued, tasks of that job or of its own, or
+ *           parks. A worker of another pool may run jobs of its own pool for which others wait: see
+ *           docs/jobs.md.
  * Progress: blocks until the job is complete or the deadline has passed; signals do not end it. On
  *           a worker the deadline bounds looking and sleeping, not the work run meanwhile. An
  *           awaited job that is still queued is run here to its end, even if the deadline has
@@ -232,8 +235,8 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  * Returns:  0, with @out filled; it may be NULL. Errors:
  *           -ETIMEDOUT  the deadline has passed; the id stays valid.
  *           -ESRCH      unknown, stale, foreign or already reaped id.
- *           -EINVAL     NULL pool; a deadline that is no time; a job that is detached, or has a
- *                       cq or a callback.
+ *           -EINVAL     a deadline that is no time; a job that is detached, or has a cq or a
+ *                       callback.
  *           -EDEADLK    a job waits for itself.
  *           -EDEADLK    on a worker: the job is still queued and cannot be run here, for want of
  *                       stack or because it is guarded, so waiting could be for ever.
@@ -252,7 +255,7 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
  * -ECANCELED at once. A running one has its flag
  * raised, and its completion has the status it returns.
  *
- * Callers:  any thread, the job itself included.
+ * Callers:  any thread, the job itself included; a NULL pool is as in pool.h.
  * Progress: lock-free but for wakes. The callback of a job that was queued runs here, before the
  *           call returns; called from a callback of the same pool, after that one has returned.
  * Ordering: none between writes before the call and a job that has seen its flag.
@@ -260,7 +263,6 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
  * Returns:  0: cancelled, or flag raised. Errors:
  *           -EALREADY   already complete.
  *           -ESRCH      unknown, stale, foreign or already reaped id.
- *           -EINVAL     NULL.
  *           -ECHILD     after fork().
  */
 FILCH_API int filch_cancel(struct filch_pool *pool, int64_t id);
@@ -298,9 +300,9 @@ FILCH_API int64_t filch_job_defer(void) FILCH_MUST_CHECK;
  * Finishes a job whose end was deferred, with @status. If its function has returned, the job is
  * complete when this returns; else it will be when the function does.
  *
- * Callers:  any thread, the job itself and callbacks included; also when the pool is closed. Once
- *           for each job. While a deferred job is unfinished, a destroy of its pool waits, so this
- *           call is safe beside it.
+ * Callers:  any thread, the job itself and callbacks included; also when the pool is closed. A
+ *           NULL pool is as in pool.h. Once for each job. While a deferred job is unfinished, a
+ *           destroy of its pool waits, so this call is safe beside it.
  * Progress: lock-free but for wakes. The job's callback runs here, before the call returns, if the
  *           function has returned; called from a callback of the same pool, after that one has
  *           returned.
@@ -309,7 +311,7 @@ FILCH_API int64_t filch_job_defer(void) FILCH_MUST_CHECK;
  * Returns:  0. Errors:
  *           -ESRCH      finished already; complete, or its function will not return; an unknown,
  *                       stale, foreign or already reaped id.
- *           -EINVAL     NULL; a job that has not started, or runs and was not deferred.
+ *           -EINVAL     a job that has not started, or runs and was not deferred.
  *           -ECHILD     after fork().
  */
 FILCH_API int filch_job_finish(struct filch_pool *pool, int64_t id, int status);

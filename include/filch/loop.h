@@ -5,7 +5,7 @@
  *
  * The contract of all:
  *
- * Callers:  any thread; a NULL pool is the current worker's. From a worker a loop is nested work of
+ * Callers:  any thread; a NULL pool is as in pool.h. From a worker a loop is nested work of
  *           the running job; from outside it is one job. On the creating thread of a
  *           FILCH_POOL_CALLER pool it costs no change of threads.
  * Progress: a call returns when every body has. A body under way is never interrupted. From outside
@@ -17,7 +17,7 @@
  *           is only the order that reduce and scan promise.
  * Lifetime: @arg, and everything it leads to, must stay until the call returns.
  * Returns:  0 when every body has run. Errors:
- *           -EINVAL     NULL body, begin > end, NULL pool outside a worker; no body has run.
+ *           -EINVAL     NULL body, begin > end; no body has run.
  *           -ENOBUFS, -ESHUTDOWN, -EDEADLK, -ECHILD
  *                       as FILCH_RUN: no body has run.
  *           -ECANCELED  the job, or a scope around the loop, was cancelled before every body had

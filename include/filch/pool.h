@@ -7,6 +7,10 @@
  * After fork() every call that would act on an inherited pool is -ECHILD; asking for its size,
  * report or counters still works.
  *
+ * A NULL pool, where a call takes one, is that of the worker which calls; outside of workers it is
+ * the default pool, filch_pool_default(). A call that takes an id finds the job in either. Only
+ * draining, shutting down and destroying want a pool: NULL is -EINVAL there.
+ *
  * A worker that waits, in a sync, a loop or filch_wait(), runs other work on top of what waits. So
  * no lock may be held over these that other tasks or jobs want: the frame that has it lies beneath
  * the one that wants it, and neither goes on.
@@ -155,6 +159,61 @@ FILCH_API int filch_pool_create(
 	struct filch_pool **pool, const struct filch_config *config) FILCH_MUST_CHECK;
 
 /*
+ * The default pool: that of the process, for code that is given none. The first use of a NULL pool
+ * outside of workers makes it, as this call does. It is made with all defaults: by the environment
+ * (FILCH_WORKERS and the others), on the CPUs of the process' first thread and of the calling one.
+ * Its workers block the signals that the calling thread blocks. A program that wants it otherwise
+ * makes a pool of its own.
+ *
+ * Callers:  any thread; inside a worker too it is the default pool and not that of the worker.
+ * Progress: the first call makes the pool, and calls at the same time wait for it; then a load.
+ * Ordering: none.
+ * Lifetime: to the end of the process; exit(3) does not wait for its jobs. It may be shut down or
+ *           destroyed as any pool, by a program that knows of all its uses. A use after
+ *           filch_pool_destroy() makes another; uses of one that is shut down are -ESHUTDOWN. The
+ *           child of a fork() gets one of its own at its first use. A plugin with the static
+ *           library has one of its own, see docs/embedding.md.
+ * Returns:  the pool; or NULL, with an error of filch_pool_create() in errno as a positive number.
+ *           A call with a NULL pool returns that error. The next use tries again.
+ */
+FILCH_API struct filch_pool *filch_pool_default(void) FILCH_MUST_CHECK;
+
+/*
+ * Runs fn(@arg, number) once on each worker of the pool, and returns when all have: to set up what
+ * belongs to a thread. A worker does so between two jobs or stolen tasks; or, if a frame on its
+ * stack waits, in a sync, a loop, filch_wait() or for another pool, on top of that.
+ *
+ * Callers:  any thread. From a worker of @pool it is a part of the running job, from outside one
+ *           job. @fn may use filch_worker_id(), spawn, loop and wait; it must not call
+ *           pthread_exit().
+ * Progress: waits for each worker to come to the end of a piece of work, or to a wait: so long as
+ *           the longest of them lasts. There is no deadline. Workers run @fn at the same time.
+ *           Several calls may be under way, nested ones as well; each worker takes them in one
+ *           order. @fn runs on top of whatever waits, inside scopes too: it must want no lock that
+ *           may be held over a wait, and no scratch that may be half changed there.
+ * Ordering: writes before the call are visible to @fn, its writes after the call.
+ * Lifetime: @arg must stay until the call returns. What @fn sets of the processor's control
+ *           (rounding, traps, flushing to zero) holds for all jobs that start on the worker
+ *           afterwards; work that is under way keeps its own. The creator of a FILCH_POOL_CALLER
+ *           pool keeps its own. A thread that replaces a lost one has not run @fn, unlike
+ *           on_worker_start.
+ * Returns:  0, or the status other than 0 of the lowest worker whose @fn returned one. Errors:
+ *           -EINVAL     NULL @fn.
+ *           -ENOMEM     no memory: @fn has not run.
+ *           -ENOBUFS    from outside: no job slot; @fn has not run.
+ *           -ENOBUFS    it has not run on some worker, but on all others: that one waits and has no
+ *                       stack left, or is a seat whose lost thread could not be replaced.
+ *           -EPERM      in a guarded job.
+ *           -EDEADLK    in a hook or a completion callback of the pool; a FILCH_POOL_CALLER pool,
+ *                       and the caller is not its creator, for whose worker 0 it might wait for
+ *                       ever.
+ *           -ESHUTDOWN, -ECANCELED, -EDEADLK, -ECHILD
+ *                       from outside, as FILCH_RUN; with a NULL pool as filch_pool_default().
+ */
+FILCH_API int filch_pool_each(
+	struct filch_pool *pool, int (*fn)(void *arg, int worker), void *arg) FILCH_MUST_CHECK;
+
+/*
  * Waits until every job accepted before the call is complete. Jobs may go on being submitted.
  *
  * Callers:  any thread but a worker of the pool. The creator of a FILCH_POOL_CALLER pool first runs
@@ -220,8 +279,8 @@ FILCH_API int filch_pool_shutdown(
 FILCH_API int filch_pool_destroy(struct filch_pool *pool);
 
 /*
- * The number of workers, or -EINVAL (NULL). Any thread, wait-free. It does not change while the
- * pool lives.
+ * The number of workers. Any thread, wait-free. It does not change while the pool lives. With NULL
+ * outside of workers, as filch_pool_default(), whose error it returns if there is none.
  */
 FILCH_API int filch_pool_workers(const struct filch_pool *pool);
 
@@ -245,8 +304,8 @@ FILCH_API int filch_worker_id(void);
  * Progress: never waits for workers. Writes as fprintf(3) does, which may block and allocate.
  * Ordering: none. Facts that may change, such as dead threads, are as found.
  * Lifetime: @out is the caller's.
- * Returns:  0; -EINVAL (NULL, unknown format), -EIO (@out reports an error), -ENOMEM (to tell of a
- *           lost worker).
+ * Returns:  0; -EINVAL (NULL @out, unknown format), -EIO (@out reports an error), -ENOMEM (to tell
+ *           of a lost worker); with a NULL pool as filch_pool_default().
  */
 FILCH_API int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format);
 

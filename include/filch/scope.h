@@ -24,7 +24,7 @@
  *
  * Isolation is not from what the code inside does itself: a task inside that takes the lock held
  * outside waits for ever. Nor is it from another pool: a worker that waits for one may run a job of
- * its own pool that this wait needs (docs/jobs.md).
+ * its own pool that this wait needs (docs/jobs.md). Nor is it from filch_pool_each().
  */
 #ifndef FILCH_SCOPE_H
 #define FILCH_SCOPE_H
@@ -51,7 +51,7 @@ struct filch_scope_config {
 /*
  * Runs fn(arg) in a new scope, here; from outside of @pool as one job of it, to whose end it waits.
  *
- * Callers:  any thread; a NULL pool is the current worker's. @config may be NULL.
+ * Callers:  any thread; a NULL pool is as in pool.h. @config may be NULL.
  * Progress: returns when @fn has returned, and with it all that it has spawned. As FILCH_RUN.
  * Ordering: writes before the call are visible inside, writes inside after it. What preceded a
  *           filch_scope_cancel() is visible to whoever sees the scope cancelled.
@@ -60,8 +60,7 @@ struct filch_scope_config {
  *           sleeping workers.
  * Returns:  the first status given to filch_scope_cancel(), if it was called; else what @fn has
  *           returned. Where @fn has not run:
- *           -EINVAL   @fn is NULL; a flag or lane that is not known; a size that cannot be; a NULL
- *                     pool outside a worker
+ *           -EINVAL   @fn is NULL; a flag or lane that is not known; a size that cannot be
  *           -E2BIG    a @config from a newer header asks for what this library does not know
  *           -ENOBUFS  4096 pieces of work lie nested on this worker's stack, or 16 scopes with a
  *                     width; or no job slot

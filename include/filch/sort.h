@@ -29,7 +29,7 @@ FILCH_EXTERN_C_BEGIN
  * Sorts @n elements of @size bytes at @base. cmp(a, b, arg) is the comparison of qsort_r(): below
  * zero when a belongs before b, above when behind, zero when either order will do.
  *
- * Callers:  any thread; a NULL pool is the current worker's. From a worker the sort is nested work
+ * Callers:  any thread; a NULL pool is as in pool.h. From a worker the sort is nested work
  *           of the running job; from outside it is one job. With few elements the two hand-overs
  *           cost more than the sort. @cmp runs on several workers at once.
  * Progress: as FILCH_RUN. Between pieces it looks whether the job was cancelled.

@@ -51,10 +51,46 @@ struct filch_stats {
  * Progress: wait-free: a load per counter and worker.
  * Ordering: none; a count may be seen before or after the event it counts.
  * Lifetime: @out is the caller's.
- * Returns:  0; -EINVAL (NULL, a size below 8 or above 4096).
+ * Returns:  0; -EINVAL (NULL @out, a size below 8 or above 4096); with a NULL pool as
+ *           filch_pool_default().
  */
 FILCH_API int filch_pool_stats(
 	const struct filch_pool *pool, struct filch_stats *out) FILCH_MUST_CHECK;
+
+/* Bytes of one kind. */
+struct filch_memory_part {
+	uint64_t reserved; /* mapped for it, used or not */
+	uint64_t resident; /* of these, in pages that are there; 0 where the kernel does not tell */
+};
+
+/*
+ * What a pool holds. size: set it before the call. Not in it: some KiB of heap, the plan above all;
+ * the topology of the machine, which pools share; what the C library holds for a thread; the
+ * threads of a guarded or watched pool that are no workers; stacks that lost threads left behind.
+ */
+struct filch_memory {
+	size_t size;
+	struct filch_memory_part stacks; /* of workers, each with its guard; not the creator's */
+	struct filch_memory_part
+		workers;                 /* what a worker knows, and the work nested on its stack */
+	struct filch_memory_part deques; /* the arrays, with those they have outgrown */
+	struct filch_memory_part slots;  /* of jobs */
+	struct filch_memory_part queues; /* the rings of queued jobs and of free slots */
+};
+#define FILCH_MEMORY_INIT FILCH_SIZED(struct filch_memory)
+
+/*
+ * What the pool holds of memory, now. A completion queue is no part of any pool.
+ *
+ * Callers:  any thread, a worker included. For a monitor: it asks the kernel about each MiB or so.
+ * Progress: never waits for workers. System calls, some for each worker.
+ * Ordering: none. While the pool runs the parts are of slightly different moments.
+ * Lifetime: @out is the caller's.
+ * Returns:  0; -EINVAL (NULL @out, a size below 8 or above 4096); with a NULL pool as
+ *           filch_pool_default().
+ */
+FILCH_API int filch_pool_memory(
+	const struct filch_pool *pool, struct filch_memory *out) FILCH_MUST_CHECK;
 
 /*
  * One lane of the queue. FILCH_RUN and loops from outside are jobs of FILCH_LANE_NORMAL. Those that
@@ -86,7 +122,8 @@ struct filch_lane_stats {
  * Progress: wait-free.
  * Ordering: none.
  * Lifetime: @out is the caller's.
- * Returns:  0; -EINVAL (NULL, a size below 8 or above 4096, no such lane).
+ * Returns:  0; -EINVAL (NULL @out, a size below 8 or above 4096, no such lane); with a NULL pool as
+ *           filch_pool_default().
  */
 FILCH_API int filch_pool_lane_stats(const struct filch_pool *pool, uint32_t lane,
 	struct filch_lane_stats *out) FILCH_MUST_CHECK;

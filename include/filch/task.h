@@ -260,6 +260,7 @@ struct filch_pool;
  * negative errno.
  *
  * Callers:  any thread. From a worker of @pool, and with a NULL pool from any worker, it is a call.
+ *           Elsewhere a NULL pool is filch_pool_default().
  *           From outside it is one job, and the caller sleeps until the job is done; it waits for
  *           room in a full queue, as FILCH_BLOCK.
  * Progress: see filch_submit() and filch_wait(). Pools may call each other: a worker that waits for
@@ -271,7 +272,6 @@ struct filch_pool;
  * Result:   @result is a pointer to R, or NULL; with a FILCH_VOID_TASK it is NULL. It is written
  *           only on 0.
  * Returns:  0, or:
- *           -EINVAL     NULL pool outside a worker
  *           -ENOBUFS    no job slot
  *           -ESHUTDOWN  the pool has been shut down
  *           -ECANCELED  the pool was abandoned or destroyed before the job started; or the task, or
@@ -281,6 +281,7 @@ struct filch_pool;
  *                       busy as a worker of another pool
  *           -EDEADLK    from a worker of another pool: the pools wait for each other, and no worker
  *                       of theirs can run this call; nothing of it has run
+ *           With a NULL pool also why there is no default pool, as filch_pool_create().
  */
 #define FILCH_RUN(pool, result, ...) \
 	FILCH_CAT(FILCH_RUN_, FILCH_FEW(__VA_ARGS__))(pool, result, __VA_ARGS__)

@@ -536,7 +536,7 @@ int filch_graph_run(struct filch_pool *pool, struct filch_graph *graph)
 {
 	int status;
 
-	if (!graph || (!pool && !filch_pool_current()))
+	if (!graph)
 		return -EINVAL;
 	if (!lock(graph))
 		return -EBUSY;

@@ -104,10 +104,8 @@ int filch_for_with(struct filch_pool *pool, size_t begin, size_t end, size_t gra
 
 	if (!chunk || begin > end)
 		return -EINVAL;
-	if (begin == end && !pool)
-		return filch_pool_current() ? 0 : -EINVAL;
 	if (begin == end)
-		return filchi_forked(pool) ? -ECHILD : 0;
+		return pool && filchi_forked(pool) ? -ECHILD : 0;
 	error = FILCH_RUN(pool, NULL, whole, &loop, begin, end);
 	return error ? error : filchi_loop_close(&loop.loop);
 }

@@ -220,8 +220,7 @@ int filch_reduce(struct filch_pool *pool, size_t begin, size_t end, size_t grain
 	void *acc;
 	int error;
 
-	if (!body || !join || !identity || !result || !size || begin > end ||
-		(!pool && !filch_pool_current()))
+	if (!body || !join || !identity || !result || !size || begin > end)
 		return -EINVAL;
 	/* not @result: it stays untouched on an error, and may be the identity */
 	acc = accumulator_new(&f, small);

@@ -262,7 +262,7 @@ int filch_scan(struct filch_pool *pool, size_t begin, size_t end, size_t grain, 
 	unsigned char *room;
 	int error;
 
-	if (!body || !join || !identity || !size || begin > end || (!pool && !filch_pool_current()))
+	if (!body || !join || !identity || !size || begin > end)
 		return -EINVAL;
 	if (pool && filchi_forked(pool))
 		return -ECHILD;

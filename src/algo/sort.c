@@ -211,21 +211,20 @@ FILCH_TASK(int, whole, (const struct sort *, s), (char *, base), (size_t, n))
 }
 
 /*
- * Fills @s for @n elements of @pool or, if NULL, of the current worker's. Refuses sizes that no
- * sort could do.
+ * Fills @s for @n elements sorted by @pool, which may be NULL. Refuses sizes that no sort could do.
  */
 static int prepare(struct sort *s, struct filch_pool *pool, const struct filch_sort_kernel *kernel,
 	const void *base, size_t n, void *arg)
 {
 	int workers;
 
-	if (!pool)
-		pool = filch_pool_current();
-	if (!pool || !kernel->size || (!base && n) || n > PTRDIFF_MAX / kernel->size)
+	if (!kernel->size || (!base && n) || n > PTRDIFF_MAX / kernel->size)
 		return -EINVAL;
-	if (filchi_forked(pool))
+	if (pool && filchi_forked(pool))
 		return -ECHILD;
-	workers = filch_pool_workers(pool);
+	workers = n > 1 ? filch_pool_workers(pool) : 1;
+	if (workers < 0)
+		return workers;
 	*s = (struct sort){ .kernel = kernel, .arg = arg, .grain = n / ((size_t)workers * PIECES) };
 	if (s->grain < kernel->leaf_most)
 		s->grain = kernel->leaf_most;
@@ -364,8 +363,7 @@ int filch_sort(struct filch_pool *pool, void *base, size_t n, size_t size,
 	struct sort s;
 	int end = 0, error;
 
-	if (!cmp || !size || (!base && n) || n > PTRDIFF_MAX / size ||
-		(!pool && !filch_pool_current()))
+	if (!cmp || !size || (!base && n) || n > PTRDIFF_MAX / size)
 		return -EINVAL;
 	if (size > DIRECT_MOST) {
 		kernel = address_filch_kernel;

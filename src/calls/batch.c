@@ -24,6 +24,7 @@
 #include "calls/submit.h"
 
 #include "core/fault.h"
+#include "core/given.h"
 
 #include <errno.h>
 #include <string.h>
@@ -135,8 +136,10 @@ int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec 
 	int64_t id[FILCHI_JOBS_BATCH];
 	struct filch_submit to;
 	uint64_t now;
-	int error = filchi_submit_import(pool, &to, how);
+	int error = filchi_given(&pool);
 
+	if (!error)
+		error = filchi_submit_import(pool, &to, how);
 	if (!error)
 		error = check(jobs, n, &to, ids);
 	if (error)

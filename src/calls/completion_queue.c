@@ -79,7 +79,7 @@ static void bury(struct filch_cq *cq, uint32_t bits)
  * A plugin with the library inside is unloaded, or the program ends. In the second case a pool may
  * still work, and a thread of it be about to leave a queue that is buried: then they stay.
  */
-__attribute__((destructor)) static void forget_dead(void)
+__attribute__((destructor(101))) static void forget_dead(void)
 {
 	if (!filchi_jobs_none() || pthread_mutex_trylock(&dead_lock))
 		return;

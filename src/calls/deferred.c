@@ -3,6 +3,7 @@
 #include "calls/submit.h"
 
 #include "core/fault.h"
+#include "core/given.h"
 
 #include <errno.h>
 
@@ -60,10 +61,10 @@ static int finish(struct filch_pool *pool, struct filchi_job *job, int64_t id, i
 int filch_job_finish(struct filch_pool *pool, int64_t id, int status)
 {
 	struct filchi_job *job;
-	int error;
+	int error = filchi_given_with(&pool, id);
 
-	if (!pool)
-		return -EINVAL;
+	if (error)
+		return error;
 	if (filchi_forked(pool))
 		return -ECHILD;
 	job = filchi_job_find(&pool->jobs, id);

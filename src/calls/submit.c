@@ -17,6 +17,7 @@
 
 #include "base/import.h"
 #include "core/fault.h"
+#include "core/given.h"
 #include "struct/credit.h"
 
 #include <errno.h>
@@ -60,8 +61,6 @@ int filchi_submit_import(
 	int error;
 
 	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
-	if (!pool)
-		return -EINVAL;
 	if (filchi_forked(pool))
 		return -ECHILD;
 	if (!how)
@@ -400,7 +399,9 @@ int64_t filch_submit(
 
 	if (!fn)
 		return -EINVAL;
-	error = filchi_submit_import(pool, &to, how);
+	error = filchi_given(&pool);
+	if (!error)
+		error = filchi_submit_import(pool, &to, how);
 	if (error)
 		return error;
 	filchi_fault_touch(NULL, 0);
@@ -454,12 +455,13 @@ int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadl
 	struct filchi_job *job;
 	int error;
 
-	if (!pool)
-		return -EINVAL;
-	if (filchi_forked(pool))
-		return -ECHILD;
 	if (!filchi_deadline_ok(deadline))
 		return -EINVAL;
+	error = filchi_given_with(&pool, id);
+	if (error)
+		return error;
+	if (filchi_forked(pool))
+		return -ECHILD;
 	job = filchi_job_find(&pool->jobs, id);
 	if (!job)
 		return -ESRCH;
@@ -508,10 +510,11 @@ bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64
 int filch_cancel(struct filch_pool *pool, int64_t id)
 {
 	struct filchi_job *job;
+	int error = filchi_given_with(&pool, id);
 	uint64_t s;
 
-	if (!pool)
-		return -EINVAL;
+	if (error)
+		return error;
 	if (filchi_forked(pool))
 		return -ECHILD;
 	job = filchi_job_find(&pool->jobs, id);
@@ -626,8 +629,9 @@ int filchi_run_in_lane(
 		thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 		return 0;
 	}
-	if (!pool)
-		return -EINVAL;
+	error = filchi_given(&pool);
+	if (error)
+		return error;
 	if (filchi_forked(pool))
 		return -ECHILD;
 	w = filchi_caller_enter(pool);

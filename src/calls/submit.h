@@ -14,8 +14,8 @@ struct filchi_work {
 };
 
 /*
- * What every submit begins with: is there a pool, and brings @how into the form of this library.
- * Returns 0, -EINVAL, -E2BIG or -ECHILD.
+ * What every submit begins with: brings @how into the form of this library. Returns 0, -EINVAL,
+ * -E2BIG or -ECHILD.
  */
 int filchi_submit_import(
 	const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how);

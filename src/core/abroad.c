@@ -44,6 +44,8 @@
 #define _GNU_SOURCE
 #include "core/abroad.h"
 
+#include "core/errand.h"
+
 #include "core/fault.h"
 #include "core/stays.h"
 #include "struct/credit.h"
@@ -409,6 +411,8 @@ static bool wants_sleep(struct filchi_stay *s)
 {
 	bool told = s->has_been_told;
 
+	if (filchi_errands_wait(s->worker)) /* I2 and I5: after prepare */
+		return false;
 	if (s->job)
 		return filchi_job_flag(&s->pool->jobs, s->job, s->id, FILCHI_JOB_FOR_WORKER);
 	if (s->cq) /* C8, likewise */
@@ -505,6 +509,16 @@ static void serve(struct filchi_stay *s, struct filchi_job *job)
 	pthread_cleanup_pop(0);
 }
 
+/* The same for a share of an errand. */
+static void run_errand(struct filchi_stay *s)
+{
+	struct served served = { .stay = s, .depth = filch_load_relaxed(&s->worker->deque.depth) };
+
+	pthread_cleanup_push(served_exited, &served);
+	(void)filchi_errands_run(s->worker);
+	pthread_cleanup_pop(0);
+}
+
 /* One step: runs something, or sleeps. 0 or the error that ends the stay. */
 static int step(struct filchi_stay *s, const struct timespec *deadline)
 {
@@ -514,6 +528,10 @@ static int step(struct filchi_stay *s, const struct timespec *deadline)
 
 	if (filchi_deadline_passed(deadline))
 		return -ETIMEDOUT;
+	if (filchi_errands_wait(w)) {
+		run_errand(s);
+		return 0;
+	}
 	filchi_idle_prepare(&w->pool->idle, &w->sleeper, &nothing);
 	FILCH_HOOK(abroad_prepared);
 	found = look(s);

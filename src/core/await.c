@@ -15,7 +15,8 @@
  *   - So a cycle of waits would need a task that started before itself.
  *   - Parking instead of running something on top removes waits and adds none.
  *
- * Waits between jobs are as the user wrote them.
+ * Waits between jobs are as the user wrote them. Shares of errands run on top of any wait: see
+ * errand.c.
  *
  * A frame inside a scope runs even less: what was made in that scope or in one inside it. So a lock
  * that the frame holds is not asked for on top of it, unless by what the frame itself has begun.
@@ -23,6 +24,7 @@
 #include "core/await.h"
 
 #include "core/abroad.h"
+#include "core/errand.h"
 #include "core/fault.h"
 
 #include <errno.h>
@@ -83,6 +85,10 @@ static bool turn(struct filchi_worker *w, struct filch_task *task, struct task_w
 			filchi_worker_pass_on(w);
 		filchi_fault_give_up(w); /* does not return */
 	}
+	if (filchi_errands_wait(w) && filchi_errands_run(w)) {
+		wait->since = 0;
+		return true;
+	}
 	if (wait->filter.team[0] &&
 		filchi_worker_help(w, &wait->filter, filchi_task_thief(task, &pool->marks))) {
 		wait->since = 0;
@@ -99,7 +105,7 @@ static bool turn(struct filchi_worker *w, struct filch_task *task, struct task_w
 	return true;
 }
 
-static void wait_task(struct filchi_worker *w, struct filch_task *task)
+void filchi_wait_task(struct filchi_worker *w, struct filch_task *task)
 {
 	struct task_wait wait = { .filter = filter_of(w, NULL) };
 	uint32_t user = filchi_fault_off(w);
@@ -258,6 +264,11 @@ FILCH_COLD static int wait_for_others(struct job_wait *wait)
 static int wait_step(struct job_wait *wait)
 {
 	struct filchi_worker *w = wait->w;
+
+	if (filchi_errands_wait(w) && filchi_errands_run(w)) {
+		wait->since = 0;
+		return 0;
+	}
 	const struct filchi_filter filter =
 		filter_of(w, is_guarded(w->pool, wait->job, wait->id) ? NULL : &wait->job->team);
 
@@ -357,7 +368,7 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 	}
 	if (filchi_deque_take_last(&w->deque, carried, filch_index_add(carried, -1)))
 		return true;
-	wait_task(w, task);
+	filchi_wait_task(w, task);
 	return false;
 }
 

@@ -5,6 +5,9 @@
 
 #include "core/worker.h"
 
+/* Worker: waits until a stolen task, or a share of an errand, is done. */
+void filchi_wait_task(struct filchi_worker *w, struct filch_task *task);
+
 /* filch_wait() on a worker of the pool; @job is the slot of @id. Returns as filch_wait() does. */
 int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, struct filch_completion *out);

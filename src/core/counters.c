@@ -3,17 +3,21 @@
 #include <errno.h>
 
 #include "base/import.h"
-#include "core/types.h"
+#include "core/given.h"
 
 int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out)
 {
 	struct filch_stats sum = FILCH_STATS_INIT;
 	/* the counters are read only, the loads want them plain */
-	struct filch_pool *p = (struct filch_pool *)(uintptr_t)pool;
+	struct filch_pool *p;
 	uint64_t counts;
+	int error;
 
-	if (!pool || !out)
+	if (!out)
 		return -EINVAL;
+	error = filchi_given_const(pool, &p);
+	if (error)
+		return error;
 	for (uint32_t i = 0; i <= p->workers; i++) {
 		struct filchi_counters *c =
 			i < p->workers ? &filchi_worker_at(p, i)->counters : &p->external;
@@ -69,10 +73,14 @@ int filch_pool_lane_stats(
 	const struct filch_pool *pool, uint32_t lane, struct filch_lane_stats *out)
 {
 	struct filch_lane_stats sum = FILCH_LANE_STATS_INIT;
-	struct filch_pool *p = (struct filch_pool *)(uintptr_t)pool;
+	struct filch_pool *p;
+	int error;
 
-	if (!pool || !out || lane >= FILCH_LANES)
+	if (!out || lane >= FILCH_LANES)
 		return -EINVAL;
+	error = filchi_given_const(pool, &p);
+	if (error)
+		return error;
 	for (uint32_t i = 0; i <= p->workers; i++) {
 		struct filchi_lane_counts *c = i < p->workers ? &filchi_worker_at(p, i)->lane[lane]
 							      : &p->external_lane[lane];

@@ -71,6 +71,7 @@ struct filchi_thread {
 	int64_t armed_for;
 	/* its signals are in order, and no code of the program has run on it since */
 	bool is_fit;
+	bool has_new_control;              /* since its lowest piece of work began */
 	struct filchi_cpu_control control; /* as a job finds it */
 	uint64_t signal, address;          /* the fault it was given up for; 0 = none */
 	/*
@@ -107,10 +108,14 @@ struct filchi_worker {
 	uint64_t clock;
 	/* no stolen work is started on a suspended frame with the stack pointer below this */
 	uintptr_t stack_low;
+	filch_atomic_u64 stack_at; /* where it is mapped; 0 = it is not the pool's */
 	/*
 	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
 	 */
 	filch_atomic_u32 yield_asked;
+	/* errand.c: the number of the last whose share it has begun; it declines them (vacant) */
+	filch_atomic_u32 errands_begun;
+	bool declines;
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	filch_atomic_u32 timed;  /* 1: that wait has a deadline */
 	/* abroad.c, under its lock: the state of its sleeper, its lowest segment of a job */
@@ -173,6 +178,9 @@ struct filch_pool {
 	filch_atomic_u32 awaited, room_awaited, abroad;
 	/* workers that have started or failed to */
 	filch_atomic_u32 ready;
+	filch_atomic_u32 errands; /* posted: errand.c */
+	pthread_mutex_t errand_lock;
+	struct errand *errand; /* with shares not begun, oldest first */
 	/* threads blocked inside a call: destroy waits for them */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 clients_inside;
 	/* counted by threads that are no workers */

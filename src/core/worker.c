@@ -4,6 +4,7 @@
 #include "core/worker.h"
 
 #include "core/abroad.h"
+#include "core/errand.h"
 
 #include <errno.h>
 
@@ -20,17 +21,17 @@
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 {
 	/*
-	 * FENCE I5  complete, or stop -> read the sleeper's state  pairs with: I2 in
-	 * filchi_idle_prepare()
+	 * FENCE I5  complete, stop, or post an errand -> read the sleeper's state  pairs with: I2
+	 * in filchi_idle_prepare()
 	 * Ensures:   the completer of what a worker waits for sees it asleep, or the worker sees
-	 *            the completion in its last look.
+	 *            the completion in its last look. Likewise a share that is for this worker.
 	 * Without:   the worker sleeps on though its task, its job or the pool has ended.
 	 * Weaker?    no: store->load. The callers' completing store is a seq_cst read-modify-write.
-	 * Checked:   tests/stress/join.c and shutdown.c; for a task the order through its word
-	 *            suffices (tests/model/c11/join.c)
+	 * Checked:   tests/stress/join.c, shutdown.c and each.c; for an errand
+	 *            tests/model/c11/share.c; for a task the order through its word suffices
+	 *            (tests/model/c11/join.c)
 	 */
-	if (!filchi_idle_wake(&pool->idle, &w->sleeper,
-		    filchi_rmw_fence_then_load_acquire(&w->sleeper.state)))
+	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_share_look(&w->sleeper.state)))
 		return false;
 	(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
 	return true;
@@ -287,6 +288,14 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 	go_on(w);
 }
 
+void filchi_worker_run_share(
+	struct filchi_worker *w, struct filch_task *task, struct filchi_team *team)
+{
+	struct filchi_found in = { .scope = NULL };
+
+	run_stolen(w, task, team, &in);
+}
+
 /* One attempt at one deque. */
 static enum filchi_steal attempt(
 	struct filchi_worker *w, struct filchi_worker *victim, const struct filchi_filter *filter)
@@ -445,7 +454,7 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_filte
 		/* before the fence; pairs with I1 */
 		filch_store_relaxed(&filchi_worker_at(pool, i)->deque.hot.ask, 1);
 	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
-	if (filchi_load_acquire(&pool->stop))
+	if (filchi_load_acquire(&pool->stop) || filchi_errands_wait(w))
 		return true;
 	if (filter->any && !filchi_injector_seems_empty(&pool->injector))
 		return true;
@@ -477,6 +486,11 @@ static bool run_any(struct filchi_worker *w)
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	bool steal_first = ++w->turn % STEAL_TURN == 0;
 
+	if (filchi_errands_wait(w)) {
+		if (filchi_idle_found(&w->pool->idle))
+			wake_next(w);
+		return filchi_errands_run(w);
+	}
 	return (steal_first && filchi_worker_help(w, &anything, -1)) || run_queued(w, true) ||
 	       (!steal_first && filchi_worker_help(w, &anything, -1));
 }
@@ -542,7 +556,7 @@ void filchi_worker_work(struct filchi_worker *w)
 		 * no searcher now: stays busy while jobs are at hand, but for the looks at which it
 		 * is its turn to steal
 		 */
-		while ((w->turn + 1) % STEAL_TURN &&
+		while ((w->turn + 1) % STEAL_TURN && !filchi_errands_wait(w) &&
 			!(filch_load_relaxed(&w->yield_asked) &&
 				filchi_injector_seems_empty(&pool->injector))) {
 			w->turn++;

@@ -66,6 +66,12 @@ static inline void filchi_worker_restore(
 	int ignored;
 
 	filchi_cpu_flags_clear();
+	/* an errand has changed what the next job is to find */
+	if (w->thread && FILCH_UNLIKELY(w->thread->has_new_control) &&
+		filch_load_relaxed(&w->deque.depth) == 1) {
+		before = w->thread->control;
+		w->thread->has_new_control = false;
+	}
 	filchi_cpu_control_restore(before);
 	if (w->thread)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
@@ -141,6 +147,10 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_filter *fil
  *         that waits for it.
  */
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested);
+
+/* Worker: runs a share of an errand, begun, of @team's job, whose count was raised for it. */
+void filchi_worker_run_share(
+	struct filchi_worker *w, struct filch_task *task, struct filchi_team *team);
 
 /*
  * Worker with an empty stack that is no searcher: runs the next queued job; false if there is none.

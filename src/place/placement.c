@@ -312,6 +312,8 @@ static int look_around(struct filchi_making *m)
 	if (!m->plan || !m->complaints)
 		return -ENOMEM;
 	error = filchi_pin_mask(&m->plan->affinity, &m->plan->widen);
+	if (!error && m->request->of_process)
+		filchi_pin_add_process(&m->plan->affinity, &m->plan->widen);
 	return error ? error : filchi_topology_get(&m->plan->affinity, &m->topology);
 }
 

@@ -65,6 +65,7 @@ struct filchi_place_request {
 	/* FILCH_POOL_NO_PIN, _PIN, _OVERSUBSCRIBE and _USE_SMT matter here */
 	uint64_t flags;
 	const char *cpuset; /* as in struct filch_config; may be NULL */
+	bool of_process;    /* with the CPUs of the process' first thread besides the caller's */
 };
 
 /* What a plan is made from besides the request. NULL members: the real thing. */
@@ -228,6 +229,9 @@ void filchi_pin_in_child(void);
  * kernel does not say.
  */
 int filchi_pin_mask(struct filchi_cpuset *mask, bool *widened);
+
+/* Adds to @mask the CPUs of the process' first thread; *@widened is true if there are more then. */
+void filchi_pin_add_process(struct filchi_cpuset *mask, bool *widened);
 
 /*
  * Writes the plan for people (FILCH_TEXT) or programs (FILCH_JSON). @state may be NULL: then

@@ -83,6 +83,19 @@ int filchi_pin_mask(struct filchi_cpuset *mask, bool *widened)
 	return 0;
 }
 
+void filchi_pin_add_process(struct filchi_cpuset *mask, bool *widened)
+{
+	struct filchi_cpuset first;
+
+	/* it may have ended before its process */
+	if (filchi_cpuset_of_thread(getpid(), &first) || is_same(&first, mask))
+		return;
+	for (size_t i = 0; i < sizeof(mask->word) / sizeof(mask->word[0]); i++) {
+		*widened |= (first.word[i] & ~mask->word[i]) != 0;
+		mask->word[i] |= first.word[i];
+	}
+}
+
 static int ask_for(const struct filchi_cpuset *set)
 {
 	return sched_setaffinity(0, sizeof(set->word), (const cpu_set_t *)(const void *)set->word)

@@ -37,6 +37,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+
 #define STACK_BYTES ((size_t)1 << 20) /* of addresses; hwloc touches some tens of KiB */
 
 struct entry {
@@ -452,16 +454,20 @@ static void after_fork(void)
  * meanwhile. Should registering fail, a child forked during a load of the parent must not create a
  * pool. Nothing else changes.
  */
-__attribute__((constructor)) static void guard_fork(void)
+__attribute__((constructor(101))) void filchi_topology_guard_fork(void)
 {
-	(void)pthread_atfork(before_fork, after_fork, after_fork);
+	static filch_atomic_u32 guarded;
+	uint32_t no = 0;
+
+	if (filchi_cas_acq_rel(&guarded, &no, 1))
+		(void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 /*
  * A plugin with the library inside is unloaded, or the program ends. While a thread is at it the
  * cache is left alone: a handler may have called exit() in the midst of a load.
  */
-__attribute__((destructor)) static void forget_cached(void)
+__attribute__((destructor(101))) static void forget_cached(void)
 {
 	if (pthread_mutex_trylock(&cache_lock))
 		return;

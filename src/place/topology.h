@@ -74,6 +74,9 @@ struct filchi_topology {
  * filchi_topology_put. Any thread, and a forked child: the lock is held over fork (topology.c).
  */
 int filchi_topology_get(const struct filchi_cpuset *mask, const struct filchi_topology **topology);
+
+/* Registers the fork handlers of this file, if that has not been done. */
+void filchi_topology_guard_fork(void);
 void filchi_topology_put(const struct filchi_topology *topology);
 
 /* How often hwloc was asked since the process began: for the tests of the cache. */

@@ -26,8 +26,12 @@
 #include "base/membarrier.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/errand.h"
+#include "core/given.h"
+#include "place/topology.h"
 #include "pool/attendant.h"
 #include "pool/config.h"
+#include "pool/making.h"
 #include "pool/service.h"
 #include "pool/watchdog.h"
 #include "struct/credit.h"
@@ -48,6 +52,7 @@ static void in_child(void)
 	filchi_credit_after_fork();
 	filchi_fault_in_child();
 	filchi_watchdog_in_child();
+	filchi_default_in_child();
 }
 
 static void before_fork(void)
@@ -76,11 +81,17 @@ static void in_parent(void)
 
 /*
  * At the start of the program, not with the first pool: a fork that has begun runs only the
- * handlers it found.
+ * handlers it found. With the first pool where that comes even earlier, in a constructor of the
+ * program's that the static library's follow. The handlers of the topology are always the first.
  */
-__attribute__((constructor)) static void watch_forks(void)
+__attribute__((constructor(101))) static void watch_forks(void)
 {
-	(void)pthread_atfork(before_fork, in_parent, in_child);
+	static filch_atomic_u32 watched;
+	uint32_t no = 0;
+
+	filchi_topology_guard_fork();
+	if (filchi_cas_acq_rel(&watched, &no, 1))
+		(void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* --- create ----------------------------------------------------------- */
@@ -89,6 +100,7 @@ __attribute__((constructor)) static void watch_forks(void)
 struct making {
 	const struct filch_config *from;
 	struct filch_pool *pool;
+	bool of_process;    /* the default pool */
 	const char *cpuset; /* the caller's string, which the pool does not keep */
 	uint32_t job_slots;
 	FILE *notes; /* writes `note`: lines to be told behind the plan's reasons */
@@ -236,6 +248,7 @@ static int make_plan(struct making *m)
 		.reserve_cores = pool->config.reserve_cores,
 		.flags = pool->config.flags,
 		.cpuset = m->cpuset,
+		.of_process = m->of_process,
 	};
 	int error = filchi_plan_make(&request, &pool->plan);
 
@@ -281,6 +294,7 @@ static int map_workers(struct making *m)
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
 	filchi_idle_init(&pool->idle);
+	filchi_errands_init(pool);
 	return 0;
 }
 
@@ -393,12 +407,12 @@ static int describe(struct making *m)
 	return 0;
 }
 
-static int create_pool(struct filch_pool **out, const struct filch_config *config)
+static int create_pool(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	static int (*const step[])(struct making * m) = { make_pool, take_config, make_plan,
 		choose_fences, map_workers, make_jobs, make_injector, catch_faults, start_service,
 		start_workers, describe };
-	struct making m = { .from = config };
+	struct making m = { .from = config, .of_process = of_process };
 	int error = 0;
 
 	if (!out)
@@ -406,6 +420,7 @@ static int create_pool(struct filch_pool **out, const struct filch_config *confi
 	error = filchi_this_thread_forks();
 	if (error)
 		return error;
+	watch_forks();
 	for (size_t i = 0; !error && i < sizeof step / sizeof step[0]; i++)
 		error = step[i](&m);
 	if (m.notes)
@@ -524,6 +539,7 @@ static int destroy_pool(struct filch_pool *pool)
 
 	if (error)
 		return error;
+	filchi_default_forget(pool);
 	filchi_pool_close(pool);
 	filchi_pool_cancel_all(pool);
 	filchi_client_in(pool);
@@ -544,7 +560,10 @@ static int destroy_pool(struct filch_pool *pool)
 
 int filch_pool_workers(const struct filch_pool *pool)
 {
-	return pool ? (int)pool->running : -EINVAL;
+	struct filch_pool *given;
+	int error = filchi_given_const(pool, &given);
+
+	return error ? error : (int)given->running;
 }
 
 struct filch_pool *filch_pool_current(void)
@@ -603,9 +622,12 @@ static int describe_pool(const struct filch_pool *pool, FILE *out, int format)
 	pid_t *tid;
 	int error;
 
-	if (!pool || !out)
+	if (!out)
 		return -EINVAL;
-	plan = *pool->plan;
+	error = filchi_given(&p);
+	if (error)
+		return error;
+	plan = *p->plan;
 	notes = filchi_load_acquire(&p->notes);
 	error = tell_all(p, notes ? notes : "", &text);
 	if (error)
@@ -614,7 +636,7 @@ static int describe_pool(const struct filch_pool *pool, FILE *out, int format)
 	tid = threads_of(p);
 	error = filchi_plan_write(&plan, out, format,
 		&(struct filchi_pin_state){
-			.error = pool->pin_error, .tid = tid, .workers = pool->running });
+			.error = p->pin_error, .tid = tid, .workers = p->running });
 	free(tid);
 	free(text);
 	return error;
@@ -634,14 +656,19 @@ int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format)
 	return error;
 }
 
-int filch_pool_create(struct filch_pool **out, const struct filch_config *config)
+int filchi_pool_make(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	int before, error;
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	error = create_pool(out, config);
+	error = create_pool(out, config, of_process);
 	(void)pthread_setcancelstate(before, &before);
 	return error;
+}
+
+int filch_pool_create(struct filch_pool **out, const struct filch_config *config)
+{
+	return filchi_pool_make(out, config, false);
 }
 
 int filch_pool_destroy(struct filch_pool *pool)

@@ -23,6 +23,7 @@
 #include "base/libc.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/errand.h"
 
 #define PAGE 4096u
 /* below each stack, of addresses only: a frame that is larger may step over it */
@@ -33,6 +34,11 @@
 #define REFUGE        (UINT64_C(64) << 10) /* for giving up a stack; with the sanitizers' frames */
 /* the ids of the jobs given up with it: one at most for each segment */
 #define ABORTED_BYTES (FILCHI_SEGMENTS * sizeof(int64_t))
+
+size_t filchi_stack_mapped(const struct filch_pool *pool)
+{
+	return (size_t)((pool->config.stack_bytes + PAGE - 1) / PAGE * PAGE + GUARD_BYTES);
+}
 
 uintptr_t filchi_stack_low_mark(const void *stack, size_t size)
 {
@@ -178,6 +184,8 @@ static void *thread_main(void *arg)
 	thread->tid = gettid();
 	filch_store_relaxed(&w->tid, (uint32_t)thread->tid);
 	filchi_store_release(&w->runs_on, (uint64_t)(uintptr_t)pthread_self());
+	if (w->declines)
+		filchi_errands_vacant(w, false);
 	(void)filchi_plan_pin(
 		pool->plan, w->id, thread->first ? &pool->pin_error[w->id] : &ignored);
 	if (thread->first)
@@ -338,6 +346,7 @@ static int start(
 		(void)filchi_fetch_add_seq_cst(&pool->retiring, 1);
 	}
 	w->thread = thread;
+	filchi_store_release(&w->stack_at, (uint64_t)(uintptr_t)thread->stack);
 	w->stack_low =
 		filchi_stack_low_mark((char *)thread->stack + GUARD_BYTES, thread->stack_size);
 	error = pthread_attr_setstack(
@@ -347,6 +356,7 @@ static int start(
 	pthread_attr_destroy(&attr);
 	if (error) {
 		w->thread = old;
+		filchi_store_release(&w->stack_at, old ? (uint64_t)(uintptr_t)old->stack : 0);
 		if (thread->is_retiring)
 			(void)filchi_fetch_sub_seq_cst(&pool->retiring, 1);
 		goto no_attr;
@@ -411,12 +421,14 @@ void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 	filch_store_relaxed(&pool->fill_at, filchi_now() + FILCHI_FILL_NS);
 	is_last =
 		filchi_fetch_add_seq_cst(&pool->vacant, 1) + 1 == pool->running - pool->has_caller;
+	filchi_errands_vacant(w, true); /* before others can put a thread here */
 	/* without a service thread its thread stays, for its successor or destroy to join */
 	filchi_store_release(&w->vacant, 1);
 	if (is_last)
 		filchi_pool_close(pool);
 	if (pool->has_service)
 		filchi_thread_block(pool, FILCHI_THREAD_CALLBACK);
+	filchi_errands_decline(w);
 	complete_all(&rest);
 	if (is_last)
 		cancel_all(pool);

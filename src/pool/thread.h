@@ -62,6 +62,9 @@ void filchi_thread_free(struct filchi_thread *thread);
 /* Joins the thread of @thread and frees it. */
 void filchi_thread_join(struct filchi_thread *thread);
 
+/* Bytes of a worker's stack, with its guard. */
+size_t filchi_stack_mapped(const struct filch_pool *pool);
+
 /* The reserve of a stack: below this address nothing new is started. */
 uintptr_t filchi_stack_low_mark(const void *stack, size_t size);
 

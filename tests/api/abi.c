@@ -116,6 +116,15 @@ static void statistics(void)
 	AT(filch_lane_stats, accepted, 32, 8);
 	AT(filch_lane_stats, rejected, 64, 8);
 	SIZE(filch_lane_stats, 72);
+	AT(filch_memory_part, reserved, 0, 8);
+	AT(filch_memory_part, resident, 8, 8);
+	SIZE(filch_memory_part, 16);
+	AT(filch_memory, stacks, 8, 16);
+	AT(filch_memory, workers, 24, 16);
+	AT(filch_memory, deques, 40, 16);
+	AT(filch_memory, slots, 56, 16);
+	AT(filch_memory, queues, 72, 16);
+	SIZE(filch_memory, 88);
 }
 
 /* what compiled programs have inlined */

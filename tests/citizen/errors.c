@@ -269,7 +269,6 @@ AFTER_FORK(shutdown_child, filch_pool_shutdown(pool, FILCH_DRAIN, NULL))
 CASE(destroy_null, return filch_pool_destroy(NULL);)
 IN_JOB(destroy_inside, filch_pool_destroy(pool))
 AFTER_FORK(destroy_child, filch_pool_destroy(pool))
-CASE(workers_null, return filch_pool_workers(NULL);)
 CASE(describe_null, open_one(); return filch_pool_describe(pool, NULL, FILCH_TEXT);)
 static int64_t describe_full(void)
 {
@@ -291,7 +290,7 @@ static int64_t try_submit(uint32_t when_full, const struct timespec *deadline)
 	how.deadline = deadline;
 	return filch_submit(pool, nothing, NULL, &how);
 }
-CASE(submit_null, return filch_submit(NULL, nothing, NULL, NULL);)
+CASE(submit_null, open_one(); return filch_submit(pool, NULL, NULL, NULL);)
 static int64_t submit_newer(void)
 {
 	struct {
@@ -360,7 +359,7 @@ static const struct filch_job_spec no_function = { NULL, NULL, NULL };
 CASE(batch_null, open_one(); return filch_submit_batch(pool, &no_function, 1, NULL, NULL);)
 
 /* wait, cancel */
-CASE(wait_null, return filch_wait(NULL, 1, NULL, NULL);)
+CASE(wait_no_time, open_one(); return filch_wait(pool, 1, &no_time, NULL);)
 CASE(wait_late, open_one(); return filch_wait(pool, hold_and_queue(0), &past, NULL);)
 CASE(wait_stale, open_one(); int64_t id = filch_submit(pool, nothing, NULL, NULL);
 	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0); return filch_wait(pool, id, NULL, NULL);)
@@ -375,13 +374,12 @@ static int wait_for_one_that_waits(void *arg)
 CASE(wait_waiting, open_one(); return on_a_worker(wait_for_one_that_waits);)
 IN_JOB(wait_itself, filch_wait(pool, filch_job_id(), NULL, NULL))
 AFTER_FORK(wait_child, filch_wait(pool, 1, NULL, NULL))
-CASE(cancel_null, return filch_cancel(NULL, 1);)
 CASE(cancel_stale, open_one(); return filch_cancel(pool, 12345);)
 CASE(cancel_done, open_one(); int64_t id = filch_submit(pool, nothing, NULL, NULL);
 	CHECK_EQ(filch_pool_drain(pool, NULL), 0); return filch_cancel(pool, id);)
 AFTER_FORK(cancel_child, filch_cancel(pool, 1))
 CASE(defer_outside, return filch_job_defer();)
-CASE(finish_null, return filch_job_finish(NULL, 1, 0);)
+IN_JOB(finish_not_deferred, filch_job_finish(pool, filch_job_id(), 0))
 CASE(finish_stale, open_one(); return filch_job_finish(pool, 12345, 0);)
 AFTER_FORK(finish_child, filch_job_finish(pool, 1, 0))
 
@@ -438,6 +436,7 @@ AFTER_FORK(cq_wait_child, filch_cq_wait(queue, &one, 1, NULL))
 /* statistics */
 CASE(stats_null, return filch_pool_stats(NULL, NULL);)
 CASE(lane_stats_null, return filch_pool_lane_stats(NULL, 0, NULL);)
+CASE(memory_null, return filch_pool_memory(NULL, NULL);)
 
 /* runs, loops, sorts */
 static int64_t run_seven(void)
@@ -466,7 +465,6 @@ static void closed(void)
 	open_one();
 	CHECK_EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
 }
-CASE(run_null, return run_seven();)
 CASE(run_no_slot, with_no_slot(); return run_seven();)
 CASE(run_closed, closed(); return run_seven();)
 static int64_t run_left(void)
@@ -478,7 +476,68 @@ static int64_t run_left(void)
 }
 AFTER_FORK(run_child, run_seven())
 CASE(run_away, return while_away(run_seven);)
-CASE(for_null, return filch_for(NULL, 0, 1, 1, nothing_in, NULL);)
+
+/* each */
+static int nothing_each(void *arg, int worker)
+{
+	(void)arg, (void)worker;
+	return 0;
+}
+static int leave_each(void *arg, int worker)
+{
+	(void)arg, (void)worker;
+	pthread_exit(NULL);
+}
+static int64_t each(void)
+{
+	return filch_pool_each(pool, nothing_each, NULL);
+}
+CASE(each_null, open_one(); return filch_pool_each(pool, NULL, NULL);)
+CASE(each_no_slot, with_no_slot(); return each();)
+CASE(each_closed, closed(); return each();)
+AFTER_FORK(each_child, each())
+static int each_in_job(void *arg)
+{
+	(void)arg;
+	return (int)each();
+}
+static int64_t each_guarded(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion c;
+
+	if (!TEST_HAS_GUARDS)
+		return NO_RESULT;
+	open_with(0, 0, FILCH_POOL_GUARD);
+	how.flags = FILCH_JOB_GUARD;
+	CHECK_EQ(filch_wait(pool, filch_submit(pool, each_in_job, NULL, &how), NULL, &c), 0);
+	return c.status;
+}
+static atomic_long called_back = NO_RESULT;
+static void each_there(const struct filch_completion *completion)
+{
+	(void)completion;
+	atomic_store(&called_back, (long)each());
+}
+static int64_t each_in_callback(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	open_one();
+	how.on_complete = each_there;
+	CHECK(filch_submit(pool, nothing, NULL, &how) > 0, "submit");
+	while (atomic_load(&called_back) == NO_RESULT)
+		sched_yield();
+	return atomic_load(&called_back);
+}
+static int64_t each_left(void)
+{
+	if (!TEST_HAS_GUARDS)
+		return NO_RESULT;
+	open_with(0, 0, FILCH_POOL_GUARD);
+	return filch_pool_each(pool, leave_each, NULL);
+}
+CASE(for_null, open_one(); return filch_for(pool, 0, 1, 1, NULL, NULL);)
 CASE(for_no_slot, with_no_slot(); return loop();)
 CASE(for_closed, closed(); return loop();)
 AFTER_FORK(for_child, loop())
@@ -566,7 +625,13 @@ static const struct refusal refusals[] = {
 	{ { POOL("destroy") }, EINVAL, destroy_null },
 	{ { POOL("destroy") }, EDEADLK, destroy_inside },
 	{ { POOL("destroy") }, ECHILD, destroy_child },
-	{ { POOL("workers") }, EINVAL, workers_null },
+	{ { POOL("each") }, EINVAL, each_null },
+	{ { POOL("each") }, ENOBUFS, each_no_slot },
+	{ { POOL("each") }, EPERM, each_guarded },
+	{ { POOL("each") }, EDEADLK, each_in_callback },
+	{ { POOL("each") }, ESHUTDOWN, each_closed },
+	{ { POOL("each") }, ECANCELED, each_left },
+	{ { POOL("each") }, ECHILD, each_child },
 	{ { POOL("describe") }, EINVAL, describe_null },
 	{ { POOL("describe") }, EIO, describe_full },
 	{ { SUBMIT }, EINVAL, submit_null },
@@ -581,18 +646,17 @@ static const struct refusal refusals[] = {
 	{ { SUBMIT }, ESHUTDOWN, submit_closed },
 	{ { SUBMIT }, ECHILD, submit_child },
 	{ { BATCH }, EINVAL, batch_null },
-	{ { JOB("wait") }, EINVAL, wait_null },
+	{ { JOB("wait") }, EINVAL, wait_no_time },
 	{ { JOB("wait") }, ETIMEDOUT, wait_late },
 	{ { JOB("wait") }, ESRCH, wait_stale },
 	{ { JOB("wait") }, EDEADLK, wait_itself },
 	{ { JOB("wait") }, EDEADLK, wait_waiting },
 	{ { JOB("wait") }, ECHILD, wait_child },
-	{ { JOB("cancel") }, EINVAL, cancel_null },
 	{ { JOB("cancel") }, ESRCH, cancel_stale },
 	{ { JOB("cancel") }, EALREADY, cancel_done },
 	{ { JOB("cancel") }, ECHILD, cancel_child },
 	{ { "job.h", "FILCH_API int64_t filch_job_defer(" }, EPERM, defer_outside },
-	{ { JOB("job_finish") }, EINVAL, finish_null },
+	{ { JOB("job_finish") }, EINVAL, finish_not_deferred },
 	{ { JOB("job_finish") }, ESRCH, finish_stale },
 	{ { JOB("job_finish") }, ECHILD, finish_child },
 	{ { JOB("cq_create") }, EINVAL, cq_create_null },
@@ -612,7 +676,7 @@ static const struct refusal refusals[] = {
 	{ { JOB("cq_wait") }, ECHILD, cq_wait_child },
 	{ { STATS("stats") }, EINVAL, stats_null },
 	{ { STATS("lane_stats") }, EINVAL, lane_stats_null },
-	{ { RUN }, EINVAL, run_null },
+	{ { STATS("memory") }, EINVAL, memory_null },
 	{ { RUN }, ENOBUFS, run_no_slot },
 	{ { RUN }, ESHUTDOWN, run_closed },
 	{ { RUN }, ECANCELED, run_left },
@@ -648,6 +712,7 @@ static const struct {
 	{ { POOL("create") }, "ENOTSUP", "on other machines only" },
 #endif
 	{ { POOL("create") }, "EDEADLK", "in a program's fork handlers: late/host.c" },
+	{ { POOL("each") }, "ENOMEM", "no memory for one piece: stress/faults" },
 	{ { JOB("cq_create") }, "EDEADLK", "likewise" },
 	{ { JOB("cq_create_with") }, "EDEADLK", "likewise" },
 	{ { JOB("cq_destroy") }, "EDEADLK", "likewise" },

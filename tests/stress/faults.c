@@ -544,6 +544,46 @@ static void a_destroy_while_a_seat_is_filled(void)
 		(unsigned long long)vacant);
 }
 
+static int count_each(void *arg, int worker)
+{
+	(void)worker;
+	atomic_fetch_add((atomic_int *)arg, 1);
+	return 0;
+}
+
+/* What each worker is to run does not wait for a seat that gets no thread, and the call says so. */
+static void an_empty_seat_declines_what_each_worker_is_to_run(void)
+{
+	struct filch_pool *pool;
+
+	if (!TEST_HAS_GUARDS) {
+		printf("    left out: guards are for x86-64\n");
+		return;
+	}
+	pool = pool_open(2, FILCH_POOL_GUARD);
+	test_watchdog(60);
+	for (uint64_t k = test_scaled(100); k--;) {
+		atomic_int some = 0, all = 0;
+
+		calls = failed = fail_at = 0;
+		failing = THREAD;
+		crash_one(pool); /* complete when the seat is known to be empty */
+		CHECK_EQ(filch_pool_each(pool, count_each, &some), -ENOBUFS);
+		CHECK_EQ(atomic_load(&some), 1);
+		failing = NONE;
+		crash_one(pool); /* tries the empty seat again */
+		until_replaced(pool, 0);
+		calls = failed = 0;
+		failing = CALLOC;
+		CHECK_EQ(filch_pool_each(pool, count_each, &all), -ENOMEM);
+		failing = NONE;
+		CHECK_EQ(atomic_load(&all), 0);
+		CHECK_EQ(filch_pool_each(pool, count_each, &all), 0);
+		CHECK_EQ(atomic_load(&all), 2);
+	}
+	pool_close(pool);
+}
+
 /* All of a kind fail at once. */
 static void a_pool_that_can_get_no_thread_or_memory_is_an_error(void)
 {
@@ -795,6 +835,8 @@ int main(void)
 	test_case("a vacant seat is filled though no other thread is lost",
 		a_vacant_seat_is_filled_though_no_other_thread_is_lost);
 	test_case("a destroy while a seat is filled", a_destroy_while_a_seat_is_filled);
+	test_case("an empty seat declines what each worker is to run",
+		an_empty_seat_declines_what_each_worker_is_to_run);
 	test_case("a pool that can get no thread or no memory is an error",
 		a_pool_that_can_get_no_thread_or_memory_is_an_error);
 	test_case("deques that cannot grow run their tasks in place",

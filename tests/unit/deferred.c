@@ -109,7 +109,7 @@ Test(deferred, a_second_finish_and_a_stale_one_are_refused)
 	EQ(filch_job_finish(pool, id, 3), -ESRCH);
 	EQ(filch_job_finish(pool, 0, 0), -ESRCH);
 	EQ(filch_job_finish(pool, id ^ (INT64_C(1) << 60), 0), -ESRCH);
-	EQ(filch_job_finish(NULL, id, 0), -EINVAL);
+	EQ(filch_job_finish(NULL, id, 0), -ESRCH);
 	end();
 }
 

@@ -104,7 +104,7 @@ static int call_everything(void *arg)
 	if (filch_pool_current() || filch_worker_id() != -1 || filch_job_id() ||
 		filch_job_cancelled())
 		return 14;
-	if (FILCH_RUN(NULL, &r, fib, 5) != -EINVAL)
+	if (FILCH_RUN(NULL, &r, fib, 5) || r != 5) /* a pool of its own */
 		return 15;
 	/* with nothing to do as well */
 	if (filch_for(i->pool, 3, 3, 1, no_body, NULL) != -ECHILD ||

@@ -63,7 +63,7 @@ Test(graph, bad_arguments_are_refused)
 	EQ(filch_graph_name(graph, 0, NULL), -EINVAL);
 	EQ(filch_graph_name(graph, 2, "a"), -EINVAL);
 	EQ(filch_graph_run(pool, NULL), -EINVAL);
-	EQ(filch_graph_run(NULL, graph), -EINVAL);
+	EQ(filch_graph_run(NULL, NULL), -EINVAL);
 	EQ(filch_graph_dot(NULL, stdout), -EINVAL);
 	EQ(filch_graph_dot(graph, NULL), -EINVAL);
 	EQ(filch_graph_destroy(NULL), -EINVAL);

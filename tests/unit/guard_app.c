@@ -392,6 +392,22 @@ static bool report_says(const char *what)
 	return found;
 }
 
+static int count_each(void *arg, int worker)
+{
+	(void)worker;
+	__atomic_fetch_add((int *)arg, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* What each worker is to run runs on so many. */
+static void each_runs_on(int workers, int error)
+{
+	int n = 0;
+
+	EQ(filch_pool_each(pool, count_each, &n), error);
+	EQ(n, workers);
+}
+
 Test(guard_app, a_thread_that_cannot_be_replaced_leaves_fewer_and_is_tried_again)
 {
 	begin(2, 0);
@@ -400,11 +416,14 @@ Test(guard_app, a_thread_that_cannot_be_replaced_leaves_fewer_and_is_tried_again
 	UNTIL(report_says("1 of 2 workers lost and not replaced"));
 	EQ(stats().replaced, 0);
 	still_works(); /* on the other */
+	each_runs_on(1, -ENOBUFS);
+	each_runs_on(1, -ENOBUFS);
 	__atomic_store_n(&no_threads, false, __ATOMIC_RELEASE);
 	ended_by(guarded(ill, (void *)(intptr_t)NULL_STORE), SIGSEGV);
 	UNTIL(stats().replaced == 2);
 	cr_assert(!report_says("lost"));
 	still_works();
+	each_runs_on(2, 0);
 	end();
 }
 
@@ -414,6 +433,34 @@ static int ill_when_told(void *arg)
 {
 	gate_wait(&go, 1);
 	return ill(arg);
+}
+
+static int ran_on;
+
+static void *call_each(void *arg)
+{
+	*(int *)arg = filch_pool_each(pool, count_each, &ran_on);
+	return NULL;
+}
+
+Test(guard_app, a_call_that_waits_for_a_thread_that_is_lost_and_not_replaced_is_told)
+{
+	pthread_t thread;
+	int64_t id;
+	int error = 77;
+
+	begin(2, 0);
+	id = guarded(ill_when_told, (void *)(intptr_t)NULL_STORE);
+	UNTIL(stats().jobs == 1);
+	EQ(pthread_create(&thread, NULL, call_each, &error), 0);
+	UNTIL(__atomic_load_n(&ran_on, __ATOMIC_SEQ_CST) == 1); /* on the other */
+	__atomic_store_n(&no_threads, true, __ATOMIC_RELEASE);
+	gate_raise(&go);
+	ended_by(id, SIGSEGV);
+	EQ(pthread_join(thread, NULL), 0);
+	EQ(error, -ENOBUFS);
+	EQ(ran_on, 1);
+	end();
 }
 
 Test(guard_app, when_no_thread_is_left_what_is_queued_is_cancelled_and_the_pool_is_closed)

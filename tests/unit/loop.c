@@ -385,7 +385,6 @@ Test(loop, bad_input_is_refused_and_runs_nothing)
 
 	EQ(filch_for(pool, 0, 10, 0, NULL, NULL), -EINVAL);
 	EQ(filch_for(pool, 10, 9, 0, hit, NULL), -EINVAL);
-	EQ(filch_for(NULL, 0, 10, 0, hit, NULL), -EINVAL);
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, NULL, join_maps, NULL, &r), -EINVAL);
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, NULL, NULL, &r), -EINVAL);
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, NULL, fold_maps, join_maps, NULL, &r), -EINVAL);
@@ -394,11 +393,8 @@ Test(loop, bad_input_is_refused_and_runs_nothing)
 		-EINVAL);
 	EQ(filch_reduce(pool, 10, 9, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),
 		-EINVAL);
-	EQ(filch_reduce(NULL, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),
-		-EINVAL);
 	EQ(filch_invoke(pool, 2, fn, arg), -EINVAL);
 	EQ(filch_invoke(pool, 2, NULL, arg), -EINVAL);
-	EQ(filch_invoke(NULL, 1, fn, arg), -EINVAL);
 	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, NULL), 0);
 	EQ(filch_for(pool, 0, 10, 0, hit, NULL), -ESHUTDOWN);
 	EQ(filch_reduce(pool, 0, 10, 0, sizeof r, &identity, fold_maps, join_maps, NULL, &r),

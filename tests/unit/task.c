@@ -330,14 +330,6 @@ Test(task, a_plain_helper_runs_tasks_inside_a_task)
 	on_each_pool(check_helpers);
 }
 
-Test(task, a_run_without_a_pool_outside_a_worker_is_refused_and_leaves_the_result)
-{
-	long r = 77;
-
-	EQ(FILCH_RUN(NULL, &r, fib, 5), -EINVAL);
-	EQ(r, 77);
-}
-
 Test(task, a_result_may_be_ignored)
 {
 	struct filch_pool *pool = pool_of(2, 0);

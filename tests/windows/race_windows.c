@@ -60,8 +60,8 @@ static const char *const window[] = {
 static const char *const elsewhere[] = { "abroad_looked", "abroad_prepared", "after_admitted",
 	"after_closes", "after_flagged", "after_hung", "after_published", "after_ready",
 	"after_releases", "cq_posted", "cq_put", "credit_sleeps", "deferred_marked",
-	"deferred_returned", "finish_claimed", "notifier_cleared", "notifier_disarmed",
-	"order_moved", "wait_without_room" };
+	"deferred_returned", "errand_posted", "finish_claimed", "notifier_cleared",
+	"notifier_disarmed", "order_moved", "wait_without_room" };
 
 static _Atomic uint64_t yields[WINDOWS + 1];
 static _Atomic uint64_t seed, threads;

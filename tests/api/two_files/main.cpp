@@ -156,9 +156,9 @@ static void run(uint32_t workers)
 		counted[i] = longs(i, 0);
 	CHECK(count_all(pool, 0, 1000, 1, counted) == 0);
 	CHECK(count_all(pool, 500, 1000, 0, counted) == 0);
-	CHECK(count_all(nullptr, 0, 1000, 0, counted) == -EINVAL);
+	CHECK(count_all(nullptr, 0, 500, 0, counted) == 0);
 	for (long i = 0; i < 1000; i++)
-		CHECK(counted[i].second == (i < 500 ? i : 2 * i));
+		CHECK(counted[i].second == 2 * i);
 	static pair sorted[3000];
 	for (int i = 0; i < 3000; i++)
 		sorted[i] = pair((i * 7 % 3000) / 2, static_cast<char>(i & 1));

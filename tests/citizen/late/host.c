@@ -112,6 +112,7 @@ struct calls {
 	int (*destroy)(struct filch_pool *pool);
 	int (*create_cq)(struct filch_cq **cq, uint32_t capacity);
 	int (*destroy_cq)(struct filch_cq *cq);
+	struct filch_pool *(*default_pool)(void);
 };
 
 static void *open_calls(struct calls *calls)
@@ -124,6 +125,7 @@ static void *open_calls(struct calls *calls)
 	find(library, "filch_pool_destroy", &calls->destroy);
 	find(library, "filch_cq_create", &calls->create_cq);
 	find(library, "filch_cq_destroy", &calls->destroy_cq);
+	find(library, "filch_pool_default", &calls->default_pool);
 	return library;
 }
 
@@ -154,6 +156,9 @@ static void the_library_is_loaded_late(void)
 		CHECK_EQ(calls.create(&pool, NULL), 0);
 		try_pool(&calls, pool);
 		CHECK_EQ(calls.destroy(pool), 0);
+		try_pool(&calls, NULL);
+		if (k % 3) /* else it outlives the close, and is found again */
+			CHECK_EQ(calls.destroy(calls.default_pool()), 0);
 		CHECK_EQ(dlclose(library), 0);
 		fork_and_wait();
 		if (k == FIRST)
@@ -183,7 +188,7 @@ static void a_pool_outlives_the_close_of_the_library(void)
 /* --- fork handlers that were there before ----------------------------- */
 
 static const struct calls *in_fork;
-static struct filch_pool *there;
+static struct filch_pool *there, *default_there;
 static struct filch_cq *queue_there;
 static unsigned handled;
 
@@ -198,6 +203,8 @@ static void call_in_fork(void)
 	CHECK_EQ(in_fork->create_cq(&cq, 8), -EDEADLK);
 	CHECK_EQ(in_fork->destroy(there), -EDEADLK);
 	CHECK_EQ(in_fork->destroy_cq(queue_there), -EDEADLK);
+	CHECK(!in_fork->default_pool() && errno == EDEADLK, "%s", strerror(errno));
+	CHECK_EQ(in_fork->submit(NULL, five, NULL, NULL), -EDEADLK);
 	handled++;
 }
 
@@ -213,12 +220,15 @@ static void handlers_of_the_program_are_refused_what_would_hang(void)
 	CHECK_EQ(calls.create(&there, NULL), 0);
 	CHECK_EQ(calls.create_cq(&queue_there, 8), 0);
 	in_fork = &calls;
+	default_there = calls.default_pool();
 	pid = fork();
 	in_fork = NULL;
 	CHECK(pid >= 0, "%s", strerror(errno));
 	CHECK_EQ(handled, 2); /* before it, and in either process after it */
 	if (!pid) {
 		CHECK_EQ(calls.destroy(there), -ECHILD);
+		CHECK(calls.default_pool() != default_there, "the parent's default pool");
+		try_pool(&calls, NULL);
 		CHECK_EQ(calls.create(&pool, NULL), 0);
 		try_pool(&calls, pool);
 		CHECK_EQ(calls.destroy(pool), 0);
@@ -228,6 +238,8 @@ static void handlers_of_the_program_are_refused_what_would_hang(void)
 		CHECK_EQ(errno, EINTR);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7, "%#x", (unsigned)status);
 	try_pool(&calls, there);
+	CHECK(calls.default_pool() == default_there, "another default pool");
+	try_pool(&calls, NULL);
 	CHECK_EQ(calls.destroy(there), 0);
 	CHECK_EQ(calls.destroy_cq(queue_there), 0);
 	CHECK_EQ(dlclose(library), 0);
@@ -250,6 +262,14 @@ static void use(void *plugin, void *(*other_current)(void))
 #endif
 }
 
+static void use_default(void *plugin)
+{
+	int (*fn)(void *(*other_current)(void));
+
+	find(plugin, "plugin_use_default", &fn);
+	CHECK_EQ(fn(NULL), 0);
+}
+
 static void load_often(int which)
 {
 	struct holds before;
@@ -258,6 +278,7 @@ static void load_often(int which)
 		void *plugin = open_library(path[which], k % 2 ? RTLD_GLOBAL : RTLD_LOCAL);
 
 		use(plugin, NULL);
+		use_default(plugin);
 		CHECK_EQ(dlclose(plugin), 0);
 		/* its fork handlers have gone with it */
 		fork_and_wait();
@@ -277,6 +298,36 @@ static void a_plugin_with_the_shared_library(void)
 static void a_plugin_with_the_static_library(void)
 {
 	load_often(PLUGIN_STATIC);
+}
+
+/*
+ * A process may end while a plugin's default pool is at work, or idle: its end is not held up. The
+ * library is told of its end and of an unload alike.
+ */
+static void a_process_ends_beside_a_plugins_default_pool(void)
+{
+	for (int i = PLUGIN_SHARED; i < PATHS; i++) {
+		for (int busy = 0; busy < 2; busy++) {
+			int status, (*keep_busy)(void);
+			pid_t pid = fork();
+
+			CHECK(pid >= 0, "%s", strerror(errno));
+			test_watchdog(60);
+			if (!pid) {
+				void *plugin = open_library(path[i], RTLD_LOCAL);
+
+				use_default(plugin);
+				find(plugin, "plugin_keep_busy", &keep_busy);
+				if (busy)
+					CHECK_EQ(keep_busy(), 0);
+				exit(9);
+			}
+			while (waitpid(pid, &status, 0) < 0)
+				CHECK_EQ(errno, EINTR);
+			CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 9, "%#x",
+				(unsigned)status);
+		}
+	}
 }
 
 /* All names of all plugins are in the view of all, and each copy calls itself. */
@@ -320,6 +371,7 @@ int main(int argc, char **argv)
 	CASE(handlers_of_the_program_are_refused_what_would_hang);
 	CASE(a_plugin_with_the_shared_library);
 	CASE(a_plugin_with_the_static_library);
+	CASE(a_process_ends_beside_a_plugins_default_pool);
 	CASE(copies_do_not_call_each_other);
 	return test_finish("late");
 }

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <filch/filch.h>
 
@@ -65,6 +66,66 @@ int plugin_use(unsigned long long flags, void *(*other_current)(void))
 		return 1;
 	error = use(pool, other_current);
 	return filch_pool_destroy(pool) ? 7 : error;
+}
+
+static int is_busy, has_used_default;
+
+static int share(void *arg, int worker)
+{
+	((int *)arg)[worker % 1024]++;
+	return 0;
+}
+
+int plugin_use_default(void *(*other_current)(void))
+{
+	int ran[1024] = { 0 }, error = use(filch_pool_default(), other_current);
+	long r = 0;
+
+	has_used_default = 1;
+	if (error)
+		return error;
+	if (FILCH_RUN(NULL, &r, fib, 16) || r != 987)
+		return 11;
+	if (filch_pool_each(NULL, share, ran))
+		return 12;
+	for (int i = 0; i < 1024; i++)
+		if (ran[i] != (i < filch_pool_workers(NULL)))
+			return 13;
+	return 0;
+}
+
+/*
+ * The program's destructors may use the pool, of a plugin that is closed as well: it ends after
+ * them.
+ */
+__attribute__((destructor)) static void use_to_the_end(void)
+{
+	long r = 0;
+
+	if (has_used_default && !is_busy && (FILCH_RUN(NULL, &r, fib, 16) || r != 987))
+		abort();
+}
+
+static int never_end(void *arg)
+{
+	*(volatile int *)arg = 1;
+	while (poll(NULL, 0, -1) <= 0)
+		;
+	return 0;
+}
+
+int plugin_keep_busy(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	static volatile int begun;
+
+	is_busy = 1;
+	how.flags = FILCH_JOB_DETACHED;
+	if (filch_submit(NULL, never_end, (void *)(uintptr_t)&begun, &how) <= 0)
+		return 1;
+	while (!begun)
+		(void)poll(NULL, 0, 1);
+	return 0;
 }
 
 void *plugin_current(void)

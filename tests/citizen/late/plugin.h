@@ -11,6 +11,12 @@
  */
 EXPORT int plugin_use(unsigned long long flags, void *(*other_current)(void));
 
+/* The same with the default pool of the plugin's copy, which is left alone; and a call of each. */
+EXPORT int plugin_use_default(void *(*other_current)(void));
+
+/* Starts a job on it that never ends. */
+EXPORT int plugin_keep_busy(void);
+
 /* filch_pool_current() of the plugin's copy, and where that copy is. */
 EXPORT void *plugin_current(void);
 EXPORT const void *plugin_filch(void);
