@@ -5,7 +5,7 @@
  * programmer would put there; see docs/examples/http_server/handover.h.
  *
  * Jobs are detached, and each wrapper puts its own end on the list: the baseline's completion queue
- * has no descriptor. There are no guards, no cancellation and no start_by here: such work is
+ * has no descriptor. There are no guards, no cancellation and no finish_by here: such work is
  * -ENOTSUP, and the server answers it with 501. The wrapper is the one allocation per job.
  */
 #ifndef _GNU_SOURCE
@@ -126,13 +126,13 @@ static int run(void *arg)
 }
 
 int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags,
-	const struct timespec *start_by)
+	const struct timespec *finish_by)
 {
 	static const struct base_submit how = { .when_full = BASE_TRY, .flags = BASE_DETACHED };
 	struct job *job;
 	int64_t id;
 
-	if (flags || start_by)
+	if (flags || finish_by)
 		return -ENOTSUP;
 	job = malloc(sizeof *job);
 	if (!job)
@@ -146,12 +146,6 @@ int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, uns
 	}
 	h->jobs++;
 	return (int64_t)++h->next_id; /* not the pool's, which the job could not tell its end */
-}
-
-void handover_cancel(struct handover *h, int64_t id)
-{
-	(void)h;
-	(void)id;
 }
 
 void handover_abandon(struct handover *h)

@@ -43,7 +43,7 @@ struct filch_completion {
 	int64_t id;
 	void *arg;  /* as submitted */
 	void *user; /* filch_submit.user */
-	/* the function's result; or -ECANCELED, -ETIMEDOUT (start_by), -EFAULT (a fault) */
+	/* the result; or -ECANCELED, -ETIMEDOUT (start_by, finish_by), -EFAULT (a fault) */
 	int32_t status;
 	int32_t worker;     /* the one that ran it, or -1 */
 	uint64_t flags;     /* FILCH_DONE_... */
@@ -62,6 +62,8 @@ struct filch_completion {
 #define FILCH_DONE_EXITED (UINT64_C(1) << 1) /* pthread_exit(); status -ECANCELED */
 /* it has not run, because a job that it was submitted to come after has failed; -ECANCELED */
 #define FILCH_DONE_AFTER (UINT64_C(1) << 2)
+/* it ended later than its finish_by; beside the others */
+#define FILCH_DONE_LATE (UINT64_C(1) << 3)
 
 /* filch_submit.flags */
 #define FILCH_JOB_DETACHED (UINT64_C(1) << 0) /* nobody waits; the slot is freed on completion */
@@ -125,6 +127,13 @@ struct filch_submit {
 	 */
 	const int64_t *after;
 	size_t after_count;
+	/*
+	 * When this time has come: a job that has not started completes with -ETIMEDOUT; of one
+	 * that runs, the cancel flag is raised. The pool's timer does so, a thread that the first
+	 * such job starts, and calls the callback of what it ends. FILCH_DONE_LATE tells of a job
+	 * that was not over by then, however it ended.
+	 */
+	const struct timespec *finish_by;
 };
 #define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 
@@ -161,6 +170,7 @@ struct filch_job_spec {
  *           -EINVAL     FILCH_CALLER_RUNS on a worker of another pool with FILCH_POOL_GUARD.
  *           -EINVAL     after_count without `after`.
  *           -ESRCH      an id in `after` that is none of this pool's.
+ *           -ENOMEM     the pool's first job with finish_by: no memory, or no thread.
  *           -E2BIG      a newer struct that sets unknown fields.
  *           -EAGAIN     FILCH_TRY: the queue is full; with FILCH_JOB_WAIT_CQ also the cq.
  *           -ETIMEDOUT  FILCH_UNTIL: it still is.

@@ -29,6 +29,8 @@
 #ifndef FILCH_SCOPE_H
 #define FILCH_SCOPE_H
 
+#include <time.h>
+
 #include "task.h"
 
 FILCH_EXTERN_C_BEGIN
@@ -44,7 +46,13 @@ struct filch_scope_config {
 	 * that is less than the pool has.
 	 */
 	uint32_t width;
-	uint32_t lane; /* of the job, from outside of the pool: as filch_submit.lane */
+	/*
+	 * Of the job, from outside of the pool: as in filch_submit. A job that has not started by
+	 * finish_by is -ETIMEDOUT. A thread that is a worker, or the creator of a FILCH_POOL_CALLER
+	 * pool, makes no such job: there they are without effect.
+	 */
+	uint32_t lane;
+	const struct timespec *finish_by;
 };
 #define FILCH_SCOPE_INIT FILCH_SIZED(struct filch_scope_config)
 

@@ -25,7 +25,7 @@ struct filch_pool;
 	X(wakes, "times a worker was woken by another thread")        \
 	X(jobs, "jobs started")                                       \
 	X(jobs_nested, "jobs run on top of another job's frames")     \
-	X(expired, "jobs shed because their start_by had passed")     \
+	X(expired, "jobs not started because their time had passed")  \
 	X(cancelled, "jobs that completed before they started")       \
 	X(faults, "faults of guarded jobs that were contained")       \
 	X(given_up, "workers' threads given up with a job")           \
@@ -106,7 +106,7 @@ struct filch_lane_stats {
 	/* jobs that got an id: all below, those queued or running, those that wait for others */
 	uint64_t accepted;
 	uint64_t completed; /* jobs that ran to their end, be it a fault or pthread_exit() */
-	uint64_t shed;      /* jobs not started because their start_by had passed */
+	uint64_t shed;      /* jobs not started because their time had passed */
 	uint64_t cancelled; /* jobs that completed before they started, for another reason */
 	uint64_t rejected;  /* submits refused for want of room: -EAGAIN, -ETIMEDOUT, -ENOBUFS */
 };

@@ -76,7 +76,7 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 	struct filchi_job *job[FILCHI_JOBS_BATCH];
 	uint32_t slot[FILCHI_JOBS_BATCH];
 
-	if (filchi_load_acquire(&pool->closing) || how->after_count)
+	if (filchi_load_acquire(&pool->closing) || how->after_count || how->finish_by)
 		return 0;
 	n = admit(pool, how, job, n);
 	if (!n)

@@ -76,6 +76,7 @@ int filch_scope(struct filch_pool *pool, const struct filch_scope_config *config
 {
 	struct filch_scope_config as = FILCH_SCOPE_INIT;
 	struct call call = { .fn = fn, .arg = arg };
+	struct filch_submit how = FILCH_SUBMIT_INIT;
 	int error;
 
 	if (!fn)
@@ -83,10 +84,12 @@ int filch_scope(struct filch_pool *pool, const struct filch_scope_config *config
 	error = config ? filchi_import(&as, sizeof as, config, SCOPE_CONFIG_SIZE_V1) : 0;
 	if (error)
 		return error;
-	if (as.flags || as.lane >= FILCH_LANES)
+	if (as.flags || as.lane >= FILCH_LANES || !filchi_deadline_ok(as.finish_by))
 		return -EINVAL;
 	call.width = as.width;
-	error = filchi_run_in_lane(pool, &call.task, run, as.lane);
+	how.lane = as.lane;
+	how.finish_by = as.finish_by;
+	error = filchi_run_as(pool, &call.task, run, &how);
 	return error ? error : call.status;
 }
 

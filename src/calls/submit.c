@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public job calls, and FILCH_RUN: getting work into a pool from outside, and waiting for it
- * there.
+ * The public job calls: getting work into a pool from outside, and waiting for it there.
  *
  * A submit:
  *
@@ -34,7 +33,8 @@ static bool known(const struct filch_submit *how)
 	return !(how->flags & ~(FILCH_JOB_DETACHED | FILCH_JOB_GUARD | FILCH_JOB_FREE |
 				      FILCH_JOB_WAIT_CQ | FILCH_JOB_AFTER_ANY)) &&
 	       how->when_full <= FILCH_CALLER_RUNS && how->lane < FILCH_LANES &&
-	       filchi_deadline_ok(how->deadline) && filchi_deadline_ok(how->start_by);
+	       filchi_deadline_ok(how->deadline) && filchi_deadline_ok(how->start_by) &&
+	       filchi_deadline_ok(how->finish_by);
 }
 
 /* Whether the fields go together, in this pool. */
@@ -90,6 +90,9 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	filch_store_relaxed(&job->user, work->user);
 	job->on_complete = how->on_complete;
 	job->start_by = filchi_nanoseconds(how->start_by);
+	job->finish_by = filchi_nanoseconds(how->finish_by);
+	if (job->finish_by && (!job->start_by || job->start_by > job->finish_by))
+		job->start_by = job->finish_by;
 	/*
 	 * filch_pool_lane_stats() looks at both, whatever becomes of the slot; releases, so that it
 	 * then sees the slot to be another job's
@@ -117,8 +120,20 @@ bool filchi_submit_ignores_full(const struct filch_pool *pool, const struct filc
 
 uint64_t filchi_submit_time(const struct filch_submit *how)
 {
-	return how->flags & FILCH_JOB_DETACHED && !how->start_by ? filchi_now_coarse()
-								 : filchi_now();
+	return how->flags & FILCH_JOB_DETACHED && !how->start_by && !how->finish_by
+		       ? filchi_now_coarse()
+		       : filchi_now();
+}
+
+void filchi_submit_late_at(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+{
+	struct filchi_timer *timer = filchi_load_acquire(&pool->timer);
+
+	pthread_mutex_lock(&timer->lock);
+	if (filchi_deadlines_set(
+		    &timer->deadlines, (uint32_t)(job - pool->jobs.slot), id, job->finish_by))
+		pthread_cond_signal(&timer->change);
+	pthread_mutex_unlock(&timer->lock);
 }
 
 void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -194,6 +209,8 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	filchi_submit_fill(job, work, how, now);
 	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED,
 		filchi_submit_flags(how) | (work->fn ? 0 : FILCHI_JOB_OF_TASK));
+	if (FILCH_UNLIKELY(how->finish_by != NULL))
+		filchi_submit_late_at(pool, job, id);
 	FILCH_HOOK(submit_published);
 	if (here) {
 		/*
@@ -381,6 +398,8 @@ int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *wor
 
 	if (filchi_load_acquire(&pool->closing))
 		return -ESHUTDOWN;
+	if (FILCH_UNLIKELY(how->finish_by != NULL) && pool->start_timer(pool))
+		return -ENOMEM;
 	job = new_slot(pool);
 	if (!job)
 		return refuse(pool, how, -ENOBUFS);
@@ -494,6 +513,21 @@ static bool claim_unstarted(struct filch_pool *pool, struct filchi_job *job, int
 	return true;
 }
 
+void filchi_job_late(struct filch_pool *pool, int64_t id)
+{
+	struct filchi_job *job = filchi_job_find(&pool->jobs, id);
+
+	if (!claim_unstarted(pool, job, id)) {
+		(void)filchi_job_flag(&pool->jobs, job, id, FILCHI_JOB_CANCEL);
+		return;
+	}
+	(void)filchi_fetch_add_acq_rel(&pool->external.expired, 1);
+	(void)filchi_fetch_add_acq_rel(
+		&pool->external_lane[filch_load_relaxed(&job->lane)].shed, 1);
+	job->status = -ETIMEDOUT;
+	filchi_complete(pool, job, id);
+}
+
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id)
 {
 	if (!claim_unstarted(pool, job, id))
@@ -566,113 +600,4 @@ int64_t filch_job_id(void)
 	struct filchi_job *job = filchi_job_here();
 
 	return job ? job->id : 0;
-}
-
-/* --- run -------------------------------------------------------------- */
-
-/*
- * The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. It
- * must be cheap enough for short loops: a slot of its own, no ring, no clock. A pool's end relies
- * on this: the job can be seen, waited for and cancelled, and S1 is kept.
- */
-static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work)
-{
-	struct filch_pool *pool = w->pool;
-	struct filchi_job *job = filchi_job_caller_begin(&pool->jobs); /* S1, the publishing half */
-
-	if (filchi_load_acquire(&pool->closing)) {
-		filchi_job_caller_end(&pool->jobs, job);
-		return -ESHUTDOWN;
-	}
-	filchi_count(&w->counters, jobs);
-	filchi_worker_enter(w, &job->team, NULL, NULL);
-	work->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), work->task);
-	if (filchi_forked(pool))
-		return -ECHILD;
-	filchi_worker_leave(w);
-	filchi_job_caller_end(&pool->jobs, job);
-	return 0;
-}
-
-static int run_external(struct filch_pool *pool, const struct filchi_work *work, uint32_t lane)
-{
-	struct filch_submit how = FILCH_SUBMIT_INIT;
-	struct filch_completion completion;
-	int64_t id;
-	int error;
-
-	how.lane = lane;
-	filchi_client_in(pool); /* before submit's look at closing: destroy sees us, or we see it */
-	filchi_client_here()->runs = true;
-	id = filchi_submit_one(pool, work, &how, filchi_now_coarse());
-	filchi_client_here()->runs = false;
-	if (id < 0) {
-		error = (int)id;
-	} else {
-		error = filchi_wait_as_client(
-			pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
-		if (!error)
-			error = completion.status;
-	}
-	filchi_client_out(pool);
-	return error;
-}
-
-int filchi_run_in_lane(
-	struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk, uint32_t lane)
-{
-	const struct filchi_work work = { .task = task, .thunk = thunk };
-	struct filchi_worker *w = filchi_worker_self();
-	int error;
-
-	if (w && (!pool || w->pool == pool)) {
-		thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
-		return 0;
-	}
-	error = filchi_given(&pool);
-	if (error)
-		return error;
-	if (filchi_forked(pool))
-		return -ECHILD;
-	w = filchi_caller_enter(pool);
-	if (!w)
-		return filchi_caller_is_away(pool) ? -EDEADLK : run_external(pool, &work, lane);
-	error = run_as_caller(w, &work);
-	filchi_caller_leave();
-	return error;
-}
-
-int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk)
-{
-	return filchi_run_in_lane(pool, task, thunk, FILCH_LANE_NORMAL);
-}
-
-void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec *deadline)
-{
-	struct filchi_worker *w = filchi_caller_enter(pool);
-
-	if (!w)
-		return;
-	while (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
-		filchi_worker_run_one(w))
-		;
-	filchi_caller_leave();
-}
-
-void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64_t id,
-	const struct timespec *deadline)
-{
-	struct filchi_worker *w = filchi_caller_enter(pool);
-
-	if (!w)
-		return;
-	if (pool->running == 1)
-		filchi_wait_ready(w, job, id, deadline);
-	if (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
-		filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
-		/* its number stays in the ring, a tombstone */
-		filchi_abroad_release(pool);
-		filchi_worker_run_job(w, job, false);
-	}
-	filchi_caller_leave();
 }

@@ -40,9 +40,9 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work,
 	const struct filch_submit *how, uint64_t now);
 
-/* As filch_run_task(); from outside a job of @lane. */
-int filchi_run_in_lane(
-	struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk, uint32_t lane);
+/* As filch_run_task(); from outside a job that is submitted as @how says. */
+int filchi_run_as(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk,
+	const struct filch_submit *how);
 
 /*
  * The owner of a new slot, with its credit, whose job follows others: the id, or an error; or 0 if
@@ -63,6 +63,15 @@ void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed)
 
 /* The submitter of a RUNNING job: runs it here, on whatever lies on this thread's stack. */
 void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
+
+/* The submitter of a published job with finish_by, which no worker can have yet: sets its time. */
+void filchi_submit_late_at(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+
+/*
+ * Its finish_by has come: one that has not started completes with -ETIMEDOUT, else its cancel flag
+ * is raised. Nothing, if it is over.
+ */
+void filchi_job_late(struct filch_pool *pool, int64_t id);
 
 /* The owner of a job that is over, its status written. */
 void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id);

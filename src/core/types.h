@@ -22,6 +22,7 @@
 #include "base/fork.h"
 #include "place/placement.h"
 #include "place/victim.h"
+#include "struct/deadlines.h"
 #include "struct/idle.h"
 #include "struct/injector.h"
 #include "struct/job_slot.h"
@@ -187,6 +188,11 @@ struct filch_pool {
 	struct filchi_counters external;
 	struct filchi_lane_counts external_lane[FILCH_LANES];
 
+	/* jobs with finish_by: pool/timer.c; NULL before the first */
+	FILCH_ATOMIC(struct filchi_timer *) timer;
+	int (*start_timer)(struct filch_pool *pool);
+	pthread_mutex_t timer_lock;
+
 	/* replacing lost threads: service.c */
 	/* given up, for the service thread to replace */
 	FILCH_ALIGNED(FILCH_CACHELINE) FILCH_ATOMIC(struct filchi_thread *) dead_threads;
@@ -217,6 +223,16 @@ struct filch_pool {
 	/* abroad.c, under its lock: the pools of which it is asked whether they sleep */
 	struct filch_pool *next_still;
 	bool is_still, has_free_sleeper;
+};
+
+/* See pool/timer.c. */
+struct filchi_timer {
+	pthread_mutex_t lock; /* for all that follows */
+	pthread_cond_t change;
+	struct filchi_deadlines deadlines;
+	struct filch_pool *pool;
+	pthread_t thread;
+	bool ends;
 };
 
 /* Worker @i of the pool. */

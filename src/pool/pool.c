@@ -33,6 +33,7 @@
 #include "pool/config.h"
 #include "pool/making.h"
 #include "pool/service.h"
+#include "pool/timer.h"
 #include "pool/watchdog.h"
 #include "struct/credit.h"
 
@@ -186,6 +187,7 @@ static int pool_free(struct filch_pool *pool)
 		return 0;
 	if (pool->first) {
 		filchi_thread_fill_no_more(pool);
+		filchi_timer_stop(pool);
 		filchi_service_stop(pool);
 		if (pool->has_caller)
 			call_hook(pool, pool->config.on_worker_stop);
@@ -214,7 +216,9 @@ static int make_pool(struct making *m)
 		return -ENOMEM;
 	memset((void *)pool, 0, sizeof *pool);
 	(void)pthread_mutex_init(&pool->seats, NULL);
+	(void)pthread_mutex_init(&pool->timer_lock, NULL);
 	pool->fill = filchi_thread_fill;
+	pool->start_timer = filchi_timer_start;
 	m->pool = pool;
 	m->notes = open_memstream(&m->note, &m->note_size);
 	return m->notes ? 0 : -ENOMEM;

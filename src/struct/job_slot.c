@@ -12,6 +12,7 @@
 #include "base/cpu_control.h"
 #include "base/fork.h"
 #include "base/park_futex.h"
+#include "struct/callbacks.h"
 #include "struct/credit.h"
 #include "struct/tags.h"
 
@@ -332,7 +333,7 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 }
 
 /* The job is over, and none of the callers will tell workers of it. */
-static void be_gone(struct filchi_jobs *jobs, struct filchi_job *job)
+void filchi_job_be_gone(struct filchi_jobs *jobs, struct filchi_job *job)
 {
 	int64_t id = job->id;
 
@@ -387,7 +388,7 @@ bool filchi_job_claim_waiting(struct filchi_job *job, int64_t id, const struct f
 	return true;
 }
 
-static void completion_of(const struct filchi_job *job, struct filch_completion *out)
+void filchi_job_completion(const struct filchi_job *job, struct filch_completion *out)
 {
 	uint64_t queued_at = filch_load_relaxed(&job->queued_at),
 		 left = job->started_at ? job->started_at : job->ended_at;
@@ -401,151 +402,15 @@ static void completion_of(const struct filchi_job *job, struct filch_completion 
 		.queued_ns = left > queued_at ? left - queued_at : 0,
 		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
 	};
+	if (job->finish_by && job->ended_at > job->finish_by)
+		out->flags = FILCH_DONE_LATE;
 	if (job->flags & FILCHI_JOB_ABORTED) {
-		out->flags = job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;
+		out->flags |= job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;
 		out->detail[0] = job->fault_signal;
 		out->detail[1] = job->fault_address;
 	} else if (job->flags & FILCHI_JOB_BEHIND) {
-		out->flags = FILCH_DONE_AFTER;
+		out->flags |= FILCH_DONE_AFTER;
 	}
-}
-
-/* Contexts but those of the pool's own work begin a struct filchi_job_context. */
-static struct filchi_job_context *job_context(struct filchi_context *context)
-{
-	return (struct filchi_job_context *)(void *)context;
-}
-
-/* A callback has returned: its job is over, and nothing of it lies on this stack. */
-static void leave_callback(const struct filchi_job_context *here)
-{
-	filchi_context_leave(&here->context);
-	be_gone(here->jobs, here->job);
-}
-
-static bool call_due(struct filchi_job_context *here);
-
-/*
- * The program has ended its thread in the callback. That has had the completion, and its job is
- * over. Callbacks that became due in it are called from here.
- */
-static void callback_exited(void *arg)
-{
-	struct filchi_job_context *here = arg;
-
-	if (!filchi_this_thread.context)
-		return; /* in the child of a fork */
-	if (here->jobs->left)
-		here->jobs->left();
-	leave_callback(here);
-	(void)call_due(here);
-}
-
-/* Calls the callback of here->job. False: it has forked, and this is the child. */
-static bool call_one(struct filchi_job_context *here)
-{
-	const struct filchi_cpu_control control = filchi_cpu_control();
-	uint32_t generation = filchi_fork_generation();
-	struct filch_completion completion;
-
-	completion_of(here->job, &completion);
-	filchi_context_enter(&here->context, FILCHI_CONTEXT_CALLBACK);
-	pthread_cleanup_push(callback_exited, here);
-	here->job->on_complete(&completion);
-	pthread_cleanup_pop(0);
-	filchi_cpu_control_restore(control); /* the thread is the caller's, or runs jobs next */
-	if (filchi_forked_since(generation))
-		return false; /* where the thread is in no context any more */
-	leave_callback(here);
-	return true;
-}
-
-/* Calls what became due in a callback that is over, and in these. False as call_one(). */
-static bool call_due(struct filchi_job_context *here)
-{
-	bool goes_on = true;
-
-	while (goes_on && here->due) {
-		here->job = here->due;
-		here->due = filch_load_relaxed(&here->job->after);
-		goes_on = call_one(here);
-	}
-	return goes_on;
-}
-
-/*
- * The callback of @jobs that the calling thread is in, if only other callbacks lie above it. Work
- * in between, which a callback waits for or runs, may rely on what it cancels being over.
- */
-static struct filchi_job_context *callback_around(const struct filchi_jobs *jobs)
-{
-	struct filchi_context *c = filchi_this_thread.context;
-
-	while (c && c->kind == FILCHI_CONTEXT_CALLBACK && job_context(c)->jobs != jobs)
-		c = c->outer;
-	return c && c->kind == FILCHI_CONTEXT_CALLBACK ? job_context(c) : NULL;
-}
-
-/* Callbacks nest where one ends a job of another pool. */
-static uint64_t call_back(struct filchi_jobs *jobs, struct filchi_job *job)
-{
-	struct filchi_job_context here = { .jobs = jobs, .job = job },
-				  *around = callback_around(jobs);
-
-	if (!around)
-		return call_one(&here) && call_due(&here) ? 0 : FILCHI_JOB_IN_CHILD;
-	filch_store_relaxed(&job->after, NULL);
-	if (around->due)
-		filch_store_relaxed(&around->last_due->after, job);
-	else
-		around->due = job;
-	around->last_due = job;
-	return 0;
-}
-
-const struct filchi_job_context *filchi_context_find(
-	unsigned kind, const struct filchi_jobs *jobs, const struct filchi_job *job)
-{
-	for (struct filchi_context *c = filchi_this_thread.context; c; c = c->outer) {
-		const struct filchi_job_context *of = job_context(c);
-
-		if (c->kind == kind && (!jobs || of->jobs == jobs) && (!job || of->job == job))
-			return of;
-	}
-	return NULL;
-}
-
-struct filchi_job *filchi_contexts_lost(void)
-{
-	struct filchi_job *due = NULL, *last = NULL;
-
-	for (struct filchi_context *c; (c = filchi_this_thread.context);) {
-		const struct filchi_job_context *here = job_context(c);
-
-		if (c->kind != FILCHI_CONTEXT_CALLBACK) {
-			filchi_context_leave(c);
-			continue;
-		}
-		leave_callback(here);
-		for (struct filchi_job *job = here->due; job;
-			job = filch_load_relaxed(&job->after)) {
-			job->due_in = here->jobs;
-			if (last)
-				filch_store_relaxed(&last->after, job);
-			else
-				due = job;
-			last = job;
-		}
-	}
-	return due;
-}
-
-void filchi_job_call_due(struct filchi_job *job)
-{
-	struct filchi_jobs *jobs = job->due_in;
-
-	job->cq = NULL;
-	(void)call_back(jobs, job);
 }
 
 void filchi_job_set_aborted(struct filchi_job *job)
@@ -581,13 +446,13 @@ uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 		 * before the slot is seen to be finished: after a drain every completion is in its
 		 * queue
 		 */
-		completion_of(job, &job->cq->cell[job->cell].completion);
+		filchi_job_completion(job, &job->cq->cell[job->cell].completion);
 		if (job->cq->ordered)
 			filchi_cq_order_put(job->cq, job->cell, FILCHI_CELL_READY);
 		else
 			filchi_cq_put(job->cq, job->cell);
 	} else if (job->on_complete) {
-		return call_back(jobs, job); /* nobody waits for such a job */
+		return filchi_call_back(jobs, job); /* nobody waits for such a job */
 	}
 	return move_on(jobs, job, gone ? FILCHI_JOB_GONE : FILCHI_JOB_DONE) & FILCHI_JOB_FOR_WORKER;
 }
@@ -595,7 +460,7 @@ uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 void filchi_job_take_back(struct filchi_jobs *jobs, struct filchi_job *job)
 {
 	send_nowhere(job);
-	be_gone(jobs, job);
+	filchi_job_be_gone(jobs, job);
 }
 
 bool filchi_job_withdraw(struct filchi_jobs *jobs, struct filchi_job *job, int64_t id)
@@ -646,7 +511,7 @@ int filchi_job_reap(struct filchi_jobs *jobs, int64_t id, struct filch_completio
 	filch_tsan_acquire(&job->state);
 	FILCH_HOOK(reap_won);
 	if (out)
-		completion_of(job, out);
+		filchi_job_completion(job, out);
 	if (s & FILCHI_JOB_IN_QUEUE) {
 		(void)move_on(jobs, job, FILCHI_JOB_GONE);
 	} else {

@@ -119,6 +119,7 @@ struct filchi_job {
 	};
 	uint64_t started_at, ended_at;
 	int32_t end_status; /* deferred: of the finish */
+	uint64_t finish_by; /* nanoseconds, 0 = none */
 } FILCH_ALIGNED(FILCH_CACHELINE);
 FILCH_STATIC_ASSERT(sizeof(struct filchi_job) == FILCH_CACHELINE &&
 			    offsetof(struct filchi_job, on_complete) == 64,

@@ -51,7 +51,8 @@ static void configuration(void)
 
 static void submission(void)
 {
-	SIZE(filch_submit, 80);
+	AT(filch_submit, finish_by, 80, 8);
+	SIZE(filch_submit, 88);
 	AT(filch_submit, size, 0, 8);
 	AT(filch_submit, flags, 8, 8);
 	AT(filch_submit, when_full, 16, 4);

@@ -713,6 +713,7 @@ static const struct {
 #endif
 	{ { POOL("create") }, "EDEADLK", "in a program's fork handlers: late/host.c" },
 	{ { POOL("each") }, "ENOMEM", "no memory for one piece: stress/faults" },
+	{ { SUBMIT }, "ENOMEM", "no memory or thread for a timer: stress/faults" },
 	{ { JOB("cq_create") }, "EDEADLK", "likewise" },
 	{ { JOB("cq_create_with") }, "EDEADLK", "likewise" },
 	{ { JOB("cq_destroy") }, "EDEADLK", "likewise" },

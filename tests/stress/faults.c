@@ -584,6 +584,44 @@ static void an_empty_seat_declines_what_each_worker_is_to_run(void)
 	pool_close(pool);
 }
 
+static int until_told(void *told)
+{
+	while (!filch_job_cancelled())
+		sched_yield();
+	*(bool *)told = true;
+	return 3;
+}
+
+/* A job with finish_by needs a thread: without one it is refused, and the next is not. */
+static void a_timer_that_cannot_be_had_is_an_error(void)
+{
+	struct timespec soon;
+	const struct filch_submit how = { .size = sizeof how, .finish_by = &soon };
+
+	for (enum kind kind = MALLOC; kind <= ANY_MEMORY; kind++) {
+		struct filch_pool *pool = pool_open(2, 0);
+		struct filch_completion c;
+		bool told = false;
+		int64_t id;
+
+		soon = filch_after(UINT64_C(20000000));
+		calls = failed = fail_at = 0;
+		failing = kind;
+		id = filch_submit(pool, until_told, &told, &how);
+		failing = NONE;
+		if (failed && id < 0) {
+			CHECK_EQ(id, -ENOMEM);
+			id = filch_submit(pool, until_told, &told, &how);
+		}
+		CHECK(kind != THREAD || failed, "a timer is a thread");
+		CHECK(id > 0, "%s: %lld", kind_name[kind], (long long)id);
+		CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
+		CHECK_EQ(c.flags, FILCH_DONE_LATE);
+		CHECK(told ? c.status == 3 : c.status == -ETIMEDOUT, "%d", c.status);
+		pool_close(pool);
+	}
+}
+
 /* All of a kind fail at once. */
 static void a_pool_that_can_get_no_thread_or_memory_is_an_error(void)
 {
@@ -837,6 +875,7 @@ int main(void)
 	test_case("a destroy while a seat is filled", a_destroy_while_a_seat_is_filled);
 	test_case("an empty seat declines what each worker is to run",
 		an_empty_seat_declines_what_each_worker_is_to_run);
+	test_case("a timer that cannot be had is an error", a_timer_that_cannot_be_had_is_an_error);
 	test_case("a pool that can get no thread or no memory is an error",
 		a_pool_that_can_get_no_thread_or_memory_is_an_error);
 	test_case("deques that cannot grow run their tasks in place",

@@ -409,7 +409,7 @@ Test(default_pool, memory_is_told_by_what_it_is_for)
 	EQ(filch_pool_memory(pool, &m), 0);
 	EQ(m.stacks.reserved, 2 * ((UINT64_C(4) << 20) + (UINT64_C(64) << 10)));
 	EQ(m.slots.reserved, 1025 * 128);
-	EQ(m.queues.reserved, 3 * 2048 * 8);
+	EQ(m.queues.reserved, (1 + FILCH_LANES) * 2048 * 8);
 	EQ(m.deques.reserved >= 2 * 64 * 8 && m.deques.reserved < 2 * 64 * 8 + 256, 1);
 	EQ(m.workers.reserved > 2 * 4096, 1);
 	if (!resident(&m))

@@ -67,19 +67,16 @@ int handover_fd(struct handover *handover);
 
 /*
  * Hands over fn(arg), whose result becomes the status. Returns the id; -EAGAIN (the queue is full),
- * -ENOBUFS (too much is not reaped), -ENOTSUP (cannot be guarded, or cannot be shed at @start_by;
- * NULL: no such time).
+ * -ENOBUFS (too much is not reaped), -ENOTSUP (cannot be guarded, or cannot be ended by
+ * @finish_by; NULL: no such time).
  */
 int64_t handover_submit(struct handover *handover, int (*fn)(void *arg), void *arg, unsigned flags,
-	const struct timespec *start_by);
+	const struct timespec *finish_by);
 
 /*
- * Asks work to end early: queued it ends at once, running it sees handover_cancelled(). Nothing
- * happens if it has ended.
+ * Asks all work to end early: queued it ends at once, running it sees handover_cancelled(). From
+ * now on submit fails.
  */
-void handover_cancel(struct handover *handover, int64_t id);
-
-/* As handover_cancel(), for everything; from now on submit fails. */
 void handover_abandon(struct handover *handover);
 
 /* Inside the work: whether it should end. */

@@ -91,23 +91,18 @@ int handover_fd(struct handover *h)
 }
 
 int64_t handover_submit(struct handover *h, int (*fn)(void *arg), void *arg, unsigned flags,
-	const struct timespec *start_by)
+	const struct timespec *finish_by)
 {
 	struct filch_submit how = FILCH_SUBMIT_INIT;
 
 	how.when_full = FILCH_TRY; /* an event loop never waits */
 	how.cq = h->cq;
-	how.start_by = start_by;
+	how.finish_by = finish_by;
 	if (flags & HANDOVER_GUARDED && !h->guards)
 		return -ENOTSUP;
 	if (flags & HANDOVER_GUARDED)
 		how.flags |= FILCH_JOB_GUARD;
 	return filch_submit(h->pool, fn, arg, &how);
-}
-
-void handover_cancel(struct handover *h, int64_t id)
-{
-	(void)filch_cancel(h->pool, id);
 }
 
 void handover_abandon(struct handover *h)
@@ -179,7 +174,7 @@ size_t handover_figures(struct handover *h, struct handover_figure *out, size_t 
 		LANE_GAUGE("running", "running_jobs", "jobs started and not complete", running)
 		LANE_COUNTER(accepted, "jobs that got an id")
 		LANE_COUNTER(completed, "jobs that ran to their end")
-		LANE_COUNTER(shed, "jobs not started because their start_by had passed")
+		LANE_COUNTER(shed, "jobs not started because their time had passed")
 		LANE_COUNTER(rejected, "submits refused for want of room")
 		GAUGE("workers", "workers", "threads that run jobs",
 			(uint64_t)filch_pool_workers(h->pool))

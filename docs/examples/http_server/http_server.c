@@ -143,9 +143,8 @@ static bool finished(struct server *s)
 /* Until when the loop may sleep if nothing happens. */
 static int timeout(struct server *s)
 {
-	int ms = deadline_earlier_ms(requests_expire(s), clients_expire(s));
+	int ms = deadline_earlier_ms(clients_expire(s), daemon_timeout(s));
 
-	ms = deadline_earlier_ms(ms, daemon_timeout(s));
 	if (s->stopping)
 		ms = deadline_earlier_ms(ms, deadline_left_ms(&s->end_by));
 	return ms;

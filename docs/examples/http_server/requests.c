@@ -10,8 +10,7 @@
  *   when the work has ended  queue the answer, resume, and never touch the connection again
  *
  * A suspended connection does not time out and hides that its client has gone: that is noticed when
- * the answer is sent. Work that should end early has a deadline, as that of
- * /slow.
+ * the answer is sent. Work that should end early has a finish_by, as that of /slow.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -58,9 +57,6 @@ struct request {
 	struct timespec begun;
 	size_t body; /* bytes of it that have come */
 	uint64_t ms;
-	int64_t id; /* 0: no work is under way */
-	struct timespec deadline;
-	struct request *sooner, *later; /* server->soonest */
 };
 
 static enum MHD_Result answer_home(struct request *r);
@@ -202,45 +198,6 @@ static void resume(struct request *r)
 	MHD_resume_connection(r->connection);
 }
 
-/* --- deadlines -------------------------------------------------------- */
-
-static void set_deadline(struct request *r)
-{
-	struct request **at = &r->server->soonest, *sooner = NULL;
-
-	while (*at && !deadline_before(&r->deadline, &(*at)->deadline)) {
-		sooner = *at;
-		at = &sooner->later;
-	}
-	r->sooner = sooner;
-	r->later = *at;
-	if (r->later)
-		r->later->sooner = r;
-	*at = r;
-}
-
-static void clear_deadline(struct request *r)
-{
-	if (r->later)
-		r->later->sooner = r->sooner;
-	if (r->sooner)
-		r->sooner->later = r->later;
-	else if (r->server->soonest == r)
-		r->server->soonest = r->later;
-	r->sooner = r->later = NULL;
-}
-
-int requests_expire(struct server *s)
-{
-	while (s->soonest && deadline_passed(&s->soonest->deadline)) {
-		struct request *r = s->soonest;
-
-		clear_deadline(r);
-		handover_cancel(s->pool, r->id); /* its end comes out of reap as any other */
-	}
-	return s->soonest ? deadline_left_ms(&s->soonest->deadline) : -1;
-}
-
 /* --- one request ------------------------------------------------------ */
 
 /* Nothing was handed over: the answer, for a connection that is suspended. */
@@ -264,27 +221,22 @@ static void answer_refusal(struct request *r, int64_t error)
 static enum MHD_Result hand_over(struct request *r)
 {
 	struct server *s = r->server;
-	const struct timespec *start_by = NULL;
+	struct timespec finish_by;
 	int64_t id;
 
 	if (s->stopping)
 		return answer_error(
 			s, r->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the server stops");
-	if (r->route->deadline) {
-		r->deadline = deadline_after(r->ms);
-		start_by = &r->deadline;
-	}
+	finish_by = deadline_after(r->ms);
 	client_wait(&s->clients, r->client, CLIENT_NO_WAIT);
 	MHD_suspend_connection(r->connection);
-	id = handover_submit(s->pool, r->route->work, &r->work, r->route->flags, start_by);
+	id = handover_submit(s->pool, r->route->work, &r->work, r->route->flags,
+		r->route->deadline ? &finish_by : NULL);
 	if (id <= 0) {
 		answer_refusal(r, id);
 		return MHD_YES;
 	}
 	s->counts.accepted++;
-	r->id = id;
-	if (start_by)
-		set_deadline(r);
 	return MHD_YES;
 }
 
@@ -411,7 +363,6 @@ void requests_reap(struct server *s)
 		for (size_t i = 0; i < n; i++) {
 			struct request *r = end[i].arg; /* its work is its first member */
 
-			clear_deadline(r);
 			histogram_add(&s->queue_time, end[i].queued_ns);
 			if (end[i].run_ns)
 				histogram_add(&s->run_time, end[i].run_ns);

@@ -48,8 +48,7 @@ struct server {
 	struct clients clients;
 	struct histogram answer_time[PATHS]; /* from a request's header to its answer's end */
 	struct histogram queue_time, run_time;
-	double started;          /* seconds since 1970 */
-	struct request *soonest; /* requests with a deadline, the nearest first */
+	double started; /* seconds since 1970 */
 };
 
 /* MHD's handlers; `cls` is the server. */
@@ -61,12 +60,6 @@ void requests_end(void *cls, struct MHD_Connection *connection, void **request,
 
 /* Answers all work that has ended. */
 void requests_reap(struct server *server);
-
-/*
- * Cancels work whose deadline has passed. Returns in how many milliseconds the next one does, or
- * -1.
- */
-int requests_expire(struct server *server);
 
 /* The name of one of PATHS; NULL: there are no more. */
 const char *requests_path(size_t index);

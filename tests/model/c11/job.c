@@ -4,8 +4,8 @@
  *
  * labels: model
  *
- * The text under test is src/struct/job_slot.c itself. Futex and thread-local object are the
- * driver's.
+ * The text under test is src/struct/job_slot.c itself, and callbacks.c. Futex and thread-local
+ * object are the driver's.
  *
  * Races, each of two or three threads on one slot (explored: RACE, default 0; ordinary run: all):
  *   0 close      a submitter publishes, puts the number, and looks whether the pool is closing; if
@@ -105,6 +105,7 @@ static struct {
 #endif
 
 #include "struct/job_slot.c"
+#include "struct/callbacks.c"
 #include "struct/tags.c"
 
 /* no job here follows another */
