@@ -61,6 +61,7 @@ static void no_call(void *arg)
 struct inherited {
 	struct filch_pool *pool;
 	int64_t id;
+	bool only_calls; /* the child makes no pool of its own */
 };
 
 /* The number of the first call that is not -ECHILD, 0 if all are. */
@@ -104,7 +105,7 @@ static int call_everything(void *arg)
 	if (filch_pool_current() || filch_worker_id() != -1 || filch_job_id() ||
 		filch_job_cancelled())
 		return 14;
-	if (FILCH_RUN(NULL, &r, fib, 5) || r != 5) /* a pool of its own */
+	if (!i->only_calls && (FILCH_RUN(NULL, &r, fib, 5) || r != 5)) /* a pool of its own */
 		return 15;
 	/* with nothing to do as well */
 	if (filch_for(i->pool, 3, 3, 1, no_body, NULL) != -ECHILD ||
@@ -486,6 +487,10 @@ Test(fork, a_busy_pool_is_forked_and_neither_side_minds)
 	struct inherited i = { .pool = pool_of(2, 0) };
 	pthread_t thread;
 
+#if defined(UNIT_ADDRESS_SANITIZER)
+	/* the sanitizer's malloc may hang there: other threads allocate while this one forks */
+	i.only_calls = true;
+#endif
 	i.id = filch_submit(i.pool, nothing, NULL, NULL);
 	EQ(pthread_create(&thread, NULL, busy, i.pool), 0);
 	for (uint64_t k = 0; k < test_scaled(200); k++)
