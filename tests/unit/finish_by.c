@@ -82,10 +82,10 @@ Test(finish_by, the_heap_gives_the_earliest_whatever_was_set_and_set_again)
 
 Test(finish_by, a_running_job_is_told_and_its_completion_says_that_it_was_late)
 {
-	struct filch_completion c;
+	struct filch_completion c = { .status = 0 };
 
 	begin(2, 0, 0);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 20 || c.status != 1; i++) {
 		struct timespec time = filch_after(SOON_NS / 10 * (uint64_t)i);
 		struct filch_submit how = by(&time);
 
@@ -94,7 +94,6 @@ Test(finish_by, a_running_job_is_told_and_its_completion_says_that_it_was_late)
 		cr_assert(c.status == 1 || (c.status == -ETIMEDOUT && c.worker == -1));
 		EQ(c.flags, FILCH_DONE_LATE);
 	}
-	EQ(c.status, 1);
 	end();
 }
 
@@ -202,12 +201,17 @@ Test(finish_by, loops_end_and_a_scope_from_outside_has_its_time)
 	struct filch_scope_config config = FILCH_SCOPE_INIT;
 	struct timespec time;
 	struct hold h = HOLD_INIT;
+	int error = 0;
 
 	begin(2, 0, 0);
-	time = filch_after(SOON_NS);
 	config.finish_by = &time;
-	EQ(filch_scope(pool, &config, loop_to_the_end_of_time, NULL), -ECANCELED);
-	cr_assert(has_come(&time));
+	/* a busy machine may not start it by the first of these times */
+	for (uint64_t ns = SOON_NS; error != -ECANCELED; ns *= 2) {
+		time = filch_after(ns);
+		error = filch_scope(pool, &config, loop_to_the_end_of_time, NULL);
+		cr_assert(error == -ECANCELED || error == -ETIMEDOUT, "%d", error);
+		cr_assert(has_come(&time));
+	}
 	end();
 	begin(1, 0, 0);
 	hold_worker(&h);
