@@ -224,7 +224,7 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 	filchi_after_begin(&me.f->of[slot].count, s, me.left);
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
 	if (how->finish_by)
-		filchi_submit_late_at(pool, job, id);
+		filchi_submit_late_at(pool, how, id);
 	FILCH_HOOK(after_published);
 	for (size_t i = 0; i < how->after_count; i++)
 		hang(&me, slot, s, how->after[i]);

@@ -125,13 +125,15 @@ uint64_t filchi_submit_time(const struct filch_submit *how)
 		       : filchi_now();
 }
 
-void filchi_submit_late_at(struct filch_pool *pool, struct filchi_job *job, int64_t id)
+void filchi_submit_late_at(struct filch_pool *pool, const struct filch_submit *how, int64_t id)
 {
+	/* nothing of the slot, which a pool that closes may have given to another job */
+	const uint32_t slot = (uint32_t)(filchi_job_find(&pool->jobs, id) - pool->jobs.slot);
+	const uint64_t at = filchi_nanoseconds(how->finish_by);
 	struct filchi_timer *timer = filchi_load_acquire(&pool->timer);
 
 	pthread_mutex_lock(&timer->lock);
-	if (filchi_deadlines_set(
-		    &timer->deadlines, (uint32_t)(job - pool->jobs.slot), id, job->finish_by))
+	if (filchi_deadlines_set(&timer->deadlines, slot, id, at))
 		pthread_cond_signal(&timer->change);
 	pthread_mutex_unlock(&timer->lock);
 }
@@ -210,7 +212,7 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED,
 		filchi_submit_flags(how) | (work->fn ? 0 : FILCHI_JOB_OF_TASK));
 	if (FILCH_UNLIKELY(how->finish_by != NULL))
-		filchi_submit_late_at(pool, job, id);
+		filchi_submit_late_at(pool, how, id);
 	FILCH_HOOK(submit_published);
 	if (here) {
 		/*

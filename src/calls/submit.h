@@ -65,7 +65,7 @@ void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed)
 void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
 
 /* The submitter of a published job with finish_by, which no worker can have yet: sets its time. */
-void filchi_submit_late_at(struct filch_pool *pool, struct filchi_job *job, int64_t id);
+void filchi_submit_late_at(struct filch_pool *pool, const struct filch_submit *how, int64_t id);
 
 /*
  * Its finish_by has come: one that has not started completes with -ETIMEDOUT, else its cancel flag

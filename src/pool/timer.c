@@ -106,7 +106,11 @@ int filchi_timer_start(struct filch_pool *pool)
 	pthread_mutex_lock(&pool->timer_lock);
 	timer = filch_load_relaxed(&pool->timer);
 	if (!timer) {
+		/* a job may be the first: the thread is not to get its worker's one CPU */
+		const struct filchi_plan *pinned = filchi_pin_lift();
+
 		timer = timer_new(pool);
+		filchi_pin_restore(pinned);
 		filchi_store_release(&pool->timer, timer);
 	}
 	pthread_mutex_unlock(&pool->timer_lock);

@@ -3,6 +3,7 @@
  * finish_by: when its time has come a queued job is over, and a running one is told; a late one is
  * said to be, and one that was not is left alone. And the heap of times, against a plain search.
  */
+#define _GNU_SOURCE
 #include "jobs_support.h"
 
 #include <filch/loop.h>
@@ -160,6 +161,46 @@ Test(finish_by, callbacks_of_what_it_ends_are_called)
 		gate_wait(&ended, i);
 	}
 	let_go(&h);
+	end();
+}
+
+static int cpus_of_timer;
+
+static int cpus_here(void)
+{
+	cpu_set_t set;
+
+	EQ(sched_getaffinity(0, sizeof set, &set), 0);
+	return CPU_COUNT(&set);
+}
+
+static void note_cpus(const struct filch_completion *c)
+{
+	(void)c;
+	cpus_of_timer = cpus_here();
+	gate_raise(&ended);
+}
+
+static int submit_late_one(void *unused)
+{
+	struct timespec time = filch_after(SOON_NS);
+	struct filch_submit how = by(&time);
+
+	(void)unused;
+	how.on_complete = note_cpus;
+	cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+	gate_wait(&ended, 1); /* the one worker is here, so the timer ends it */
+	return 0;
+}
+
+Test(finish_by, the_timer_has_the_creators_cpus_though_a_job_was_the_first)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 1;
+	EQ(filch_pool_create(&pool, &config), 0);
+	EQ(wait_status(filch_submit(pool, submit_late_one, NULL, NULL)), 0);
+	EQ(cpus_of_timer, cpus_here());
 	end();
 }
 
