@@ -182,10 +182,10 @@ struct filch_job_spec {
  *           -EDEADLK    FILCH_BLOCK, FILCH_UNTIL: the queue or, with FILCH_JOB_WAIT_CQ, the cq is
  *                       full, and the jobs that would make room can be run by the calling thread
  *                       alone, which works for another pool or waits for the cq.
- *           -EDEADLK    the queue is full, on a worker of another pool, where all workers of the
- *                       pools that wait for each other wait or have nothing to do, and none can go
- *                       on. A wait for room in the cq is not refused so, since any pool's jobs may
- *                       hold that room: there calls go on while stack is left, and else hang.
+ *           -EDEADLK    the queue or, with FILCH_JOB_WAIT_CQ, the cq is full, on a worker of
+ *                       another pool, where all workers of the pools that wait for each other wait
+ *                       or have nothing to do, and none can go on. For the cq: if jobs of these
+ *                       pools hold all its room.
  *           -ESHUTDOWN  the pool is closed.
  *           -ECHILD     after fork().
  *           With a NULL pool also why there is no default pool, as filch_pool_create().

@@ -380,7 +380,7 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 		job = new_slot(pool);
 		if (job) {
 			job->cell = cell;
-			job->cq = how->cq;
+			filch_store_relaxed(&job->cq, how->cq);
 			id = submit_slot(pool, job, work, how, now);
 		} else {
 			filchi_credit_return(how->cq, cell);

@@ -19,7 +19,7 @@ enum filchi_stay_kind {
 	FILCHI_STAY_WAIT,  /* the job goes on whether or not the wait does */
 	FILCHI_STAY_FIRM,  /* the same, and the wait is not to be refused */
 	FILCHI_STAY_ROOM,  /* no job: for room in the queue */
-	FILCHI_STAY_CREDIT /* no job: for room in a completion queue; it is not refused */
+	FILCHI_STAY_CREDIT /* no job: for room in a completion queue */
 };
 
 /*
@@ -40,7 +40,7 @@ int filchi_abroad_room(
 
 /*
  * The same for a credit of @cq, a cell in *@cell, for a job of @pool: 0, -ETIMEDOUT, -ESHUTDOWN,
- * -ECHILD. Never -EDEADLK: jobs of any pool may hold the credits.
+ * -ECHILD; -EDEADLK if jobs of pools that cannot go on hold all credits.
  */
 int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
 	const struct timespec *deadline, uint32_t *cell);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stay, the list of all, and what one needs: for abroad.c and needs.c. */
+/* A stay, the list of all, and what one needs: for abroad.c, needs.c and still.c. */
 #ifndef FILCHI_STAYS_H
 #define FILCHI_STAYS_H
 
@@ -38,6 +38,21 @@ static inline unsigned filchi_stay_state(const struct filchi_stay *s)
 		       : FILCHI_JOB_FREE;
 }
 
+/* Whether the awaited job lies queued, and may run on top of a frame. */
+static inline bool filchi_stay_may_be_run(const struct filchi_stay *s)
+{
+	return filchi_stay_state(s) == FILCHI_JOB_QUEUED &&
+	       !(filchi_load_acquire(&s->job->state) & FILCHI_JOB_GUARDED);
+}
+
+/* After a read-modify-write of the caller's that is a full fence: room in the pool's queue. */
+static inline bool filchi_stay_has_room(const struct filchi_stay *s)
+{
+	struct filchi_injector *q = &s->pool->injector;
+
+	return filchi_rmw_fence_then_load_acquire(&q->queued) < q->capacity;
+}
+
 /* The jobs that must end before one wait can: a list to which they are added while it is read. */
 struct filchi_needs {
 	struct filchi_need *first, *last;
@@ -49,5 +64,11 @@ struct filchi_needs {
  */
 struct filchi_needs filchi_needs_of(struct filchi_stay *s);
 void filchi_needs_forget(const struct filchi_needs *needs);
+
+/*
+ * Worker that has prepared to sleep: if with it all sleep that could end what they wait for, one is
+ * told that it may run a job on top, or that it is refused.
+ */
+void filchi_still_end(struct filchi_worker *self);
 
 #endif

@@ -124,7 +124,7 @@ struct filchi_job *filchi_contexts_lost(void)
 		leave_callback(here);
 		for (struct filchi_job *job = here->due; job;
 			job = filch_load_relaxed(&job->after)) {
-			job->due_in = here->jobs;
+			filch_store_relaxed(&job->due_in, here->jobs);
 			if (last)
 				filch_store_relaxed(&last->after, job);
 			else
@@ -137,8 +137,8 @@ struct filchi_job *filchi_contexts_lost(void)
 
 void filchi_job_call_due(struct filchi_job *job)
 {
-	struct filchi_jobs *jobs = job->due_in;
+	struct filchi_jobs *jobs = filch_load_relaxed(&job->due_in);
 
-	job->cq = NULL;
+	filch_store_relaxed(&job->cq, NULL);
 	(void)filchi_call_back(jobs, job);
 }

@@ -116,7 +116,7 @@ static struct filchi_job *begin(struct filchi_jobs *jobs, uint32_t slot)
 	struct filchi_job *job = &jobs->slot[slot];
 
 	job->id = filchi_job_id_of(jobs, job, filchi_load_acquire(&job->state));
-	job->cq = NULL;
+	filch_store_relaxed(&job->cq, NULL);
 	return job;
 }
 
@@ -157,7 +157,7 @@ bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
 {
 	if (!filchi_credit_take(cq, &job->cell, 1))
 		return false;
-	job->cq = cq;
+	filch_store_relaxed(&job->cq, cq);
 	return true;
 }
 
@@ -167,7 +167,7 @@ uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_
 
 	for (uint32_t i = 0; i < got; i++) {
 		job[i]->cell = cell[i];
-		job[i]->cq = cq;
+		filch_store_relaxed(&job[i]->cq, cq);
 	}
 	return got;
 }
@@ -175,8 +175,10 @@ uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_
 /* The submit is given up: its credit goes back. */
 static void send_nowhere(struct filchi_job *job)
 {
-	if (job->cq)
-		filchi_credit_return(job->cq, job->cell);
+	struct filch_cq *cq = filch_load_relaxed(&job->cq);
+
+	if (cq)
+		filchi_credit_return(cq, job->cell);
 }
 
 static inline void publish(struct filchi_job *job, unsigned state, uint64_t flags)
@@ -439,18 +441,19 @@ bool filchi_job_returned(struct filchi_job *job)
 
 uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 {
-	bool gone = job->cq || job->flags & FILCH_JOB_DETACHED;
+	struct filch_cq *cq = filch_load_relaxed(&job->cq);
+	bool gone = cq || job->flags & FILCH_JOB_DETACHED;
 
-	if (job->cq) {
+	if (cq) {
 		/*
 		 * before the slot is seen to be finished: after a drain every completion is in its
 		 * queue
 		 */
-		filchi_job_completion(job, &job->cq->cell[job->cell].completion);
-		if (job->cq->ordered)
-			filchi_cq_order_put(job->cq, job->cell, FILCHI_CELL_READY);
+		filchi_job_completion(job, &cq->cell[job->cell].completion);
+		if (cq->ordered)
+			filchi_cq_order_put(cq, job->cell, FILCHI_CELL_READY);
 		else
-			filchi_cq_put(job->cq, job->cell);
+			filchi_cq_put(cq, job->cell);
 	} else if (job->on_complete) {
 		return filchi_call_back(jobs, job); /* nobody waits for such a job */
 	}

@@ -109,9 +109,10 @@ struct filchi_job {
 	void (*on_complete)(const struct filch_completion *completion);
 	FILCH_ATOMIC(void *) user;
 	union {
-		struct filch_cq *cq; /* where its completion goes, or NULL */
+		/* where its completion goes, or NULL; read by core/abroad.c */
+		FILCH_ATOMIC(struct filch_cq *) cq;
 		/* its callback was due on a thread that was lost: the pool's jobs it is one of */
-		struct filchi_jobs *due_in;
+		FILCH_ATOMIC(struct filchi_jobs *) due_in;
 	};
 	union {
 		uint64_t start_by;      /* nanoseconds, 0 = none */

@@ -874,6 +874,102 @@ static void a_submit_that_waits_for_room_in_a_completion_queue_is_called_back(vo
 	CHECK_EQ(pools_sum.jobs_nested, test_scaled(12));
 }
 
+/* The same, where a guarding pool can run nothing on top: @arg counts what is refused. */
+static int take_room_and_call_in_vain(void *arg)
+{
+	_Atomic uint64_t bodies = 0;
+	int error;
+
+	has_room_taken = true;
+	until_idle(at[0], 1);
+	error = filch_for(at[0], 0, 1, 1, loop_here, &bodies);
+	CHECK(!error || error == -EDEADLK, "%d", error);
+	*(_Atomic int *)arg += error != 0;
+	CHECK_EQ(bodies, !error);
+	return 8;
+}
+
+static int submit_in_vain(void *arg)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	how.cq = shared;
+	CHECK((id = filch_submit(at[1], take_room_and_call_in_vain, arg, &how)) > 0, "%lld",
+		(long long)id);
+	how.flags = FILCH_JOB_WAIT_CQ;
+	id = filch_submit(at[1], answer_seven, NULL, &how);
+	CHECK(id > 0 || id == -EDEADLK, "%lld", (long long)id);
+	*(_Atomic int *)arg += id < 0;
+	return id < 0;
+}
+
+static _Atomic bool may_make_room;
+
+static int hold_room(void *unused)
+{
+	(void)unused;
+	while (!may_make_room)
+		sched_yield();
+	return 9;
+}
+
+/*
+ * One of the two is refused, if the two pools hold all the room. If another pool's job holds some,
+ * both may wait for that. It goes on once they sleep.
+ */
+static void room_in_a_completion_queue_is_refused_where_nothing_can_make_it(void)
+{
+#if defined(__x86_64__)
+	static const uint32_t one[] = { 1, 1, 1 };
+
+	for (uint64_t n = test_scaled(12); n--;) {
+		const bool other = n % 3 == 2;
+		_Atomic int refusals = 0;
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		struct filch_completion c, reaped;
+		struct timespec past = { .tv_sec = 0 };
+		int got = 0, error;
+		int64_t id;
+
+		test_watchdog(100);
+		has_room_taken = may_make_room = false;
+		CHECK_EQ(filch_cq_create_with(&shared,
+				 &(struct filch_cq_config){ .size = sizeof(struct filch_cq_config),
+					 .capacity = 1 + other,
+					 .flags = n % 2 ? FILCH_CQ_ORDERED : 0 }),
+			0);
+		open_all(3, one, 0);
+		pool_close(at[0]);
+		at[0] = pool_open(1, FILCH_POOL_GUARD);
+		how.cq = shared;
+		if (other)
+			CHECK((id = filch_submit(at[2], hold_room, NULL, &how)) > 0, "%lld",
+				(long long)id);
+		CHECK((id = filch_submit(at[0], submit_in_vain, (void *)&refusals, NULL)) > 0,
+			"%lld", (long long)id);
+		if (other) {
+			while (!has_room_taken)
+				sched_yield();
+			until_idle(at[0], 1);
+			until_idle(at[1], 1);
+			CHECK_EQ(refusals, 0);
+			may_make_room = true;
+		}
+		while ((error = filch_wait(at[0], id, &past, &c)) == -ETIMEDOUT) {
+			got += filch_cq_reap(shared, &reaped, 1);
+			sched_yield();
+		}
+		CHECK_EQ(error, 0);
+		for (int want = 2 + other - (c.status != 0); got < want; got++)
+			CHECK_EQ(filch_cq_wait(shared, &reaped, 1, NULL), 1);
+		CHECK_EQ(refusals, !other);
+		close_all();
+		CHECK_EQ(filch_cq_destroy(shared), 0);
+	}
+#endif
+}
+
 static _Atomic bool waits_for_all;
 
 static int drain_the_other(void *arg)
@@ -1038,6 +1134,8 @@ int main(void)
 		a_call_from_behind_a_wait_at_home_is_served_at_once);
 	test_case("a submit that waits for room in a completion queue is called back",
 		a_submit_that_waits_for_room_in_a_completion_queue_is_called_back);
+	test_case("room in a completion queue is refused where nothing can make it",
+		room_in_a_completion_queue_is_refused_where_nothing_can_make_it);
 	test_case("a drain by another pool is woken by any end",
 		a_drain_by_another_pool_is_woken_by_any_end);
 	test_case("a pool is drained and ended by the pool that it calls",
