@@ -2,8 +2,8 @@
 /*
  * completions: exactly one for every accepted id, while everything happens at once. Four producers
  * submit jobs whose completions go to a queue, to a callback, to a wait, or nowhere; jobs are
- * cancelled while they are queued and while they run, shed because they are late, run by their
- * submitters; pools are drained, abandoned and destroyed under them; one reaper goes by the
+ * cancelled while they are queued and while they run, shed because they are late, told that they
+ * are, submitted to come after others, run by their submitters; pools are drained, abandoned and destroyed under them; one reaper goes by the
  * descriptor, another sleeps in filch_cq_wait(), and the queue outlives all the pools.
  *
  * Two ledgers: what was started, and how each number ended: one completion, or one refusal of its
@@ -46,7 +46,7 @@ static _Atomic uint64_t accepted_jobs;
 static struct {
 	_Atomic uint64_t queue, callback, wait, detached;
 	_Atomic uint64_t cancelled_queued, cancelled_running, expired, run_here, refused, no_room,
-		abandoned, destroyed, vanished;
+		abandoned, destroyed, vanished, behind, late_queued, late_running;
 	_Atomic uint64_t by_descriptor, by_sleeper;
 } met;
 
@@ -92,10 +92,24 @@ static enum kind kind_of(uint64_t job)
 	return finish == DESTROY && kind == DETACHED ? QUEUE : kind;
 }
 
-/* Jobs that run until they are cancelled; not where nobody could see that they have ended. */
+/* Jobs with a time by which they are to be over; and such that come after the one before. */
+static bool is_timed(uint64_t job)
+{
+	return job % 16 == 9 && kind_of(job) != DETACHED;
+}
+
+static bool follows(uint64_t job)
+{
+	return job % 16 == 12;
+}
+
+/*
+ * Jobs that run until they are cancelled, or told that they are late; not where nobody could see
+ * that they have ended.
+ */
 static bool is_held(uint64_t job)
 {
-	return job % 1024 == 5 && kind_of(job) != DETACHED;
+	return (job % 1024 == 5 || job % 1024 == 25) && kind_of(job) != DETACHED;
 }
 
 static int work(void *arg)
@@ -133,7 +147,10 @@ static void check_completion(const struct filch_completion *c)
 		CHECK(!ledger_has(&started, job),
 			"job %llu was cancelled in the queue, and has run",
 			(unsigned long long)job);
-		if (finish == DESTROY && closing)
+		if (c->flags & FILCH_DONE_AFTER) {
+			CHECK(follows(job), "%llu", (unsigned long long)job);
+			met.behind++;
+		} else if (finish == DESTROY && closing)
 			met.destroyed++;
 		else if (finish == ABANDON && closing)
 			met.abandoned++;
@@ -143,14 +160,24 @@ static void check_completion(const struct filch_completion *c)
 	case -ETIMEDOUT:
 		CHECK(!ledger_has(&started, job), "job %llu has expired, and has run",
 			(unsigned long long)job);
-		met.expired++;
+		if (is_timed(job)) {
+			CHECK(c->flags & FILCH_DONE_LATE, "%llu", (unsigned long long)job);
+			met.late_queued++;
+		} else {
+			met.expired++;
+		}
 		break;
 	default:
 		CHECK(c->status == 1 || c->status == 2, "%d", c->status);
 		CHECK(ledger_has(&started, job), "job %llu is complete, and has not run",
 			(unsigned long long)job);
-		if (c->status == 2)
+		if (c->status == 2 && is_timed(job)) {
+			CHECK(c->flags & FILCH_DONE_LATE || closing, "%llu",
+				(unsigned long long)job);
+			met.late_running += (c->flags & FILCH_DONE_LATE) != 0;
+		} else if (c->status == 2) {
 			met.cancelled_running++;
+		}
 	}
 	ledger_enter(&ended, job);
 }
@@ -254,6 +281,7 @@ static void end_sleeper(void)
 struct window {
 	int64_t id[WINDOW];
 	unsigned first, n;
+	int64_t last; /* submitted */
 };
 
 static void wait_oldest(struct window *w)
@@ -273,7 +301,8 @@ static void after_submit(struct window *w, uint64_t job, int64_t id)
 	bool cancel = job % 8 == 3;
 
 	accepted_jobs++;
-	if (is_held(job)) {
+	w->last = id;
+	if (is_held(job) && !is_timed(job)) {
 		while (!ledger_has(&started, job) && !ledger_has(&ended, job) && !closing)
 			sched_yield();
 		cancel = true;
@@ -302,6 +331,7 @@ static void *produce(void *arg)
 		struct filch_submit how = { .size = sizeof how,
 			.user = (void *)(uintptr_t)(job + 1) };
 		enum kind kind = kind_of(job);
+		struct timespec soon;
 		int64_t id;
 
 		if (finish == DESTROY && closing) {
@@ -318,6 +348,15 @@ static void *produce(void *arg)
 		how.start_by = kind != DETACHED && job % 16 == 7 ? &past : NULL;
 		if (how.start_by)
 			how.when_full = FILCH_BLOCK;
+		if (is_timed(job)) {
+			soon = filch_after(ledger_mix(job) % 300000);
+			how.finish_by = &soon;
+		}
+		if (follows(job) && w.last) {
+			how.after = &w.last;
+			how.after_count = 1;
+			how.flags |= job & 16 ? FILCH_JOB_AFTER_ANY : 0;
+		}
 		id = filch_submit(pool, work, (void *)(uintptr_t)job, &how);
 		if (id > 0) {
 			after_submit(&w, job++, id);
@@ -360,7 +399,7 @@ static void account_for_the_vanished(uint64_t observed)
 
 static uint64_t told_cancelled(void)
 {
-	return met.cancelled_queued + met.abandoned + met.destroyed;
+	return met.cancelled_queued + met.abandoned + met.destroyed + met.behind;
 }
 
 /* @n jobs on one pool, which ends as @how. */
@@ -428,8 +467,8 @@ static bool all_met(void)
 {
 	return met.queue && met.callback && met.wait && met.detached && met.cancelled_queued &&
 	       met.cancelled_running && met.expired && met.run_here && met.refused && met.no_room &&
-	       met.abandoned && met.destroyed && met.vanished && met.by_descriptor &&
-	       met.by_sleeper && rings && tellings;
+	       met.abandoned && met.destroyed && met.vanished && met.behind && met.late_queued &&
+	       met.late_running && met.by_descriptor && met.by_sleeper && rings && tellings;
 }
 
 static void everything_at_once(void)
@@ -452,12 +491,13 @@ static void everything_at_once(void)
 		(unsigned long long)met.wait, (unsigned long long)met.detached);
 	printf("    cancelled queued %llu, running %llu, expired %llu, run by submitters %llu, "
 	       "abandoned %llu, destroyed %llu, vanished %llu, "
-	       "refused %llu, no room %llu\n",
+	       "refused %llu, no room %llu, behind %llu, late %llu queued and %llu running\n",
 		(unsigned long long)met.cancelled_queued, (unsigned long long)met.cancelled_running,
 		(unsigned long long)met.expired, (unsigned long long)met.run_here,
 		(unsigned long long)met.abandoned, (unsigned long long)met.destroyed,
 		(unsigned long long)met.vanished, (unsigned long long)met.refused,
-		(unsigned long long)met.no_room);
+		(unsigned long long)met.no_room, (unsigned long long)met.behind,
+		(unsigned long long)met.late_queued, (unsigned long long)met.late_running);
 	CHECK(all_met(), "after %u rounds not everything has happened", round);
 	CHECK_EQ(filch_cq_destroy(cq), 0);
 }
