@@ -184,8 +184,6 @@ static void *thread_main(void *arg)
 	thread->tid = gettid();
 	filch_store_relaxed(&w->tid, (uint32_t)thread->tid);
 	filchi_store_release(&w->runs_on, (uint64_t)(uintptr_t)pthread_self());
-	if (w->declines)
-		filchi_errands_vacant(w, false);
 	(void)filchi_plan_pin(
 		pool->plan, w->id, thread->first ? &pool->pin_error[w->id] : &ignored);
 	if (thread->first)
@@ -442,6 +440,7 @@ static void fill(struct filchi_worker *w)
 
 	if (!filchi_load_acquire(&w->vacant) || start(w, NULL, w->thread))
 		return;
+	filchi_errands_vacant(w, false); /* before the replacement is told of */
 	filch_store_relaxed(&w->vacant, 0);
 	(void)filchi_fetch_sub_seq_cst(&pool->vacant, 1);
 	(void)filchi_fetch_add_acq_rel(&pool->external.replaced, 1);
