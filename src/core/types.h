@@ -158,8 +158,9 @@ struct filch_pool {
 	FILCH_ATOMIC(char *) notes; /* told behind the plan's reasons; NULL until it is made */
 	struct filch_config config;
 	char *name;
-	sigset_t signals;      /* blocked by the creating thread */
-	sigset_t free_signals; /* by a worker in a job with FILCH_JOB_FREE */
+	sigset_t signals;                  /* blocked by the creating thread */
+	sigset_t free_signals;             /* by a worker in a job with FILCH_JOB_FREE */
+	struct filchi_cpu_control control; /* of the creating thread */
 	int *pin_error;
 	size_t map_size;
 	bool guards;                 /* FILCH_POOL_GUARD */

@@ -232,6 +232,7 @@ static int take_config(struct making *m)
 	if (error)
 		return error;
 	pool->fork_generation = filchi_fork_generation();
+	pool->control = filchi_cpu_control();
 	(void)pthread_sigmask(SIG_SETMASK, NULL, &pool->signals);
 	filchi_thread_signals(pool, FILCHI_THREAD_FREE, &pool->free_signals);
 	pool->search_ns = pool->config.search_ns;

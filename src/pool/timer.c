@@ -54,6 +54,8 @@ static void keep_time(void *arg)
 	filchi_thread_block(pool, FILCHI_THREAD_OWN);
 	while ((id = next(timer))) {
 		filchi_thread_block(pool, FILCHI_THREAD_CALLBACK);
+		/* not that of the job that was the first, nor what a callback has left */
+		filchi_cpu_control_restore(pool->control);
 		filchi_job_late(pool, id);
 		if (filchi_forked(pool))
 			filchi_child_end(0); /* in a callback */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * completions: exactly one for every accepted id, while everything happens at once. Four producers
- * submit jobs whose completions go to a queue, to a callback, to a wait, or nowhere; jobs are
+ * submit jobs whose completions go to a queue, to a callback, to a wait, or nowhere. Jobs are
  * cancelled while they are queued and while they run, shed because they are late, told that they
- * are, submitted to come after others, run by their submitters; pools are drained, abandoned and destroyed under them; one reaper goes by the
- * descriptor, another sleeps in filch_cq_wait(), and the queue outlives all the pools.
+ * are, submitted to come after others, run by their submitters. Pools are drained, abandoned and
+ * destroyed under them. One reaper goes by the descriptor, another sleeps in filch_cq_wait(), and
+ * the queue outlives all the pools.
  *
  * Two ledgers: what was started, and how each number ended: one completion, or one refusal of its
  * submit, never both. A detached job ends where it runs; those that an abandoned pool never ran are

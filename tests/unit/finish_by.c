@@ -4,6 +4,8 @@
  * said to be, and one that was not is left alone. And the heap of times, against a plain search.
  */
 #define _GNU_SOURCE
+#include <fenv.h>
+
 #include "jobs_support.h"
 
 #include <filch/loop.h>
@@ -164,7 +166,7 @@ Test(finish_by, callbacks_of_what_it_ends_are_called)
 	end();
 }
 
-static int cpus_of_timer;
+static int cpus_of_timer, rounding_of_timer;
 
 static int cpus_here(void)
 {
@@ -174,32 +176,39 @@ static int cpus_here(void)
 	return CPU_COUNT(&set);
 }
 
-static void note_cpus(const struct filch_completion *c)
+static void note_what_it_has(const struct filch_completion *c)
 {
 	(void)c;
 	cpus_of_timer = cpus_here();
+	rounding_of_timer = fegetround();
+	(void)fesetround(FE_TOWARDZERO); /* for the next callback to find */
 	gate_raise(&ended);
 }
 
-static int submit_late_one(void *unused)
+static int submit_late_ones(void *unused)
 {
-	struct timespec time = filch_after(SOON_NS);
+	struct timespec time;
 	struct filch_submit how = by(&time);
 
 	(void)unused;
-	how.on_complete = note_cpus;
-	cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
-	gate_wait(&ended, 1); /* the one worker is here, so the timer ends it */
+	(void)fesetround(FE_UPWARD);
+	how.on_complete = note_what_it_has;
+	for (int i = 1; i <= 2; i++) {
+		time = filch_after(SOON_NS);
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+		gate_wait(&ended, i); /* the one worker is here, so the timer ends it */
+		EQ(rounding_of_timer, FE_TONEAREST);
+	}
 	return 0;
 }
 
-Test(finish_by, the_timer_has_the_creators_cpus_though_a_job_was_the_first)
+Test(finish_by, the_timer_has_what_the_creator_has_though_a_job_was_the_first)
 {
 	struct filch_config config = FILCH_CONFIG_INIT;
 
 	config.workers = 1;
 	EQ(filch_pool_create(&pool, &config), 0);
-	EQ(wait_status(filch_submit(pool, submit_late_one, NULL, NULL)), 0);
+	EQ(wait_status(filch_submit(pool, submit_late_ones, NULL, NULL)), 0);
 	EQ(cpus_of_timer, cpus_here());
 	end();
 }
