@@ -203,6 +203,23 @@ static void settle(void)
 	}
 }
 
+/* A program's @entry, timed; its instructions @counted or not. */
+static int time_entry(const struct bench *b, const struct bench_size *size, const struct entrant *e,
+	bench_entry_fn *entry, bool counted, double *seconds, struct bench_outcome *out)
+{
+	double begun;
+	int err;
+
+	if (counted)
+		bench_count_begin();
+	begun = bench_now();
+	err = e->c->call ? e->c->call(e->engine, entry, size, out) : entry(e->engine, size, out);
+	*seconds = bench_now() - begun;
+	if (counted)
+		bench_count_end(b->name, size->label, e->c->name, e->workers, out->tasks);
+	return err;
+}
+
 /*
  * One measurement of one entrant, its instructions @counted or not. Returns 1 if it has no such
  * form, else 0 or a negative errno.
@@ -225,19 +242,8 @@ static int measure(const struct bench *b, const struct bench_size *size, const s
 	settle();
 	if (serial)
 		bench_pin(plan_cpus[0]);
-	if (entry) {
-		if (counted)
-			bench_count_begin();
-		double begun = bench_now();
-
-		err = e->c->call ? e->c->call(e->engine, entry, size, out)
-				 : entry(e->engine, size, out);
-		value[0] = bench_now() - begun;
-		if (counted)
-			bench_count_end(b->name, size->label, e->c->name, e->workers, out->tasks);
-	} else {
-		err = b->jobs(e->c, e->engine, size, value, out);
-	}
+	err = entry ? time_entry(b, size, e, entry, counted, value, out)
+		    : b->jobs(e->c, e->engine, size, value, out);
 	if (serial)
 		sched_setaffinity(0, sizeof whole_mask, &whole_mask);
 	if (e->c->end)
@@ -504,25 +510,79 @@ static int write_reports(const struct bench_options *o, const struct bench_resul
 	return err;
 }
 
+/* How many benchmarks and sizes take part. */
+static size_t count_chosen(const struct bench_options *o, const regex_t *only)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < bench_catalogue_n; i++)
+		for (size_t k = 0; k < bench_catalogue[i].n; k++)
+			n += chosen(o, only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
+	return n;
+}
+
+/* All of them, of which there are @todo; false as add_rows(). */
+static bool run_chosen(const struct bench_options *o, const regex_t *only, size_t todo,
+	double until, struct bench_results *results)
+{
+	size_t done = 0;
+	bool good = true;
+
+	for (size_t i = 0; i < bench_catalogue_n; i++)
+		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
+			const struct bench *b = &bench_catalogue[i];
+			char progress[40];
+
+			if (!chosen(o, only, b, &b->sizes[k]))
+				continue;
+			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
+			good &= run_bench(b, &b->sizes[k], isatty(2) ? progress : NULL, o->rounds,
+				o->seconds > 0
+					? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1)
+					: 0,
+				results);
+		}
+	return good;
+}
+
+static void choose_workers(struct bench_options *o)
+{
+	plan_n = bench_plan(plan_cpus, BENCH_WORKERS_MAX);
+	if (o->workers_n)
+		return;
+	o->workers[o->workers_n++] = 1;
+	if (plan_n > 1)
+		o->workers[o->workers_n++] = plan_n;
+}
+
+/* Whether figures of this build would mean anything. */
+static bool may_measure(void)
+{
+#if defined(BENCH_RELEASE)
+	return true;
+#else
+	return false;
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct bench_options o = { 0 };
 	struct bench_results results = { 0 };
-	size_t todo = 0, done = 0;
-	bool good = true;
+	size_t todo;
+	double until;
+	bool good;
 	regex_t only;
 	int status = bench_options_parse(argc, argv, &o);
 
 	if (status >= 0)
 		return status;
-#ifndef BENCH_RELEASE
-	if (!o.list && !o.check) {
+	if (!may_measure() && !o.list && !o.check) {
 		fprintf(stderr,
 			"filch-bench: not a Release build, or with sanitizer or assertions: its "
 			"figures would mean nothing\n");
 		return 1;
 	}
-#endif
 	if (o.only && regcomp(&only, o.only, REG_EXTENDED | REG_NOSUB)) {
 		fprintf(stderr, "filch-bench: --only: not a regular expression: %s\n", o.only);
 		return 2;
@@ -533,17 +593,9 @@ int main(int argc, char **argv)
 	}
 	sched_getaffinity(0, sizeof whole_mask, &whole_mask);
 	give_room();
-	plan_n = bench_plan(plan_cpus, BENCH_WORKERS_MAX);
-	if (!o.workers_n) {
-		o.workers[o.workers_n++] = 1;
-		if (plan_n > 1)
-			o.workers[o.workers_n++] = plan_n;
-	}
-	for (size_t i = 0; i < bench_catalogue_n; i++)
-		for (size_t k = 0; k < bench_catalogue[i].n; k++)
-			todo += chosen(
-				&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]);
-	double until = bench_now() + o.seconds;
+	choose_workers(&o);
+	todo = count_chosen(&o, &only);
+	until = bench_now() + o.seconds;
 
 	results.rounds = o.rounds;
 	results.quick = o.quick;
@@ -555,20 +607,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "filch-bench: nothing to run\n");
 		return 2;
 	}
-	for (size_t i = 0; i < bench_catalogue_n; i++)
-		for (size_t k = 0; k < bench_catalogue[i].n; k++) {
-			char progress[40];
-
-			if (!chosen(&o, &only, &bench_catalogue[i], &bench_catalogue[i].sizes[k]))
-				continue;
-			snprintf(progress, sizeof progress, "[%zu/%zu]", ++done, todo);
-			good &= run_bench(&bench_catalogue[i], &bench_catalogue[i].sizes[k],
-				isatty(2) ? progress : NULL, o.rounds,
-				o.seconds > 0
-					? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1)
-					: 0,
-				&results);
-		}
+	good = run_chosen(&o, &only, todo, until, &results);
 	for (int i = 0; i < entrants; i++)
 		entrant[i].c->close(entrant[i].engine);
 	bench_data_release();

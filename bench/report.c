@@ -303,47 +303,41 @@ static const char *colour(const struct bench_result *r)
 	return "#000000";
 }
 
-/*
- * Writes data and script of one plot and runs gnuplot. Returns 0, 1 if there is nothing to plot, or
- * a negative errno.
- */
-static int draw(const struct bench_results *r, const struct plot *p, const char *dir)
-{
-	const struct bench_result **group = calloc(2 * r->n + 1, sizeof(struct bench_result *)),
-				  **bar = group + r->n;
+/* One plot in the making: a cluster of bars for each group. */
+struct drawing {
+	const struct bench_results *r;
+	const struct plot *p;
+	const struct bench_result **group, **bar; /* the first rows that are one */
 	size_t groups, bars;
-	char *data = NULL, *script = NULL, *command = NULL;
-	FILE *f = NULL;
-	int err = -ENOMEM;
+};
 
-	if (!group)
-		return err;
-	groups = pick(r, p, false, group);
-	bars = pick(r, p, true, bar);
-	if (!groups || !bars) {
-		free(group);
-		return 1;
-	}
-	if (asprintf(&data, "%s/%s.dat", dir, p->name) < 0 ||
-		asprintf(&script, "%s/%s.gp", dir, p->name) < 0 ||
-		asprintf(&command, "cd '%s' && gnuplot '%s.gp'", dir, p->name) < 0)
-		goto out;
-	f = fopen(data, "w");
+/* The value of a bar in a group; NAN: that was not run. */
+static double value_of(const struct drawing *d, size_t group, size_t bar)
+{
+	double value = NAN;
+
+	for (size_t i = 0; i < d->r->n; i++)
+		if (same_group(&d->r->row[i], d->group[group]) &&
+			same_bar(&d->r->row[i], d->bar[bar]))
+			value = d->p->value(&d->r->row[i]);
+	return value;
+}
+
+static int write_data(const struct drawing *d, const char *path)
+{
+	FILE *f = fopen(path, "w");
+
 	if (!f)
-		goto failed;
+		return -errno;
 	fputs("benchmark", f);
-	for (size_t b = 0; b < bars; b++)
-		fprintf(f, "\t\"%s, %d\"", bar[b]->contestant, bar[b]->workers);
+	for (size_t b = 0; b < d->bars; b++)
+		fprintf(f, "\t\"%s, %d\"", d->bar[b]->contestant, d->bar[b]->workers);
 	fputc('\n', f);
-	for (size_t g = 0; g < groups; g++) {
-		fprintf(f, "\"%s %s\"", group[g]->bench, group[g]->size);
-		for (size_t b = 0; b < bars; b++) {
-			double value = NAN;
+	for (size_t g = 0; g < d->groups; g++) {
+		fprintf(f, "\"%s %s\"", d->group[g]->bench, d->group[g]->size);
+		for (size_t b = 0; b < d->bars; b++) {
+			double value = value_of(d, g, b);
 
-			for (size_t i = 0; i < r->n; i++)
-				if (same_group(&r->row[i], group[g]) &&
-					same_bar(&r->row[i], bar[b]))
-					value = p->value(&r->row[i]);
 			if (isnan(value))
 				fputs("\t?", f);
 			else
@@ -351,11 +345,16 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 		}
 		fputc('\n', f);
 	}
-	if (fclose(f))
-		goto failed;
-	f = fopen(script, "w");
+	return fclose(f) ? -errno : 0;
+}
+
+static int write_script(const struct drawing *d, const char *path)
+{
+	const struct plot *p = d->p;
+	FILE *f = fopen(path, "w");
+
 	if (!f)
-		goto failed;
+		return -errno;
 	fprintf(f,
 		"set terminal svg size 960,420 dynamic font 'sans-serif,12' background rgb "
 		"'white'\n"
@@ -366,21 +365,50 @@ static int draw(const struct bench_results *r, const struct plot *p, const char 
 		"set key outside right top noenhanced\n"
 		"set xtics rotate by -30 noenhanced nomirror\n%splot",
 		p->name, p->title, p->ylabel, p->log ? "set logscale y\n" : "set yrange [0:*]\n");
-	for (size_t b = 0; b < bars; b++)
+	for (size_t b = 0; b < d->bars; b++)
 		fprintf(f, "%s '%s.dat' using %zu:xtic(1) title columnheader(%zu) lc rgb '%s'",
-			b ? "," : "", p->name, b + 2, b + 2, colour(bar[b]));
+			b ? "," : "", p->name, b + 2, b + 2, colour(d->bar[b]));
 	fputc('\n', f);
-	if (fclose(f))
-		goto failed;
-	err = system(command) ? -EIO : 0;
-	goto out;
-failed:
-	err = -errno;
-out:
+	return fclose(f) ? -errno : 0;
+}
+
+static int write_and_plot(const struct drawing *d, const char *dir)
+{
+	char *data = NULL, *script = NULL, *command = NULL;
+	int err = -ENOMEM;
+
+	if (asprintf(&data, "%s/%s.dat", dir, d->p->name) >= 0 &&
+		asprintf(&script, "%s/%s.gp", dir, d->p->name) >= 0 &&
+		asprintf(&command, "cd '%s' && gnuplot '%s.gp'", dir, d->p->name) >= 0)
+		err = write_data(d, data);
+	if (!err)
+		err = write_script(d, script);
+	if (!err)
+		err = system(command) ? -EIO : 0;
 	free(command);
 	free(script);
 	free(data);
-	free(group);
+	return err;
+}
+
+/*
+ * Writes data and script of one plot and runs gnuplot. Returns 0, 1 if there is nothing to plot, or
+ * a negative errno.
+ */
+static int draw(const struct bench_results *r, const struct plot *p, const char *dir)
+{
+	struct drawing d = { .r = r, .p = p };
+	int err = 1;
+
+	d.group = calloc(2 * r->n + 1, sizeof(struct bench_result *));
+	if (!d.group)
+		return -ENOMEM;
+	d.bar = d.group + r->n;
+	d.groups = pick(r, p, false, d.group);
+	d.bars = pick(r, p, true, d.bar);
+	if (d.groups && d.bars)
+		err = write_and_plot(&d, dir);
+	free(d.group);
 	return err;
 }
 
