@@ -429,6 +429,9 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 {
 	uint32_t slot, lane;
 
+	/* a take in vain writes to what all lookers share; a worker at work finds jobs, mostly */
+	if (searching && filchi_injector_seems_empty(&w->pool->injector))
+		return false;
 	while ((slot = filchi_injector_take(&w->pool->injector, &w->turns, &lane)) !=
 		FILCHI_SCQ_EMPTY) {
 		FILCH_HOOK(job_drawn);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lanes: while two have jobs a worker takes seven of the upper one and then one of the lower,
- * exactly, and so with all eight; nobody starves, whatever keeps coming.
+ * exactly, and so with all eight; nobody starves, whatever keeps coming. Looks in vain write
+ * nothing.
  */
+#include <core/types.h>
+
 #include "jobs_support.h"
 
 TestSuite(lanes, .timeout = 60);
@@ -267,4 +270,41 @@ Test(lanes, a_flood_of_urgent_jobs_starves_no_normal_one_on_one_worker)
 Test(lanes, nor_on_two)
 {
 	under_a_flood(2);
+}
+
+/* --- looks in vain ---------------------------------------------------- */
+
+/* Which many workers do at once, while one puts jobs there. */
+Test(lanes, a_look_into_empty_lanes_writes_to_none)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	uint64_t head[FILCH_LANES];
+	int64_t threshold[FILCH_LANES];
+	uint32_t turn;
+
+	config.workers = 1;
+	config.search_ns = UINT32_MAX;
+	EQ(filch_pool_create(&pool, &config), 0);
+	for (uint32_t i = 0; i < FILCH_LANES; i++) {
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+
+		how.lane = i;
+		EQ(wait_status(filch_submit(pool, answer, NULL, &how)), 42);
+	}
+	turn = *(volatile uint32_t *)&pool->first->turn;
+	while (*(volatile uint32_t *)&pool->first->turn - turn < 2)
+		sched_yield(); /* it looks, and no longer with that job */
+	for (uint32_t i = 0; i < FILCH_LANES; i++) {
+		head[i] = filchi_load_acquire(&pool->injector.lane[i].head);
+		threshold[i] = filchi_load_acquire(&pool->injector.lane[i].threshold);
+		cr_assert(threshold[i] > 0, "a take would go on");
+	}
+	turn = *(volatile uint32_t *)&pool->first->turn;
+	while (*(volatile uint32_t *)&pool->first->turn - turn < 1000)
+		sched_yield();
+	for (uint32_t i = 0; i < FILCH_LANES; i++) {
+		EQ(filchi_load_acquire(&pool->injector.lane[i].head), head[i]);
+		EQ(filchi_load_acquire(&pool->injector.lane[i].threshold), threshold[i]);
+	}
+	end();
 }
