@@ -52,9 +52,11 @@ done
 ((EUID == 0)) || { echo "SKIP: debootstrap and chroot need root"; exit 77; }
 command -v debootstrap >/dev/null || { echo "SKIP: no debootstrap (apt-get install debootstrap)"; exit 77; }
 
-# The mounts below live in a mount namespace of their own and go with it, however this script ends.
+# The mounts below live in a mount namespace of their own, and the processes in one of theirs. Both go
+# with it, however this script ends; and the pools of other processes here are none of a fresh machine's.
 if [[ -z ${FILCH_FRESH_NAMESPACE:-} ]]; then
-	FILCH_FRESH_NAMESPACE=1 exec unshare --mount --propagation private "$0" "$directory" "${given[@]}"
+	FILCH_FRESH_NAMESPACE=1 exec unshare --mount --propagation private --pid --fork --kill-child "$0" \
+		"$directory" "${given[@]}"
 fi
 
 mirror=$(debian_mirror)
