@@ -34,6 +34,7 @@ FILCH_EXTERN_C_BEGIN
 
 struct filch_pool;
 struct filch_cq;
+struct filch_group;
 
 /* Runs on a worker. Returns the completion's status: 0 or any int; negative errno by convention. */
 typedef int filch_job_fn(void *arg);
@@ -134,6 +135,7 @@ struct filch_submit {
 	 * that was not over by then, however it ended.
 	 */
 	const struct timespec *finish_by;
+	struct filch_group *group; /* the job is one of this group of the pool: group.h */
 };
 #define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 
