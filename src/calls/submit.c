@@ -274,11 +274,11 @@ FILCH_COLD static int64_t post_grouped(struct filch_pool *pool, struct filchi_jo
  * Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or
  * -ESHUTDOWN.
  */
-static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work,
-	const struct filch_submit *how, uint64_t now, bool here)
+FILCH_INLINE int64_t post(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here,
+	bool grouped)
 {
-	return FILCH_UNLIKELY(how->group != NULL)
-		       ? post_grouped(pool, job, work, how, now, here, !here)
+	return grouped ? post_grouped(pool, job, work, how, now, here, !here)
 		       : post_plain(pool, job, work, how, now, here);
 }
 
@@ -355,7 +355,7 @@ static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job,
 		(void)refuse(pool, how, (int)id);
 	} else {
 		f.job = NULL;
-		id = post(pool, job, work, how, now, f.here);
+		id = post(pool, job, work, how, now, f.here, how->group);
 	}
 	pthread_cleanup_pop(1);
 	return id;
@@ -378,12 +378,14 @@ static int give_up(struct filch_pool *pool, const struct filch_submit *how, int 
 
 /*
  * The owner of a slot that has its credit: into the queue, or as the policy says if it is full.
- * @here: a group is, and it is to be run by the submitter.
+ * @here: its group is, and it is to be run by the submitter. @grouped is how->group != NULL: a
+ * constant where that is known, so that jobs of no group do not ask at each step.
  */
-static int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
-	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here)
+FILCH_INLINE int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool grouped,
+	bool here)
 {
-	if (FILCH_UNLIKELY(how->group != NULL))
+	if (grouped)
 		filchi_job_join(&pool->jobs, job, how->group);
 	if (FILCH_UNLIKELY(how->after_count != 0)) {
 		int64_t id = filchi_submit_after(pool, job, work, how, now);
@@ -391,13 +393,13 @@ static int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
 		if (id)
 			return id < 0 ? refuse(pool, how, (int)id) : id;
 	}
-	if (FILCH_UNLIKELY(how->group != NULL) && filchi_gate_seems_shut(how->group))
+	if (grouped && filchi_gate_seems_shut(how->group))
 		return post_grouped(pool, job, work, how, now, here, false);
 	if (!here && filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
-		return post(pool, job, work, how, now, false);
+		return post(pool, job, work, how, now, false, grouped);
 	FILCH_HOOK(submit_full);
 	if (filchi_worker_here(pool)) /* FILCH_CALLER_RUNS: others have been admitted */
-		return post(pool, job, work, how, now, true);
+		return post(pool, job, work, how, now, true, grouped);
 	return submit_to_full(pool, job, work, how, now, here);
 }
 
@@ -439,7 +441,7 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 			job->cell = cell;
 			job->cq = how->cq;
 			f.group = NULL; /* the slot has its room */
-			id = submit_slot(pool, job, work, how, now, here);
+			id = submit_slot(pool, job, work, how, now, how->group, here);
 		} else {
 			filchi_credit_return(how->cq, cell);
 			id = -ENOBUFS;
@@ -451,8 +453,8 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 	return id;
 }
 
-static inline int64_t submit(struct filch_pool *pool, const struct filchi_work *work,
-	const struct filch_submit *how, uint64_t now, bool here)
+FILCH_INLINE int64_t submit(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now, bool grouped, bool here)
 {
 	struct filchi_job *job = new_slot(pool);
 
@@ -462,7 +464,13 @@ static inline int64_t submit(struct filch_pool *pool, const struct filchi_work *
 		filchi_job_discard(&pool->jobs, job);
 		return submit_to_full_cq(pool, work, how, now, here);
 	}
-	return submit_slot(pool, job, work, how, now, here);
+	return submit_slot(pool, job, work, how, now, grouped, here);
+}
+
+FILCH_COLD static int64_t submit_with_room(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now, bool here)
+{
+	return submit(pool, work, how, now, true, here);
 }
 
 /* What waits for room in a group holds no slot. As submit_to_full(). */
@@ -474,12 +482,12 @@ FILCH_COLD static int64_t submit_to_group(struct filch_pool *pool, const struct 
 
 	if (filchi_group_room(how->group, 1,
 		    filchi_submit_ignores_full(pool, how) || filchi_group_is_here(how->group)))
-		return submit(pool, work, how, now, false);
+		return submit_with_room(pool, work, how, now, false);
 	FILCH_HOOK(group_full);
 	filchi_client_in(pool);
 	pthread_cleanup_push(full_exited, &f);
 	id = filchi_group_find_room(pool, how, &f.here);
-	id = id ? refuse(pool, how, (int)id) : submit(pool, work, how, now, f.here);
+	id = id ? refuse(pool, how, (int)id) : submit_with_room(pool, work, how, now, f.here);
 	pthread_cleanup_pop(1);
 	return id;
 }
@@ -493,7 +501,7 @@ int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *wor
 		return -ENOMEM;
 	if (FILCH_UNLIKELY(how->group != NULL))
 		return submit_to_group(pool, work, how, now);
-	return submit(pool, work, how, now, false);
+	return submit(pool, work, how, now, false, false);
 }
 
 int64_t filch_submit(
