@@ -184,7 +184,8 @@ int filchi_wait_group(struct filchi_worker *w, struct filch_group *group, bool f
 	/*
 	 * FENCE G3   count the wait -> look at the slots   pairs with: I3 of the submit
 	 * Ensures:   a submit sees that a worker waits for its group, or that one sees the job.
-	 * Without:   the worker sleeps for another job, and the queued one may have nobody to run it.
+	 * Without:   the worker sleeps for another job, and nobody may be there to run the queued
+	 *            one.
 	 * Weaker?    no: store->load; the read-modify-write is the fence.
 	 * Checked:   tests/stress/groups.c, one worker that waits beside jobs with deferred ends
 	 */

@@ -34,7 +34,7 @@ int filchi_abroad_group_room(
 /* Any thread: there is room, and such a wait may sleep; it is filch_group.tell. */
 void filchi_abroad_has_group_room(struct filch_group *group);
 
-/* Whether a job of the group lies on the calling thread's stack, or its callback, or is due there. */
+/* Whether a job of the group, or its callback, is on the calling thread's stack, or due there. */
 bool filchi_group_is_here(struct filch_group *group);
 
 /*

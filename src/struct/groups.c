@@ -130,7 +130,7 @@ static void unblock(struct filch_group *group)
 	if (!--group->blocked)
 		filchi_group_clear(&group->word, FILCHI_GROUP_BLOCKED);
 	else
-		/* a wake-up that came for this one, and the room it stood for, are the next one's */
+		/* a wake-up that came for this one, and the room it stood for, are another's */
 		pthread_cond_signal(&group->given);
 }
 

@@ -96,7 +96,7 @@ static inline uint32_t filchi_group_room(struct filch_group *group, uint32_t n, 
 		       : n;
 }
 
-/* @n jobs are over, @n 0: not published after all; @room: it is free again. May be the last touch. */
+/* @n jobs are over, @n 0: not published after all; @room: it is free again. The last touch. */
 void filchi_group_over(struct filch_group *group, uint32_t n, uint32_t room);
 
 /* --- sleeping ----------------------------------------------------------- */

@@ -216,7 +216,7 @@ static void sleep_for_end(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* filchi_group_sleep() with a deadline that has passed, and then filch_group_wait() until it is 0. */
+/* filchi_group_sleep() with a deadline that has passed, then filch_group_wait() until it is 0. */
 static void poll_for_end(void)
 {
 	pthread_mutex_lock(&lock);
