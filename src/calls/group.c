@@ -109,20 +109,13 @@ int filch_group_destroy(struct filch_group *group)
 
 /* --- room and the gate -------------------------------------------------- */
 
-int filchi_group_find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
+int filchi_group_await_room(struct filch_pool *pool, const struct filch_submit *how)
 {
 	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
 	struct filch_group *group = how->group;
 	struct filchi_worker *w;
 	int error;
 
-	if (how->when_full == FILCH_TRY)
-		return -EAGAIN;
-	if (how->when_full == FILCH_CALLER_RUNS) {
-		(void)filchi_group_room(group, 1, true);
-		*here = true;
-		return 0;
-	}
 	w = filchi_enter_alone(pool);
 	if (w) {
 		error = filchi_wait_group(w, group, true, deadline);

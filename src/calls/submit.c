@@ -480,14 +480,20 @@ FILCH_COLD static int64_t submit_to_group(struct filch_pool *pool, const struct 
 	struct full f = { .pool = pool };
 	int64_t id;
 
-	if (filchi_group_room(how->group, 1,
-		    filchi_submit_ignores_full(pool, how) || filchi_group_is_here(how->group)))
+	if (filchi_group_room(how->group, 1, filchi_submit_ignores_full(pool, how)) ||
+		(filchi_group_is_here(how->group) && filchi_group_room(how->group, 1, true)))
 		return submit_with_room(pool, work, how, now, false);
 	FILCH_HOOK(group_full);
+	if (how->when_full == FILCH_TRY)
+		return refuse(pool, how, -EAGAIN);
+	if (how->when_full == FILCH_CALLER_RUNS) {
+		(void)filchi_group_room(how->group, 1, true);
+		return submit_with_room(pool, work, how, now, true);
+	}
 	filchi_client_in(pool);
 	pthread_cleanup_push(full_exited, &f);
-	id = filchi_group_find_room(pool, how, &f.here);
-	id = id ? refuse(pool, how, (int)id) : submit_with_room(pool, work, how, now, f.here);
+	id = filchi_group_await_room(pool, how);
+	id = id ? refuse(pool, how, (int)id) : submit_with_room(pool, work, how, now, false);
 	pthread_cleanup_pop(1);
 	return id;
 }
@@ -657,41 +663,4 @@ int filch_cancel(struct filch_pool *pool, int64_t id)
 	return filchi_job_is(&pool->jobs, s, id) && FILCHI_JOB_STATE(s) == FILCHI_JOB_DONE
 		       ? -EALREADY
 		       : -ESRCH;
-}
-
-struct filchi_job *filchi_job_here(void)
-{
-	struct filchi_worker *w = filchi_worker_self();
-	struct filchi_context *context = filchi_this_thread.context;
-	struct filchi_team *team = w ? filchi_segment_team(&w->deque) : NULL;
-
-	while (context && context->kind == FILCHI_CONTEXT_CALLBACK)
-		context = context->outer;
-	if (context && context->kind == FILCHI_CONTEXT_INLINE)
-		return ((struct filchi_job_context *)(void *)context)->job;
-	return team ? filchi_job_of(team) : NULL;
-}
-
-bool filch_job_cancelled(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	if (!job || !(filchi_load_acquire(&job->state) & FILCHI_JOB_CANCEL))
-		return false;
-	filch_tsan_acquire(&job->state);
-	return true;
-}
-
-filch_atomic_u64 *filchi_job_word_here(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	return job ? &job->state : NULL;
-}
-
-int64_t filch_job_id(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	return job ? job->id : 0;
 }

@@ -61,11 +61,8 @@ bool filchi_after_known(const struct filch_pool *pool, const struct filch_submit
 /* Any thread: the job in @slot, WAITING in the generation of @s, is queued, unless cancelled. */
 void filchi_submit_ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed);
 
-/*
- * A submit into how->group, which has no slot yet: room there, waited for as the policy says. 0,
- * with *@here set if the job is to be run by the submitter; or the policy's error.
- */
-int filchi_group_find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here);
+/* A submit that waits for room in how->group, which has no slot yet: 0, or the policy's error. */
+int filchi_group_await_room(struct filch_pool *pool, const struct filch_submit *how);
 
 /*
  * The owner of a slot of how->group, whose job is counted as unfinished: 0 if it is to run as any

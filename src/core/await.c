@@ -320,6 +320,14 @@ static bool is_pending(const struct job_wait *wait)
 	return filchi_job_is_pending(s) && filchi_job_is(&wait->w->pool->jobs, s, wait->id);
 }
 
+void filchi_run_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id)
+{
+	struct job_wait wait = { .w = w, .job = job, .id = id };
+
+	if (!filchi_errands_wait(w) || !filchi_errands_run(w))
+		(void)run_awaited(&wait);
+}
+
 int filchi_wait_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, uint32_t news)
 {

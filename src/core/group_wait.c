@@ -149,6 +149,11 @@ static int step(struct group_wait *me)
 		sched_yield();
 		return 0;
 	}
+	if (found.use == CAN_RUN_HERE) {
+		/* where another worker has been faster, it looks for the next */
+		filchi_run_one_of(w, found.job, found.id);
+		return 0;
+	}
 	if (is_ours)
 		return filchi_wait_one_of(w, found.job, found.id, me->deadline, news);
 	return filchi_abroad_wait(w, pool, found.job, found.id, me->deadline, FILCHI_STAY_WAIT);

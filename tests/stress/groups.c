@@ -7,7 +7,8 @@
  * is unfinished, in both or not. Single jobs are cancelled, and whole groups. A group is destroyed
  * as soon as a wait for it has returned.
  *
- * Then: the creator of a pool as its one worker; pools that are destroyed under their groups.
+ * Then: the creator of a pool as its one worker; jobs that wait for each other, with nobody but
+ * workers that wait to run them; pools that are destroyed under their groups.
  *
  * Ledger: each job ends once: it has run, or was cancelled. Never do more jobs of a group run than
  * it allows. Counted: jobs held; submits that were blocked, by threads and by workers of the other
@@ -386,6 +387,61 @@ static void a_creator_alone_lives_them(void)
 	ledger_close(&ended);
 }
 
+/* --- jobs that wait for each other, and only workers that wait ---------- */
+
+enum { MEET = 4 };
+static struct filch_group *meeting;
+static _Atomic uint64_t begun, goes, came;
+
+/* Ends when all of its round have begun. */
+static int meet(void *unused)
+{
+	uint64_t all = (came++ / MEET + 1) * MEET;
+
+	(void)unused;
+	while (came < all)
+		sched_yield();
+	return 0;
+}
+
+/* All workers are in here when the jobs come. */
+static int wait_for_meeting(void *unused)
+{
+	uint64_t mine = begun++ / MEET;
+
+	(void)unused;
+	while (goes <= mine)
+		sched_yield();
+	CHECK_EQ(filch_group_wait(meeting, NULL), 0);
+	return 0;
+}
+
+static void workers_that_wait_run_a_job_each(void)
+{
+	const uint64_t rounds = test_scaled(2000);
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id[MEET];
+
+	pool = pool_open(MEET, 0);
+	CHECK_EQ(filch_group_create(&meeting, pool, NULL), 0);
+	how.flags = FILCH_JOB_DETACHED;
+	how.group = meeting;
+	for (uint64_t round = 0; round < rounds || round < 100; round++) {
+		test_watchdog(60);
+		for (unsigned i = 0; i < MEET; i++)
+			id[i] = filch_submit(pool, wait_for_meeting, NULL, NULL);
+		while (begun < (round + 1) * MEET)
+			sched_yield();
+		for (unsigned i = 0; i < MEET; i++)
+			CHECK(filch_submit(pool, meet, NULL, &how) > 0, "submit");
+		goes++;
+		for (unsigned i = 0; i < MEET; i++)
+			CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
+	}
+	CHECK_EQ(filch_group_destroy(meeting), 0);
+	pool_close(pool);
+}
+
 /* --- pools that are destroyed under their groups ----------------------- */
 
 static void pools_end_with_groups_in_them(void)
@@ -422,6 +478,7 @@ int main(void)
 	test_case("a ledger finds what is lost and doubled", ledger_self_test);
 	test_case("all jobs of all groups end once", all_jobs_of_all_groups_end_once);
 	test_case("a creator alone lives them", a_creator_alone_lives_them);
+	test_case("workers that wait run a job each", workers_that_wait_run_a_job_each);
 	test_case("pools end with groups in them", pools_end_with_groups_in_them);
 	pools_print();
 	return test_finish("groups");

@@ -351,6 +351,40 @@ Test(group, a_worker_that_waits_runs_what_comes_later)
 	end_group();
 }
 
+static const struct filch_submit urgent = { .size = sizeof urgent, .lane = FILCH_LANE_URGENT };
+static struct gate meeting = GATE_INIT;
+static int meetings;
+
+static int meet(void *unused)
+{
+	(void)unused;
+	gate_raise(&meeting);
+	gate_wait(&meeting, 2 * meetings);
+	return 0;
+}
+
+/* Each of the two jobs ends when both have begun, and there is nobody else to run them. */
+Test(group, workers_that_wait_run_a_job_each)
+{
+	begin_group(2, 0, 0, 0);
+	for (meetings = 1; meetings <= 300; meetings++) {
+		struct hold h[2] = { HOLD_INIT, HOLD_INIT };
+		int64_t waiter[2];
+
+		hold_worker(&h[0]);
+		hold_worker(&h[1]);
+		add(meet, NULL);
+		add(meet, NULL);
+		for (int i = 0; i < 2; i++)
+			waiter[i] = filch_submit(pool, wait_inside, NULL, &urgent);
+		for (int i = 0; i < 2; i++)
+			let_go(&h[i]);
+		for (int i = 0; i < 2; i++)
+			EQ(wait_status(waiter[i]), 0);
+	}
+	end_group();
+}
+
 /* --- waiting for oneself ---------------------------------------------- */
 
 static _Atomic int refused;
