@@ -16,8 +16,8 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 void filchi_run_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id);
 
 /*
- * The same: waits for a job of it, as filchi_wait_job(), but does not reap it. Returns also when the
- * worker has had news of the group since it had read @news of w->group_news.
+ * The same: waits for a job of it, as filchi_wait_job(), but does not reap it. Returns also when
+ * the worker has had news of the group since it had read @news of w->group_news.
  */
 int filchi_wait_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, uint32_t news);

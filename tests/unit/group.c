@@ -138,6 +138,7 @@ Test(group, is_waited_for_until_a_deadline)
 	EQ(filch_group_wait(group, &soon), -ETIMEDOUT);
 	cr_assert(test_now() >= (uint64_t)soon.tv_sec * 1000000000 + (uint64_t)soon.tv_nsec);
 	let_go(&h);
+	EQ(filch_group_wait(group, NULL), 0);
 	EQ(filch_group_wait(group, &past), 0);
 	end_group();
 }
@@ -740,13 +741,17 @@ Test(group, jobs_after_others_take_their_place_when_these_are_over)
 {
 	struct hold first = HOLD_INIT, other = HOLD_INIT;
 	int64_t id[3];
+	uint32_t last;
 
 	begin_group(2, 0, 1, 0);
 	hold_worker(&other);
 	id[0] = add_waited(is_next, (void *)1, &other.id);
 	hold_in_group(&first); /* it does not wait behind the one before */
 	id[1] = add_waited(is_next, (void *)0, NULL);
+	last = __atomic_load_n(&group->last, __ATOMIC_ACQUIRE);
 	let_go(&other);
+	while (__atomic_load_n(&group->last, __ATOMIC_ACQUIRE) == last)
+		sched_yield(); /* it takes its place a moment after the other is over */
 	id[2] = add_waited(is_next, (void *)2, NULL);
 	let_go(&first);
 	EQ(wait_status(id[1]), 0);
