@@ -9,7 +9,7 @@
 
 #include <ill.h>
 
-#include <struct/groups.h>
+#include <core/types.h>
 
 static struct filch_group *group;
 
@@ -1039,6 +1039,138 @@ Test(group, a_worker_of_another_pool_waits_for_room_and_for_the_end)
 		EQ(c.status, 0);
 		EQ(ran[i], 50);
 	}
+	EQ(filch_pool_destroy(other), 0);
+	end_group();
+}
+
+static struct filch_pool *pools[2];
+
+/* Each level waits for a group of the other pool. */
+static int call_the_other(void *depth)
+{
+	struct filch_submit how = policy(FILCH_BLOCK);
+	int left = (int)(intptr_t)depth, at = left % 2;
+
+	if (!left)
+		return 0;
+	how.flags = FILCH_JOB_DETACHED;
+	EQ(filch_group_create(&how.group, pools[at], NULL), 0);
+	cr_assert(filch_submit(pools[at], call_the_other, (void *)(intptr_t)(left - 1), &how) > 0);
+	EQ(filch_group_wait(how.group, NULL), 0);
+	return filch_group_destroy(how.group);
+}
+
+Test(group, pools_that_wait_for_each_others_groups_end)
+{
+	struct filch_completion c;
+	int64_t id;
+
+	for (int i = 0; i < 2; i++)
+		pools[i] = pool_of(1, 0);
+	for (intptr_t depth = 1; depth < 12; depth++) {
+		id = filch_submit(pools[(depth + 1) % 2], call_the_other, (void *)depth, NULL);
+		cr_assert(id > 0);
+		EQ(filch_wait(pools[(depth + 1) % 2], id, NULL, &c), 0);
+		EQ(c.status, 0);
+	}
+	for (int i = 0; i < 2; i++)
+		EQ(filch_pool_destroy(pools[i]), 0);
+}
+
+static int add_from_abroad_until_closed(void *status)
+{
+	struct filch_submit how = into(FILCH_JOB_DETACHED, FILCH_BLOCK);
+
+	*(int64_t *)status = filch_submit(pool, answer, NULL, &how);
+	return 0;
+}
+
+Test(group, a_pool_that_closes_ends_the_wait_for_room_of_another_pools_worker)
+{
+	struct filch_pool *other;
+	struct hold h = HOLD_INIT;
+	int64_t id, status = 0;
+
+	begin_group(1, 0, 0, 1);
+	other = pool_of(1, 0);
+	hold_in_group(&h);
+	id = filch_submit(other, add_from_abroad_until_closed, &status, NULL);
+	while (!filchi_load_acquire(&group->abroad))
+		sched_yield();
+	EQ(filch_pool_shutdown(pool, FILCH_DRAIN, &(struct timespec){ 0, 1 }), -ETIMEDOUT);
+	EQ(filch_wait(other, id, NULL, NULL), 0);
+	EQ(status, -ESHUTDOWN);
+	let_go(&h);
+	EQ(filch_pool_destroy(other), 0);
+	end_group();
+}
+
+/* --- threads that are lost in a wait ----------------------------------- */
+
+static int wait_for_one_that_leaves(void *unused)
+{
+	(void)unused;
+	add(leave_thread, NULL);
+	return filch_group_wait(group, NULL);
+}
+
+Test(group, is_as_before_when_a_worker_that_waited_has_left_its_thread)
+{
+	struct filch_completion c;
+	int ran = 0;
+
+	begin_group(1, 0, 1, 0);
+	for (int i = 0; i < 5; i++) {
+		int64_t id = filch_submit(pool, wait_for_one_that_leaves, NULL, NULL);
+
+		EQ(filch_wait(pool, id, NULL, &c), 0);
+		EQ(c.flags, FILCH_DONE_EXITED);
+		EQ(filch_group_wait(group, NULL), 0);
+		EQ(pool->group_waits, 0);
+		EQ(run_status(fill_and_wait, &ran), 0);
+	}
+	EQ(ran, 100);
+	end_group();
+}
+
+static int room_from_abroad_and_leave(void *unused)
+{
+	(void)unused;
+	add(answer, NULL);
+	return 0;
+}
+
+static int leave_on_top(void *unused)
+{
+	(void)unused;
+	pthread_exit(NULL);
+}
+
+static int need_one_that_leaves(void *other)
+{
+	struct filch_completion c;
+	int64_t id = filch_submit(other, leave_on_top, NULL, NULL);
+
+	EQ(filch_wait(other, id, NULL, &c), 0);
+	return (int)c.flags;
+}
+
+/* A job runs on top of a wait for room, since that needs it, and takes the thread with it. */
+Test(group, a_wait_for_room_that_is_lost_with_its_thread_blocks_nobody)
+{
+	struct filch_pool *other;
+	struct filch_completion c;
+	int64_t id, blocked;
+
+	begin_group(1, 0, 0, 1);
+	other = pool_of(1, 0);
+	id = add_waited(need_one_that_leaves, other, NULL);
+	blocked = filch_submit(other, room_from_abroad_and_leave, NULL, NULL);
+	EQ(filch_wait(pool, id, NULL, &c), 0);
+	EQ(c.status, (int)FILCH_DONE_EXITED);
+	EQ(filch_wait(other, blocked, NULL, NULL), 0);
+	EQ(filch_group_wait(group, NULL), 0);
+	EQ(group->blocked, 0);
 	EQ(filch_pool_destroy(other), 0);
 	end_group();
 }
