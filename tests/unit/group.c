@@ -5,11 +5,11 @@
  */
 #include <criterion/criterion.h>
 
+#include <core/types.h>
+
 #include "jobs_support.h"
 
 #include <ill.h>
-
-#include <core/types.h>
 
 static struct filch_group *group;
 
