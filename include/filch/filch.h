@@ -24,6 +24,7 @@
 #include "graph.h"
 #include "sort.h"
 #include "job.h"
+#include "group.h"
 #include "stats.h"
 #include <filch/version.h>
 

@@ -34,6 +34,7 @@ FILCH_EXTERN_C_BEGIN
 
 struct filch_pool;
 struct filch_cq;
+struct filch_group;
 
 /* Runs on a worker. Returns the completion's status: 0 or any int; negative errno by convention. */
 typedef int filch_job_fn(void *arg);
@@ -134,6 +135,7 @@ struct filch_submit {
 	 * that was not over by then, however it ended.
 	 */
 	const struct timespec *finish_by;
+	struct filch_group *group; /* the job is one of this group of the pool: group.h */
 };
 #define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 
@@ -156,7 +158,9 @@ struct filch_job_spec {
  *           FILCH_UNTIL then looks at its deadline before each of them, and does not interrupt one
  *           that runs. A job that is to come after others never waits for room: it takes none
  *           until they are complete, and then whether or not there is any. Without any to wait for
- *           it is submitted as all are.
+ *           it is submitted as all are. Room in its group it takes before all else, and waits for
+ *           it in the same way; a worker of the pool and a job of the group do not. A job that its
+ *           group holds (running_max) takes no room in the queue, and does not wait for it.
  * Ordering: writes before the submit are visible to @fn, and so are those of the jobs it comes
  *           after.
  * Lifetime: @arg belongs to the job until its completion is seen. @how may go after the call, and
@@ -168,24 +172,25 @@ struct filch_job_spec {
  *           -EINVAL     FILCH_JOB_GUARD in a pool without FILCH_POOL_GUARD, or with
  *                       FILCH_CALLER_RUNS.
  *           -EINVAL     FILCH_CALLER_RUNS on a worker of another pool with FILCH_POOL_GUARD.
- *           -EINVAL     after_count without `after`.
+ *           -EINVAL     after_count without `after`; a group of another pool.
  *           -ESRCH      an id in `after` that is none of this pool's.
  *           -ENOMEM     the pool's first job with finish_by: no memory, or no thread.
  *           -E2BIG      a newer struct that sets unknown fields.
- *           -EAGAIN     FILCH_TRY: the queue is full; with FILCH_JOB_WAIT_CQ also the cq.
+ *           -EAGAIN     FILCH_TRY: the queue is full, or the group; with FILCH_JOB_WAIT_CQ also
+ *                       the cq.
  *           -ETIMEDOUT  FILCH_UNTIL: it still is.
  *           -ENOBUFS    no free job slot, or no room in the cq; under every policy, since only the
  *                       client can free those. With FILCH_JOB_WAIT_CQ no room in the cq is so on
  *                       workers of the pool, and under FILCH_CALLER_RUNS.
  *           -ENOBUFS    no room for what `after` names: a pool holds 1024 such ids, and 4 more for
  *                       each of its jobs_max, of jobs that are not complete.
- *           -EDEADLK    FILCH_BLOCK, FILCH_UNTIL: the queue or, with FILCH_JOB_WAIT_CQ, the cq is
- *                       full, and the jobs that would make room can be run by the calling thread
- *                       alone, which works for another pool or waits for the cq.
- *           -EDEADLK    the queue or, with FILCH_JOB_WAIT_CQ, the cq is full, on a worker of
- *                       another pool, where all workers of the pools that wait for each other wait
- *                       or have nothing to do, and none can go on. For the cq: if jobs of these
- *                       pools hold all its room.
+ *           -EDEADLK    FILCH_BLOCK, FILCH_UNTIL: the queue, the group or, with
+ *                       FILCH_JOB_WAIT_CQ, the cq is full, and the jobs that would make room can be
+ *                       run by the calling thread alone, which works for another pool, waits for
+ *                       the cq, or cannot run them beneath what it does.
+ *           -EDEADLK    the same, on a worker of another pool, where all workers of the pools that
+ *                       wait for each other wait or have nothing to do, and none can go on. For
+ *                       the group and the cq: if jobs of these pools hold all of the room.
  *           -ESHUTDOWN  the pool is closed.
  *           -ECHILD     after fork().
  *           With a NULL pool also why there is no default pool, as filch_pool_create().
@@ -250,8 +255,9 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *           -EDEADLK    a job waits for itself.
  *           -EDEADLK    on a worker: the job is still queued and cannot be run here, for want of
  *                       stack or because it is guarded, so waiting could be for ever.
- *           -EDEADLK    on a worker of the pool: the job waits for others that it comes after, and
- *                       they are not run here, so waiting could be for ever.
+ *           -EDEADLK    on a worker of the pool: the job waits for others that it comes after, or
+ *                       its group holds it; and those are not run here, so waiting could be for
+ *                       ever.
  *           -EDEADLK    the pool's one worker is the calling thread, which works for another pool.
  *           -EDEADLK    on a worker of another pool: all workers of the pools that wait for each
  *                       other wait, and none can go on. The id stays valid.
@@ -261,9 +267,9 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
 	struct filch_completion *out);
 
 /*
- * Cancels a job. One that is queued, or waits for others that it comes after, completes with
- * -ECANCELED at once. A running one has its flag
- * raised, and its completion has the status it returns.
+ * Cancels a job. One that is queued, waits for others that it comes after, or is held by its group,
+ * completes with -ECANCELED at once. A running one has its flag raised, and its completion has the
+ * status it returns.
  *
  * Callers:  any thread, the job itself included; a NULL pool is as in pool.h.
  * Progress: lock-free but for wakes. The callback of a job that was queued runs here, before the

@@ -58,14 +58,13 @@ static struct filchi_followers *followers(struct filch_pool *pool)
 }
 
 /*
- * The last of those that the job in @slot follows has ended, in the generation of @s. It is counted
- * as queued before it is: whoever takes it out counts it off. One that a cancel has won just now is
- * counted in vain for a moment.
+ * It is counted as queued before it is: whoever takes it out counts it off. One that a cancel has
+ * won just now is counted in vain for a moment.
  *
  * The creator of a pool may be its one worker, and sleep until something is ready:
  * filchi_wait_ready().
  */
-static void ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed)
+void filchi_submit_ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed)
 {
 	struct filchi_job *job = &pool->jobs.slot[slot];
 
@@ -80,10 +79,21 @@ static void ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool faile
 	FILCH_HOOK(after_ready);
 	filchi_injector_put(&pool->injector, filch_load_relaxed(&job->lane), slot);
 	(void)filchi_worker_posted(pool);
+	if (FILCH_UNLIKELY(s & FILCHI_JOB_GROUPED))
+		filchi_group_slot_posted(pool, slot);
 	if (s & FILCHI_JOB_FOR_WORKER)
 		filchi_worker_job_done(pool, filchi_job_id_of(&pool->jobs, job, s));
 	if (pool->has_caller && pool->running == 1)
 		(void)filchi_worker_wake(pool, pool->first);
+}
+
+/* The last of those that the job in @slot follows has ended, in the generation of @s. */
+static void ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed)
+{
+	if (filchi_load_acquire(&pool->jobs.slot[slot].state) & FILCHI_JOB_GROUPED &&
+		filchi_group_holds(pool, slot, s, failed))
+		return;
+	filchi_submit_ready(pool, slot, s, failed);
 }
 
 void filchi_after_hold(struct filchi_jobs *jobs)
@@ -222,6 +232,8 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 	filchi_submit_fill(job, work, how, now);
 	job->flags |= FILCHI_JOB_FOLLOWS;
 	filchi_after_begin(&me.f->of[slot].count, s, me.left);
+	if (how->group)
+		filchi_group_begin(&how->group->word, 1);
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
 	if (how->finish_by)
 		filchi_submit_late_at(pool, how, id);

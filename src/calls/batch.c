@@ -68,6 +68,29 @@ static uint32_t admit(struct filch_pool *pool, const struct filch_submit *how,
 	return admitted;
 }
 
+/*
+ * The same for jobs of a group, which count as unfinished then. What it may have to hold is
+ * submitted one by one.
+ */
+FILCH_COLD static uint32_t admit_to_group(struct filch_pool *pool, const struct filch_submit *how,
+	struct filchi_job **job, uint32_t n)
+{
+	struct filch_group *group = how->group;
+	uint32_t room, admitted;
+
+	if (group->running_max)
+		return 0;
+	room = filchi_group_room(group, n, filchi_submit_ignores_full(pool, how));
+	admitted = room ? admit(pool, how, job, room) : 0;
+	if (admitted < room)
+		filchi_group_over(group, 0, room - admitted);
+	for (uint32_t i = 0; i < admitted; i++)
+		filchi_job_join(&pool->jobs, job[i], group);
+	if (admitted)
+		filchi_group_begin(&group->word, admitted);
+	return admitted;
+}
+
 /* Submits up to @n jobs together, as many as the pool takes at once; their number, ids in @id. */
 static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec *spec, uint32_t n,
 	const struct filch_submit *how, uint64_t now, int64_t *id)
@@ -78,7 +101,8 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 
 	if (filchi_load_acquire(&pool->closing) || how->after_count || how->finish_by)
 		return 0;
-	n = admit(pool, how, job, n);
+	n = FILCH_UNLIKELY(how->group != NULL) ? admit_to_group(pool, how, job, n)
+					       : admit(pool, how, job, n);
 	if (!n)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -95,6 +119,8 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 	filchi_injector_put_many(&pool->injector, how->lane, slot, n);
 	FILCH_HOOK(submit_put);
 	filchi_worker_posted(pool); /* its fence is I3 and S1, for all of them */
+	if (FILCH_UNLIKELY(how->group != NULL))
+		filchi_group_posted(pool, how->group);
 	FILCH_HOOK(submit_announced);
 	return filchi_load_acquire(&pool->closing) ? take_back(pool, job, id, n) : n;
 }

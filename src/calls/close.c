@@ -3,7 +3,7 @@
 #include "calls/close.h"
 
 #include "calls/submit.h"
-#include "struct/credit.h"
+#include "struct/closing.h"
 
 void filchi_pool_close(struct filch_pool *pool)
 {
@@ -16,7 +16,7 @@ void filchi_pool_close(struct filch_pool *pool)
 	filchi_store_then_fence(&pool->closing, 1);
 	FILCH_HOOK(closing_set);
 	filchi_injector_close(&pool->injector);
-	filchi_credit_close(&pool->closing);
+	filchi_closing_tell(&pool->closing);
 	filchi_abroad_has_room(pool);
 }
 

@@ -51,6 +51,8 @@ static bool consistent(const struct filch_pool *pool, const struct filch_submit 
 		return false;
 	if (how->when_full == FILCH_CALLER_RUNS && !filchi_may_run_inline(pool))
 		return false;
+	if (FILCH_UNLIKELY(how->group != NULL) && how->group->pool != pool)
+		return false;
 	return !(how->flags & FILCH_JOB_GUARD) ||
 	       (pool->guards && how->when_full != FILCH_CALLER_RUNS);
 }
@@ -152,7 +154,7 @@ void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
  */
 static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 {
-	struct filchi_worker *w = pool->running == 1 ? filchi_caller_enter(pool) : NULL;
+	struct filchi_worker *w = filchi_enter_alone(pool);
 	int error = 0;
 
 	if (!w)
@@ -199,12 +201,9 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 	}
 }
 
-/*
- * Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or
- * -ESHUTDOWN.
- */
-static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struct filchi_work *work,
-	const struct filch_submit *how, uint64_t now, bool here)
+/* post(), for a job of no group, or one that its group does not hold. */
+static int64_t post_plain(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here)
 {
 	int64_t id = job->id;
 
@@ -246,6 +245,43 @@ static int64_t post(struct filch_pool *pool, struct filchi_job *job, const struc
 	return id;
 }
 
+/* The same for a job of a group; @room: it has been admitted to the queue. */
+FILCH_COLD static int64_t post_grouped(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here,
+	bool room)
+{
+	int64_t id;
+
+	filchi_group_begin(&how->group->word, 1);
+	FILCH_HOOK(group_begun);
+	if (how->group->running_max) {
+		id = filchi_group_hold(pool, job, work, how, now);
+		if (id) {
+			if (room)
+				filchi_abroad_release(pool);
+			return id;
+		}
+	}
+	if (!room && !here)
+		(void)filchi_injector_admit(&pool->injector, true);
+	id = post_plain(pool, job, work, how, now, here);
+	if (id > 0 && !here)
+		filchi_group_posted(pool, how->group);
+	return id;
+}
+
+/*
+ * Fills, publishes and announces a slot whose job has been admitted, or runs it @here; the id, or
+ * -ESHUTDOWN.
+ */
+FILCH_INLINE int64_t post(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here,
+	bool grouped)
+{
+	return grouped ? post_grouped(pool, job, work, how, now, here, !here)
+		       : post_plain(pool, job, work, how, now, here);
+}
+
 /*
  * No slot is free. The slot of a job that was cancelled, or run under a wait, cannot be used again
  * while its number is still in a ring. Only a worker with an empty stack takes such numbers out.
@@ -279,10 +315,14 @@ static int refuse(struct filch_pool *pool, const struct filch_submit *how, int e
 	return error;
 }
 
-/* A submit that found the queue full, and its slot while that is not posted. */
+/*
+ * A submit that found something full. What it has while its job is not posted: a slot; or room in
+ * a group.
+ */
 struct full {
 	struct filch_pool *pool;
 	struct filchi_job *job;
+	struct filch_group *group;
 	bool here;
 };
 
@@ -292,6 +332,8 @@ static void full_exited(void *arg)
 
 	if (f->job)
 		filchi_job_discard(&f->pool->jobs, f->job);
+	if (f->group)
+		filchi_group_over(f->group, 0, 1);
 	filchi_client_out(f->pool);
 }
 
@@ -300,20 +342,20 @@ static void full_exited(void *arg)
  * will be.
  */
 static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job,
-	const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool here)
 {
-	struct full f = { .pool = pool, .job = job };
+	struct full f = { .pool = pool, .job = job, .here = here };
 	int64_t id;
 
 	/* to the last touch of the pool: a destroy that let us out of the queue waits for that */
 	filchi_client_in(pool);
 	pthread_cleanup_push(full_exited, &f);
-	id = find_room(pool, how, &f.here);
+	id = here ? 0 : find_room(pool, how, &f.here);
 	if (id) {
 		(void)refuse(pool, how, (int)id);
 	} else {
 		f.job = NULL;
-		id = post(pool, job, work, how, now, f.here);
+		id = post(pool, job, work, how, now, f.here, how->group);
 	}
 	pthread_cleanup_pop(1);
 	return id;
@@ -326,22 +368,39 @@ static struct filchi_job *new_slot(struct filch_pool *pool)
 	return !job && clear_tombstone(pool) ? filchi_job_new(&pool->jobs) : job;
 }
 
-/* The owner of a slot that has its credit: into the queue, or as the policy says if it is full. */
-static int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
-	const struct filchi_work *work, const struct filch_submit *how, uint64_t now)
+/* A submit that gives up before it has a slot: its room in a group goes back. */
+static int give_up(struct filch_pool *pool, const struct filch_submit *how, int error)
 {
+	if (how->group)
+		filchi_group_over(how->group, 0, 1);
+	return refuse(pool, how, error);
+}
+
+/*
+ * The owner of a slot that has its credit: into the queue, or as the policy says if it is full.
+ * @here: its group is, and it is to be run by the submitter. @grouped is how->group != NULL: a
+ * constant where that is known, so that jobs of no group do not ask at each step.
+ */
+FILCH_INLINE int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now, bool grouped,
+	bool here)
+{
+	if (grouped)
+		filchi_job_join(&pool->jobs, job, how->group);
 	if (FILCH_UNLIKELY(how->after_count != 0)) {
 		int64_t id = filchi_submit_after(pool, job, work, how, now);
 
 		if (id)
 			return id < 0 ? refuse(pool, how, (int)id) : id;
 	}
-	if (filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
-		return post(pool, job, work, how, now, false);
+	if (grouped && filchi_gate_seems_shut(how->group))
+		return post_grouped(pool, job, work, how, now, here, false);
+	if (!here && filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
+		return post(pool, job, work, how, now, false, grouped);
 	FILCH_HOOK(submit_full);
 	if (filchi_worker_here(pool)) /* FILCH_CALLER_RUNS: others have been admitted */
-		return post(pool, job, work, how, now, true);
-	return submit_to_full(pool, job, work, how, now);
+		return post(pool, job, work, how, now, true, grouped);
+	return submit_to_full(pool, job, work, how, now, here);
 }
 
 /*
@@ -366,9 +425,9 @@ static int find_credit(struct filch_pool *pool, const struct filch_submit *how, 
 }
 
 static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_work *work,
-	const struct filch_submit *how, uint64_t now)
+	const struct filch_submit *how, uint64_t now, bool here)
 {
-	struct full f = { .pool = pool };
+	struct full f = { .pool = pool, .group = how->group };
 	struct filchi_job *job = NULL;
 	uint32_t cell;
 	int64_t id;
@@ -381,7 +440,8 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 		if (job) {
 			job->cell = cell;
 			filch_store_relaxed(&job->cq, how->cq);
-			id = submit_slot(pool, job, work, how, now);
+			f.group = NULL; /* the slot has its room */
+			id = submit_slot(pool, job, work, how, now, how->group, here);
 		} else {
 			filchi_credit_return(how->cq, cell);
 			id = -ENOBUFS;
@@ -393,23 +453,61 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 	return id;
 }
 
+FILCH_INLINE int64_t submit(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now, bool grouped, bool here)
+{
+	struct filchi_job *job = new_slot(pool);
+
+	if (!job)
+		return give_up(pool, how, -ENOBUFS);
+	if (how->cq && !filchi_job_send_to(job, how->cq)) {
+		filchi_job_discard(&pool->jobs, job);
+		return submit_to_full_cq(pool, work, how, now, here);
+	}
+	return submit_slot(pool, job, work, how, now, grouped, here);
+}
+
+FILCH_COLD static int64_t submit_with_room(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now, bool here)
+{
+	return submit(pool, work, how, now, true, here);
+}
+
+/* What waits for room in a group holds no slot. As submit_to_full(). */
+FILCH_COLD static int64_t submit_to_group(struct filch_pool *pool, const struct filchi_work *work,
+	const struct filch_submit *how, uint64_t now)
+{
+	struct full f = { .pool = pool };
+	int64_t id;
+
+	if (filchi_group_room(how->group, 1, filchi_submit_ignores_full(pool, how)) ||
+		(filchi_group_is_here(how->group) && filchi_group_room(how->group, 1, true)))
+		return submit_with_room(pool, work, how, now, false);
+	FILCH_HOOK(group_full);
+	if (how->when_full == FILCH_TRY)
+		return refuse(pool, how, -EAGAIN);
+	if (how->when_full == FILCH_CALLER_RUNS) {
+		(void)filchi_group_room(how->group, 1, true);
+		return submit_with_room(pool, work, how, now, true);
+	}
+	filchi_client_in(pool);
+	pthread_cleanup_push(full_exited, &f);
+	id = filchi_group_await_room(pool, how);
+	id = id ? refuse(pool, how, (int)id) : submit_with_room(pool, work, how, now, false);
+	pthread_cleanup_pop(1);
+	return id;
+}
+
 int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *work,
 	const struct filch_submit *how, uint64_t now)
 {
-	struct filchi_job *job;
-
 	if (filchi_load_acquire(&pool->closing))
 		return -ESHUTDOWN;
 	if (FILCH_UNLIKELY(how->finish_by != NULL) && pool->start_timer(pool))
 		return -ENOMEM;
-	job = new_slot(pool);
-	if (!job)
-		return refuse(pool, how, -ENOBUFS);
-	if (how->cq && !filchi_job_send_to(job, how->cq)) {
-		filchi_job_discard(&pool->jobs, job);
-		return submit_to_full_cq(pool, work, how, now);
-	}
-	return submit_slot(pool, job, work, how, now);
+	if (FILCH_UNLIKELY(how->group != NULL))
+		return submit_to_group(pool, work, how, now);
+	return submit(pool, work, how, now, false, false);
 }
 
 int64_t filch_submit(
@@ -565,41 +663,4 @@ int filch_cancel(struct filch_pool *pool, int64_t id)
 	return filchi_job_is(&pool->jobs, s, id) && FILCHI_JOB_STATE(s) == FILCHI_JOB_DONE
 		       ? -EALREADY
 		       : -ESRCH;
-}
-
-struct filchi_job *filchi_job_here(void)
-{
-	struct filchi_worker *w = filchi_worker_self();
-	struct filchi_context *context = filchi_this_thread.context;
-	struct filchi_team *team = w ? filchi_segment_team(&w->deque) : NULL;
-
-	while (context && context->kind == FILCHI_CONTEXT_CALLBACK)
-		context = context->outer;
-	if (context && context->kind == FILCHI_CONTEXT_INLINE)
-		return ((struct filchi_job_context *)(void *)context)->job;
-	return team ? filchi_job_of(team) : NULL;
-}
-
-bool filch_job_cancelled(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	if (!job || !(filchi_load_acquire(&job->state) & FILCHI_JOB_CANCEL))
-		return false;
-	filch_tsan_acquire(&job->state);
-	return true;
-}
-
-filch_atomic_u64 *filchi_job_word_here(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	return job ? &job->state : NULL;
-}
-
-int64_t filch_job_id(void)
-{
-	struct filchi_job *job = filchi_job_here();
-
-	return job ? job->id : 0;
 }

@@ -4,6 +4,7 @@
 #define FILCHI_SUBMIT_H
 
 #include "calls/external.h"
+#include "core/group_wait.h"
 
 /* What is to be run: a function, or (fn NULL) a task. */
 struct filchi_work {
@@ -56,6 +57,37 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
  * may fault.
  */
 bool filchi_after_known(const struct filch_pool *pool, const struct filch_submit *how);
+
+/* Any thread: the job in @slot, WAITING in the generation of @s, is queued, unless cancelled. */
+void filchi_submit_ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed);
+
+/* A submit that waits for room in how->group, which has no slot yet: 0, or the policy's error. */
+int filchi_group_await_room(struct filch_pool *pool, const struct filch_submit *how);
+
+/*
+ * The owner of a slot of how->group, whose job is counted as unfinished: 0 if it is to run as any
+ * other; or the id of a job that is held, published; or -ESHUTDOWN.
+ */
+int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
+	const struct filchi_work *work, const struct filch_submit *how, uint64_t now);
+
+/*
+ * Any thread that is about to make the job in @slot ready, which waits in the generation of @s:
+ * whether its group holds it instead.
+ */
+bool filchi_group_holds(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed);
+
+/* filchi_group_posted() for the group of the job that was in @slot, whatever is there now. */
+FILCH_COLD void filchi_group_slot_posted(struct filch_pool *pool, uint32_t slot);
+
+/* filchi_jobs.let_next */
+void filchi_group_let_next(struct filchi_jobs *jobs, uint32_t slot);
+
+/* The creator of a FILCH_POOL_CALLER pool as its one worker, which it is not yet; or NULL. */
+static inline struct filchi_worker *filchi_enter_alone(struct filch_pool *pool)
+{
+	return pool->running == 1 ? filchi_caller_enter(pool) : NULL;
+}
 
 /* filchi_jobs.hold, filchi_jobs.release */
 void filchi_after_hold(struct filchi_jobs *jobs);

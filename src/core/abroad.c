@@ -48,7 +48,6 @@
 
 #include "core/fault.h"
 #include "core/stays.h"
-#include "struct/credit.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -64,7 +63,7 @@ static filch_atomic_u32 *count_of(const struct filchi_stay *s)
 {
 	if (s->job)
 		return &s->pool->awaited;
-	return s->cq ? &s->cq->blocked : &s->pool->room_awaited;
+	return s->source ? s->source->awaited : &s->pool->room_awaited;
 }
 
 static void link_in(struct filchi_stay *s)
@@ -173,9 +172,10 @@ static bool wants_sleep(struct filchi_stay *s)
 		return false;
 	if (s->job)
 		return filchi_job_flag(&s->pool->jobs, s->job, s->id, FILCHI_JOB_FOR_WORKER);
-	if (s->cq) /* C8, likewise */
-		return filchi_rmw_fence_then_load_acquire(&s->cq->blocked) &&
-		       !filchi_load_acquire(&s->pool->closing) && !filchi_credit_is_there(s->cq);
+	if (s->source) /* C8 or G2, likewise */
+		return filchi_rmw_fence_then_load_acquire(s->source->awaited) &&
+		       !filchi_load_acquire(&s->pool->closing) &&
+		       !s->source->is_there(s->source->of);
 	s->has_been_told = false; /* before the next try for room */
 	return !told && !filchi_load_acquire(&s->pool->closing) && !filchi_stay_has_room(s);
 }
@@ -369,21 +369,21 @@ int filchi_abroad_room(
 	return error;
 }
 
-int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
-	const struct timespec *deadline, uint32_t *cell)
+int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
+	const struct filchi_source *source, const struct timespec *deadline, uint32_t *it)
 {
 	struct filchi_stay s = stay_of(w, pool, deadline);
 	uint32_t user = filchi_fault_off(w);
 	int error = 0;
 
-	s.kind = FILCHI_STAY_CREDIT;
-	s.cq = cq;
+	s.kind = FILCHI_STAY_SOURCE;
+	s.source = source;
 	while (!error) {
 		if (filchi_load_acquire(&pool->closing)) {
 			error = -ESHUTDOWN;
 			break;
 		}
-		if (filchi_credit_take(cq, cell, 1))
+		if (source->take(source->of, it))
 			break;
 		error = step(&s, deadline);
 		if (filchi_forked(w->pool))
@@ -412,7 +412,7 @@ void filchi_abroad_has_room(struct filch_pool *pool)
 	{
 		if (s->pool != pool || s->job || s->has_been_told)
 			continue;
-		if (s->cq && !filchi_load_acquire(&pool->closing))
+		if (s->source && !filchi_load_acquire(&pool->closing))
 			continue;
 		s->has_been_told = true;
 		(void)filchi_worker_wake(s->worker->pool, s->worker);
@@ -422,11 +422,11 @@ void filchi_abroad_has_room(struct filch_pool *pool)
 	pthread_mutex_unlock(&lock);
 }
 
-void filchi_abroad_has_credit(struct filch_cq *cq)
+void filchi_abroad_has_some(const void *of)
 {
 	pthread_mutex_lock(&lock);
 	FILCHI_EACH_STAY(s)
-	if (s->cq == cq)
+	if (s->source && s->source->of == of)
 		(void)filchi_worker_wake(s->worker->pool, s->worker);
 	pthread_mutex_unlock(&lock);
 }

@@ -19,7 +19,7 @@ enum filchi_stay_kind {
 	FILCHI_STAY_WAIT,  /* the job goes on whether or not the wait does */
 	FILCHI_STAY_FIRM,  /* the same, and the wait is not to be refused */
 	FILCHI_STAY_ROOM,  /* no job: for room in the queue */
-	FILCHI_STAY_CREDIT /* no job: for room in a completion queue */
+	FILCHI_STAY_SOURCE /* no job: for room in a completion queue or in a group */
 };
 
 /*

@@ -159,7 +159,14 @@ struct job_wait {
 	const struct timespec *deadline;
 	uint64_t since; /* of the present search */
 	bool parked;    /* it has slept */
+	bool of_group;  /* one of the jobs of a group that is waited for */
+	uint32_t news;  /* of the group, as far as they are known */
 };
+
+static bool has_news(const struct job_wait *wait)
+{
+	return wait->of_group && filchi_load_acquire(&wait->w->group_news) != wait->news;
+}
 
 /* Whether the job itself lies on the stack that would wait for it. */
 static bool waits_for_itself(const struct job_wait *wait)
@@ -212,7 +219,7 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, 
 	/* flagged after prepare: whoever sees the flag sees a sleeper to wake */
 	error = park(w, filter,
 		filchi_job_flag(&pool->jobs, wait->job, wait->id, FILCHI_JOB_FOR_WORKER) &&
-			!(serves && filchi_worker_look_again(w, &anything)),
+			!has_news(wait) && !(serves && filchi_worker_look_again(w, &anything)),
 		wait->deadline);
 	FILCH_HOOK(job_wait_left);
 	filchi_store_release(&w->awaits, 0);
@@ -304,6 +311,40 @@ static int wait_job(struct job_wait *wait, struct filch_completion *out)
 	if (wait->parked)
 		filchi_worker_pass_on(wait->w);
 	return reaped != -EAGAIN ? reaped : error;
+}
+
+static bool is_pending(const struct job_wait *wait)
+{
+	uint64_t s = filchi_load_acquire(&wait->job->state);
+
+	return filchi_job_is_pending(s) && filchi_job_is(&wait->w->pool->jobs, s, wait->id);
+}
+
+void filchi_run_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id)
+{
+	struct job_wait wait = { .w = w, .job = job, .id = id };
+
+	if (!filchi_errands_wait(w) || !filchi_errands_run(w))
+		(void)run_awaited(&wait);
+}
+
+int filchi_wait_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline, uint32_t news)
+{
+	struct job_wait wait = {
+		.w = w, .job = job, .id = id, .deadline = deadline, .of_group = true, .news = news
+	};
+	int error = 0;
+
+	while (!error && is_pending(&wait) && !has_news(&wait)) {
+		error = wait_step(&wait);
+		if (filchi_forked(w->pool))
+			return -ECHILD;
+	}
+	filch_tsan_acquire(&job->state);
+	if (wait.parked)
+		filchi_worker_pass_on(w);
+	return error;
 }
 
 void filchi_wait_ready(struct filchi_worker *w, struct filchi_job *job, int64_t id,

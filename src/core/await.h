@@ -12,6 +12,16 @@ void filchi_wait_task(struct filchi_worker *w, struct filch_task *task);
 int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, struct filch_completion *out);
 
+/* Worker, which waits for a group: runs a job of it, if that is still queued. */
+void filchi_run_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id);
+
+/*
+ * The same: waits for a job of it, as filchi_wait_job(), but does not reap it. Returns also when
+ * the worker has had news of the group since it had read @news of w->group_news.
+ */
+int filchi_wait_one_of(struct filchi_worker *w, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline, uint32_t news);
+
 /*
  * The owner of a frame that waits for @task, which a thief has: one turn of that. Returns when the
  * task is done, when it has run something on top of the frame, or when it was woken.

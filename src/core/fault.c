@@ -52,6 +52,8 @@
 #define _GNU_SOURCE
 #include "core/fault.h"
 
+#include "core/group_wait.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -219,6 +221,7 @@ bool filchi_fault_abort(struct filchi_worker *w)
 	while (filch_load_relaxed(&w->deque.depth))
 		filchi_segment_close(&w->deque);
 	filchi_store_release(&w->awaits, 0);
+	filchi_group_wait_lost(w);
 	filchi_store_release(&w->runs_on, 0);
 	w->clock = 0;
 	/* the segments are closed, but their entries still ours: the seat is not taken yet */

@@ -5,13 +5,25 @@
 
 #include "core/abroad.h"
 
+/* What else a stay may wait for than a job or room in a pool's queue. */
+struct filchi_source {
+	void *of;
+	filch_atomic_u32 *awaited; /* counts its stays: whoever gives something looks at it */
+	bool (*is_there)(void *of);
+	bool (*may_come)(void *of); /* of itself, just now */
+	bool (*take)(void *of, uint32_t *it);
+	/* whether a job of @pool that is unfinished holds some; how many hold all */
+	bool (*is_held_by)(void *of, struct filch_pool *pool, struct filchi_job *job);
+	uint32_t size;
+};
+
 /* A wait of a worker, in its frame. All but the constants belong to the lock. */
 struct filchi_stay {
 	struct filchi_stay *next, **link; /* link: what points here */
 	struct filchi_worker *worker;
-	struct filch_pool *pool; /* whose job it waits for */
-	struct filchi_job *job;  /* NULL: for room */
-	struct filch_cq *cq;     /* for room there, and not in the pool's queue */
+	struct filch_pool *pool;            /* whose job it waits for */
+	struct filchi_job *job;             /* NULL: for room */
+	const struct filchi_source *source; /* for that, and not for the pool's queue */
 	int64_t id;
 	uint32_t depth; /* segments of the worker's that lie beneath */
 	struct filchi_need need;
@@ -24,6 +36,16 @@ struct filchi_stay {
 	bool is_refused;    /* the same, and nothing can be run */
 	bool has_been_told; /* of room */
 };
+
+/*
+ * Worker @w, for a job of @pool: waits until it can take something of @source, in *@it: 0,
+ * -ETIMEDOUT, -ESHUTDOWN, -ECHILD; -EDEADLK if jobs of pools that cannot go on hold all of it.
+ */
+int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
+	const struct filchi_source *source, const struct timespec *deadline, uint32_t *it);
+
+/* Any thread: there is some of @of, and stays wait for it. */
+void filchi_abroad_has_some(const void *of);
 
 extern struct filchi_stay *filchi_stays; /* newest first */
 #define FILCHI_EACH_STAY(s) for (struct filchi_stay *s = filchi_stays; s; s = s->next)

@@ -4,7 +4,6 @@
  * of it under the lock there.
  */
 #include "core/stays.h"
-#include "struct/credit.h"
 
 /* The pools that sleep together, if they do. */
 struct still {
@@ -70,10 +69,10 @@ static bool is_any_run_elsewhere(struct filch_pool *pool)
 }
 
 /*
- * Whether all room of @cq is held by jobs of these pools that their workers alone can end. Then no
- * reader can make any.
+ * Whether jobs of these pools, which their workers alone can end, hold all of it. Then nobody else
+ * can give any back.
  */
-static bool is_all_held(const struct still *still, const struct filch_cq *cq)
+static bool is_all_held(const struct still *still, const struct filchi_source *source)
 {
 	uint32_t held = 0;
 
@@ -86,10 +85,10 @@ static bool is_all_held(const struct still *still, const struct filch_cq *cq)
 			struct filchi_job *job = filchi_jobs_at(&p->jobs, begun, i);
 
 			held += filchi_job_is_pending(filchi_load_acquire(&job->state)) &&
-				filch_load_relaxed(&job->cq) == cq;
+				source->is_held_by(source->of, p, job);
 		}
 	}
-	return held == cq->capacity;
+	return held >= source->size;
 }
 
 /* The seat of a creator that is not inside a call. */
@@ -165,11 +164,11 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 
 	if (s->timed)
 		still->may_change = true;
-	if (s->cq) {
-		if (!is_all_held(still, s->cq))
+	if (s->source) {
+		if (!is_all_held(still, s->source))
 			still->may_change = true;
-		return !filchi_load_acquire(&s->pool->closing) && !filchi_credit_is_there(s->cq) &&
-		       !filchi_credit_may_come(s->cq);
+		return !filchi_load_acquire(&s->pool->closing) &&
+		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
 	}
 	if (!s->job)
 		return !s->has_been_told && !filchi_stay_has_room(s);

@@ -119,6 +119,9 @@ struct filchi_worker {
 	bool declines;
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	filch_atomic_u32 timed;  /* 1: that wait has a deadline */
+	/* group_wait.c: the group it waits for, 0 = none, only compared; how often it had news */
+	filch_atomic_u64 group;
+	filch_atomic_u32 group_news;
 	/* abroad.c, under its lock: the state of its sleeper, its lowest segment of a job */
 	uint32_t noted, lowest;
 	struct filchi_need need;
@@ -178,6 +181,7 @@ struct filch_pool {
 	/* workers of other pools that may sleep: for its jobs, for room in its queue; and its own
 	   that may sleep for other pools */
 	filch_atomic_u32 awaited, room_awaited, abroad;
+	filch_atomic_u32 group_waits; /* its own workers that wait for groups of its jobs */
 	/* workers that have started or failed to */
 	filch_atomic_u32 ready;
 	filch_atomic_u32 errands; /* posted: errand.c */

@@ -35,7 +35,7 @@
 #include "pool/service.h"
 #include "pool/timer.h"
 #include "pool/watchdog.h"
-#include "struct/credit.h"
+#include "struct/closing.h"
 
 #define PAGE 4096u
 
@@ -50,7 +50,7 @@ static void in_child(void)
 	filchi_abroad_in_child();
 	filchi_jobs_after_fork();
 	filchi_cqs_after_fork();
-	filchi_credit_after_fork();
+	filchi_closing_after_fork();
 	filchi_fault_in_child();
 	filchi_watchdog_in_child();
 	filchi_default_in_child();
@@ -62,7 +62,7 @@ static void before_fork(void)
 	filchi_seats_before_fork();
 	filchi_watchdog_before_fork();
 	filchi_fault_before_fork();
-	filchi_credit_before_fork();
+	filchi_closing_before_fork();
 	filchi_cqs_before_fork();
 	filchi_jobs_before_fork();
 	filchi_abroad_before_fork();
@@ -73,7 +73,7 @@ static void in_parent(void)
 	filchi_abroad_after_fork();
 	filchi_jobs_after_fork();
 	filchi_cqs_after_fork();
-	filchi_credit_after_fork();
+	filchi_closing_after_fork();
 	filchi_fault_after_fork();
 	filchi_watchdog_after_fork();
 	filchi_seats_after_fork();
@@ -314,6 +314,7 @@ static int make_jobs(struct making *m)
 	pool->jobs.left = filchi_fault_left;
 	pool->jobs.hold = filchi_after_hold;
 	pool->jobs.release = filchi_after_release;
+	pool->jobs.let_next = filchi_group_let_next;
 	return error;
 }
 

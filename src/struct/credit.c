@@ -6,92 +6,49 @@
  * has a reader to wait for. A reader that gives credits looks at one word, and takes the mutex only
  * if somebody waits. Each credit given wakes one waiting submit at least; what it does not take, it
  * hands on.
- *
- * A pool that closes must reach its submits, whatever queue they wait for. So they stand in a list.
  */
 #include "struct/credit.h"
 
 #include <errno.h>
-#include <pthread.h>
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct waiting {
-	const filch_atomic_u32 *closing;
-	struct filch_cq *cq;
-	struct waiting *next, **link;
-} * list;
+#include "struct/closing.h"
 
 int filchi_credit_init(struct filch_cq *cq)
 {
-	pthread_condattr_t monotonic;
+	int error = filchi_closing_init_cond(&cq->given);
 
-	if (pthread_condattr_init(&monotonic))
-		return -ENOMEM;
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&cq->lock, NULL);
-	pthread_cond_init(&cq->given, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	return 0;
-}
-
-void filchi_credit_before_fork(void)
-{
-	pthread_mutex_lock(&list_lock);
-}
-
-void filchi_credit_after_fork(void)
-{
-	pthread_mutex_unlock(&list_lock);
-}
-
-static void enter(struct waiting *me)
-{
-	pthread_mutex_lock(&list_lock);
-	me->next = list;
-	me->link = &list;
-	if (list)
-		list->link = &me->next;
-	list = me;
-	pthread_mutex_unlock(&list_lock);
-}
-
-static void leave(struct waiting *me)
-{
-	pthread_mutex_lock(&list_lock);
-	*me->link = me->next;
-	if (me->next)
-		me->next->link = me->link;
-	pthread_mutex_unlock(&list_lock);
+	if (!error)
+		pthread_mutex_init(&cq->lock, NULL);
+	return error;
 }
 
 /* With the queue's lock: until there is a credit, or another reason to end. */
-static int wait_locked(struct filch_cq *cq, filch_atomic_u32 *closing,
+static int wait_locked(struct filch_cq *cq, const struct filchi_closing *me,
 	const struct timespec *deadline, uint32_t *cell)
 {
 	int error = 0;
 
 	for (;;) {
-		if (filchi_load_acquire(closing))
+		if (filchi_load_acquire(me->closing))
 			return -ESHUTDOWN;
 		if (filchi_credit_take(cq, cell, 1))
 			return 0;
 		if (error)
 			return error;
 		FILCH_HOOK(credit_sleeps);
-		error = deadline ? -pthread_cond_timedwait(&cq->given, &cq->lock, deadline)
-				 : -pthread_cond_wait(&cq->given, &cq->lock);
+		error = filchi_closing_sleep(me, deadline);
 	}
 }
 
 int filchi_credit_wait(struct filch_cq *cq, filch_atomic_u32 *closing,
 	const struct timespec *deadline, uint32_t *cell)
 {
-	struct waiting me = { .closing = closing, .cq = cq };
-	int cancel_state, error;
+	struct filchi_closing me = {
+		.closing = closing, .lock = &cq->lock, .sleeps_on = &cq->given
+	};
+	int error;
 
-	/* a submit is no cancellation point, and a wait on a condition variable is one */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	enter(&me);
+	filchi_closing_enter(&me);
 	pthread_mutex_lock(&cq->lock);
 	/*
 	 * FENCE C8   count blocked -> try for a credit   pairs with: C7 in filchi_credit_given()
@@ -101,13 +58,12 @@ int filchi_credit_wait(struct filch_cq *cq, filch_atomic_u32 *closing,
 	 */
 	(void)filchi_fetch_add_seq_cst(&cq->blocked, 1);
 	(void)filchi_rmw_fence_then_load_acquire(&cq->blocked);
-	error = wait_locked(cq, closing, deadline, cell);
+	error = wait_locked(cq, &me, deadline, cell);
 	/* a wake-up that came for this one, and the credit it stood for, are the next one's */
 	if (filchi_fetch_sub_seq_cst(&cq->blocked, 1) > 1)
 		pthread_cond_signal(&cq->given);
 	pthread_mutex_unlock(&cq->lock);
-	leave(&me);
-	pthread_setcancelstate(cancel_state, NULL);
+	filchi_closing_leave(&me);
 	return error;
 }
 
@@ -128,17 +84,4 @@ void filchi_credit_given(struct filch_cq *cq)
 	pthread_mutex_unlock(&cq->lock);
 	if (cq->tell)
 		cq->tell(cq); /* all of its workers, so none need hand on anything */
-}
-
-void filchi_credit_close(const filch_atomic_u32 *closing)
-{
-	pthread_mutex_lock(&list_lock);
-	for (struct waiting *w = list; w; w = w->next) {
-		if (w->closing != closing)
-			continue;
-		pthread_mutex_lock(&w->cq->lock);
-		pthread_cond_broadcast(&w->cq->given);
-		pthread_mutex_unlock(&w->cq->lock);
-	}
-	pthread_mutex_unlock(&list_lock);
 }

@@ -18,13 +18,6 @@ int filchi_credit_wait(struct filch_cq *cq, filch_atomic_u32 *closing,
 /* Any thread: credits of @cq have been given back, and a full fence passed since. */
 void filchi_credit_given(struct filch_cq *cq);
 
-/* Any thread: *@closing has been set; those that wait until then look again. */
-void filchi_credit_close(const filch_atomic_u32 *closing);
-
-/* Held over a fork. */
-void filchi_credit_before_fork(void);
-void filchi_credit_after_fork(void);
-
 /* Whether a credit is to be had now. */
 static inline bool filchi_credit_is_there(struct filch_cq *cq)
 {

@@ -89,6 +89,7 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs)
 {
 	filchi_tag_give(jobs->tag);
 	filchi_followers_free(filch_load_relaxed(&jobs->followers));
+	filchi_groups_free(filch_load_relaxed(&jobs->groups));
 	filchi_scq_destroy(&jobs->free);
 	filchi_unmap(jobs->slot, slot_bytes(jobs));
 }
@@ -151,6 +152,25 @@ uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, 
 	for (uint32_t i = 0; i < got; i++)
 		job[i] = begin(jobs, slot[i]);
 	return got;
+}
+
+void filchi_job_join(struct filchi_jobs *jobs, struct filchi_job *job, struct filch_group *group)
+{
+	struct filchi_grouped *entry = &filchi_load_acquire(&jobs->groups)->of[job - jobs->slot];
+
+	entry->held = FILCHI_HELD_NOT;
+	filchi_store_release(&entry->group, group);
+	/* FREE, ours alone */
+	filch_store_relaxed(&job->state, filch_load_relaxed(&job->state) | FILCHI_JOB_GROUPED);
+}
+
+/* The owner of a slot that is not published: its room is given back. */
+FILCH_COLD static void leave_group(struct filchi_jobs *jobs, struct filchi_job *job)
+{
+	filch_store_relaxed(&job->state, filch_load_relaxed(&job->state) & ~FILCHI_JOB_GROUPED);
+	filchi_group_over(
+		filchi_group_at(filchi_load_acquire(&jobs->groups), (uint32_t)(job - jobs->slot)),
+		0, 1);
 }
 
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
@@ -228,6 +248,8 @@ struct filchi_job *filchi_job_caller_begin(struct filchi_jobs *jobs)
 void filchi_job_discard(struct filchi_jobs *jobs, struct filchi_job *job)
 {
 	send_nowhere(job);
+	if (FILCH_UNLIKELY(filch_load_relaxed(&job->state) & FILCHI_JOB_GROUPED))
+		leave_group(jobs, job);
 	filchi_scq_put(&jobs->free, (uint32_t)(job - jobs->slot));
 }
 
@@ -263,7 +285,7 @@ static void caller_ended(struct filchi_jobs *jobs, struct filchi_job *job, uint6
 		jobs->tell(jobs, job->id);
 }
 
-/* As move_on_followed(). */
+/* As move_on_otherwise(). */
 FILCH_COLD static void caller_end_followed(
 	struct filchi_jobs *jobs, struct filchi_job *job, uint64_t s)
 {
@@ -302,17 +324,38 @@ static inline uint64_t has_moved(
 	return FILCHI_JOB_FLAGS(s);
 }
 
-/* Its list is closed before the step, its followers are made ready after it. */
-FILCH_COLD static uint64_t move_on_followed(
+/*
+ * Its list is closed before the step, its followers are made ready after it. The next one of its
+ * group is made ready before it, while it keeps the pool alive. It is counted off last: whoever
+ * waits for the group and finds nothing but jobs that wait, and all that are counted, may rely on
+ * none being about to be made ready.
+ */
+FILCH_COLD static uint64_t move_on_otherwise(
 	struct filchi_jobs *jobs, struct filchi_job *job, unsigned state, uint64_t failed)
 {
+	const uint32_t slot = (uint32_t)(job - jobs->slot);
 	uint64_t s = filchi_load_acquire(&job->state), told;
-	uint32_t first = close_list(jobs, job, s, failed);
+	struct filch_group *group = NULL;
+	uint32_t first = FILCHI_EDGE_NONE;
+	bool followed = false;
 
-	while (!filchi_cas_seq_cst(&job->state, &s, moved(s, state, failed)))
-		;
+	if (s & FILCHI_JOB_GROUPED) {
+		group = filchi_group_at(filchi_load_acquire(&jobs->groups), slot);
+		if (group->running_max)
+			jobs->let_next(jobs, slot);
+	}
+	do {
+		if (s & FILCHI_AFTER_FOLLOWED && !followed) {
+			first = close_list(jobs, job, s, failed);
+			followed = true;
+		}
+	} while (!filchi_cas_seq_cst(&job->state, &s, moved(s, state, failed)));
 	told = has_moved(jobs, job, state, s, moved(s, state, failed));
-	jobs->release(jobs, first, failed);
+	if (followed)
+		jobs->release(jobs, first, failed);
+	FILCH_HOOK(group_moved_on);
+	if (group)
+		filchi_group_over(group, 1, 1);
 	return told;
 }
 
@@ -327,8 +370,8 @@ static uint64_t move_on(struct filchi_jobs *jobs, struct filchi_job *job, unsign
 
 	filch_tsan_release(&job->state);
 	do {
-		if (FILCH_UNLIKELY(s & FILCHI_AFTER_FOLLOWED))
-			return move_on_followed(jobs, job, state, failed);
+		if (FILCH_UNLIKELY(s & (FILCHI_AFTER_FOLLOWED | FILCHI_JOB_GROUPED)))
+			return move_on_otherwise(jobs, job, state, failed);
 		next = moved(s, state, failed);
 	} while (!filchi_cas_seq_cst(&job->state, &s, next));
 	return has_moved(jobs, job, state, s, next);

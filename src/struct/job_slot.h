@@ -8,12 +8,13 @@
  * a drain or a close scans. The few are enough for the generation of a slot not to come round soon.
  *
  * state, one word:  63..16 generation | 15..13 deferred.h | 12 GUARDED | 11 FAILED, 10 FOLLOWED:
- *                   after.h | 9 TASK | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD | 4 CANCEL |
- *                   3 IN_QUEUE | 2..0 state
+ *                   after.h | 9 TASK | 8 GROUPED | 7 NOBODY | 6 FOR_WORKER | 5 FOR_THREAD |
+ *                   4 CANCEL | 3 IN_QUEUE | 2..0 state
  *
  *   FREE      -> QUEUED      submit; the slot is the submitter's since it left the free SCQ
- *   FREE      -> WAITING     submit of a job that follows others
- *   WAITING   -> QUEUED      the last of these has ended: the thread that has ended it
+ *   FREE      -> WAITING     submit of a job that follows others, or is held by its group
+ *   WAITING   -> QUEUED      the last of these has ended, or one of the group that was active: the
+ *                            thread that has ended it
  *   WAITING   -> FINISHING   as from QUEUED
  *   FREE      -> RUNNING     an inline job (CALLER_RUNS on a full queue); or the caller's slot,
  *                            see filchi_job_caller_begin()
@@ -39,6 +40,7 @@
  * FOR_THREAD:  a thread sleeps on the low half of the word
  * FOR_WORKER:  a worker, of this pool or another, is parked and waits for this job
  * TASK:        of FILCH_RUN or a loop, while it is queued or runs
+ * GROUPED:     of a group, from before it is published until it is over: groups.h
  */
 #ifndef FILCHI_JOB_SLOT_H
 #define FILCHI_JOB_SLOT_H
@@ -51,6 +53,7 @@
 #include "struct/deferred.h"
 #include "struct/deque.h"
 #include "struct/followers.h"
+#include "struct/groups.h"
 #include "struct/scq.h"
 
 enum {
@@ -71,8 +74,9 @@ FILCH_STATIC_ASSERT(
 #define FILCHI_JOB_CANCEL         UINT64_C(16)
 #define FILCHI_JOB_FOR_THREAD     UINT64_C(32)
 #define FILCHI_JOB_FOR_WORKER     UINT64_C(64)
-#define FILCHI_JOB_IN_CHILD       UINT64_C(1)    /* no flag of the word: filchi_job_complete() */
-#define FILCHI_JOB_NOBODY         UINT64_C(128)  /* detached, with a queue or with a callback */
+#define FILCHI_JOB_IN_CHILD       UINT64_C(1)   /* no flag of the word: filchi_job_complete() */
+#define FILCHI_JOB_NOBODY         UINT64_C(128) /* detached, with a queue or with a callback */
+#define FILCHI_JOB_GROUPED        UINT64_C(256)
 #define FILCHI_JOB_OF_TASK        UINT64_C(512)  /* the word's TASK: no function of the program */
 #define FILCHI_JOB_GUARDED        UINT64_C(4096) /* never runs on top of another job's frames */
 #define FILCHI_JOB_STATE(s)       ((unsigned)((s)&7))
@@ -165,6 +169,10 @@ struct filchi_jobs {
 	 */
 	void (*hold)(struct filchi_jobs *jobs);
 	void (*release)(struct filchi_jobs *jobs, uint32_t first, bool failed);
+	/* groups: NULL until the first one */
+	FILCH_ATOMIC(struct filchi_groups *) groups;
+	/* before the job in @slot ends, of a group with running_max */
+	void (*let_next)(struct filchi_jobs *jobs, uint32_t slot);
 };
 
 /*
@@ -206,6 +214,12 @@ uint32_t filchi_job_new_many(struct filchi_jobs *jobs, struct filchi_job **job, 
  * FILCHI_JOB_NOBODY, _GUARDED, _OF_TASK.
  */
 void filchi_job_publish(struct filchi_job *job, unsigned state, uint64_t flags);
+
+/*
+ * The owner of a new slot: it is one of @group's from now on. Room that was taken there belongs to
+ * the slot, and is given back with it or at the job's end.
+ */
+void filchi_job_join(struct filchi_jobs *jobs, struct filchi_job *job, struct filch_group *group);
 
 /* The owner of a new slot: its completion goes to @cq. False: no credit there. */
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq);

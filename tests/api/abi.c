@@ -51,8 +51,9 @@ static void configuration(void)
 
 static void submission(void)
 {
+	AT(filch_submit, group, 88, 8);
 	AT(filch_submit, finish_by, 80, 8);
-	SIZE(filch_submit, 88);
+	SIZE(filch_submit, 96);
 	AT(filch_submit, size, 0, 8);
 	AT(filch_submit, flags, 8, 8);
 	AT(filch_submit, when_full, 16, 4);
@@ -64,6 +65,11 @@ static void submission(void)
 	AT(filch_submit, user, 56, 8);
 	AT(filch_submit, after, 64, 8);
 	AT(filch_submit, after_count, 72, 8);
+	SIZE(filch_group_config, 24);
+	AT(filch_group_config, size, 0, 8);
+	AT(filch_group_config, flags, 8, 8);
+	AT(filch_group_config, running_max, 16, 4);
+	AT(filch_group_config, unfinished_max, 20, 4);
 	SIZE(filch_job_spec, 24);
 	AT(filch_job_spec, fn, 0, 8);
 	AT(filch_job_spec, arg, 8, 8);

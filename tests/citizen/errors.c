@@ -27,8 +27,9 @@ struct place {
 	const char *header, *anchor;
 };
 
-#define POOL(name) "pool.h", "FILCH_API int filch_pool_" name "("
-#define JOB(name)  "job.h", "FILCH_API int filch_" name "("
+#define POOL(name)  "pool.h", "FILCH_API int filch_pool_" name "("
+#define JOB(name)   "job.h", "FILCH_API int filch_" name "("
+#define GROUP(name) "group.h", "FILCH_API int filch_group_" name "("
 
 struct refusal {
 	struct place at;
@@ -42,6 +43,7 @@ struct refusal {
 
 static struct filch_pool *pool;
 static struct filch_cq *queue;
+static struct filch_group *group;
 
 /* From now on this process gets @error for the system call @number. */
 static bool refuse(long number, int error)
@@ -161,6 +163,7 @@ static int64_t in_a_child(int64_t (*fn)(void))
 
 	open_one();
 	CHECK_EQ(filch_cq_create(&queue, 0), 0);
+	CHECK_EQ(filch_group_create(&group, pool, NULL), 0);
 	pid = fork();
 	if (!pid)
 		_exit((int)-fn());
@@ -355,6 +358,32 @@ static int64_t while_away(int64_t (*fn)(void))
 CASE(submit_away_there, CHECK(try_submit(FILCH_TRY, NULL) > 0, "the queue's one place");
 	return try_submit(FILCH_BLOCK, NULL);)
 CASE(submit_away, return while_away(submit_away_there);)
+/* A group in which one job is unfinished for ever, and no more are allowed. */
+static void open_full_group(void)
+{
+	struct filch_group_config config = FILCH_GROUP_INIT;
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	config.unfinished_max = 1;
+	CHECK_EQ(filch_group_create(&group, pool, &config), 0);
+	how.group = group;
+	CHECK(filch_submit(pool, hold, NULL, &how) > 0, "submit");
+}
+static int64_t submit_to_group(uint32_t when_full)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.when_full = when_full;
+	how.deadline = &past;
+	how.group = group;
+	return filch_submit(pool, nothing, NULL, &how);
+}
+CASE(submit_group_full, open_one(); open_full_group(); return submit_to_group(FILCH_TRY);)
+CASE(submit_group_late, open_one(); open_full_group(); return submit_to_group(FILCH_UNTIL);)
+CASE(submit_group_away_there, open_full_group(); return submit_to_group(FILCH_BLOCK);)
+CASE(submit_group_away, return while_away(submit_group_away_there);)
+CASE(submit_group_foreign, open_one(); CHECK_EQ(filch_group_create(&group, pool, NULL), 0);
+	open_one(); return submit_to_group(FILCH_BLOCK);)
 static const struct filch_job_spec no_function = { NULL, NULL, NULL };
 CASE(batch_null, open_one(); return filch_submit_batch(pool, &no_function, 1, NULL, NULL);)
 
@@ -382,6 +411,57 @@ CASE(defer_outside, return filch_job_defer();)
 IN_JOB(finish_not_deferred, filch_job_finish(pool, filch_job_id(), 0))
 CASE(finish_stale, open_one(); return filch_job_finish(pool, 12345, 0);)
 AFTER_FORK(finish_child, filch_job_finish(pool, 1, 0))
+
+/* groups */
+CASE(group_create_null, return filch_group_create(NULL, NULL, NULL);)
+static int64_t group_create_newer(void)
+{
+	struct {
+		struct filch_group_config config;
+		uint64_t more;
+	} newer = { .config = { .size = sizeof newer }, .more = 1 };
+
+	open_one();
+	return filch_group_create(&group, pool, &newer.config);
+}
+static int64_t group_create_huge(void)
+{
+	struct rlimit limit = { 0, 0 };
+
+	open_with(0, 1u << 20, 0);
+	if (TEST_SANITIZED || setrlimit(RLIMIT_AS, &limit))
+		return NO_RESULT;
+	return filch_group_create(&group, pool, NULL);
+}
+AFTER_FORK(group_create_child, filch_group_create(&group, pool, NULL))
+CASE(group_destroy_null, return filch_group_destroy(NULL);)
+CASE(group_destroy_busy, open_one(); open_full_group(); return filch_group_destroy(group);)
+AFTER_FORK(group_destroy_child, filch_group_destroy(group))
+CASE(group_wait_null, return filch_group_wait(NULL, NULL);)
+CASE(group_wait_late, open_one(); open_full_group(); return filch_group_wait(group, &past);)
+static int wait_for_own_group(void *arg)
+{
+	(void)arg;
+	return filch_group_wait(group, NULL);
+}
+static int64_t group_wait_itself(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_completion c;
+	int64_t id;
+
+	open_one();
+	CHECK_EQ(filch_group_create(&group, pool, NULL), 0);
+	how.group = group;
+	id = filch_submit(pool, wait_for_own_group, NULL, &how);
+	CHECK_EQ(filch_wait(pool, id, NULL, &c), 0);
+	return c.status;
+}
+CASE(group_wait_away_there, open_full_group(); return filch_group_wait(group, NULL);)
+CASE(group_wait_away, return while_away(group_wait_away_there);)
+AFTER_FORK(group_wait_child, filch_group_wait(group, NULL))
+CASE(group_cancel_null, return filch_group_cancel(NULL);)
+AFTER_FORK(group_cancel_child, filch_group_cancel(group))
 
 /* completion queues */
 CASE(cq_create_null, return filch_cq_create(NULL, 0);)
@@ -637,12 +717,16 @@ static const struct refusal refusals[] = {
 	{ { SUBMIT }, EINVAL, submit_null },
 	{ { SUBMIT }, EINVAL, submit_after_none },
 	{ { SUBMIT }, ESRCH, submit_after_foreign },
+	{ { SUBMIT }, EINVAL, submit_group_foreign },
 	{ { SUBMIT }, E2BIG, submit_newer },
 	{ { SUBMIT }, EAGAIN, submit_full },
+	{ { SUBMIT }, EAGAIN, submit_group_full },
 	{ { SUBMIT }, ETIMEDOUT, submit_late },
+	{ { SUBMIT }, ETIMEDOUT, submit_group_late },
 	{ { SUBMIT }, ENOBUFS, submit_no_slot },
 	{ { SUBMIT }, ENOBUFS, submit_after_many },
 	{ { SUBMIT }, EDEADLK, submit_away },
+	{ { SUBMIT }, EDEADLK, submit_group_away },
 	{ { SUBMIT }, ESHUTDOWN, submit_closed },
 	{ { SUBMIT }, ECHILD, submit_child },
 	{ { BATCH }, EINVAL, batch_null },
@@ -659,6 +743,20 @@ static const struct refusal refusals[] = {
 	{ { JOB("job_finish") }, EINVAL, finish_not_deferred },
 	{ { JOB("job_finish") }, ESRCH, finish_stale },
 	{ { JOB("job_finish") }, ECHILD, finish_child },
+	{ { GROUP("create") }, EINVAL, group_create_null },
+	{ { GROUP("create") }, E2BIG, group_create_newer },
+	{ { GROUP("create") }, ENOMEM, group_create_huge },
+	{ { GROUP("create") }, ECHILD, group_create_child },
+	{ { GROUP("destroy") }, EINVAL, group_destroy_null },
+	{ { GROUP("destroy") }, EBUSY, group_destroy_busy },
+	{ { GROUP("destroy") }, ECHILD, group_destroy_child },
+	{ { GROUP("wait") }, EINVAL, group_wait_null },
+	{ { GROUP("wait") }, ETIMEDOUT, group_wait_late },
+	{ { GROUP("wait") }, EDEADLK, group_wait_itself },
+	{ { GROUP("wait") }, EDEADLK, group_wait_away },
+	{ { GROUP("wait") }, ECHILD, group_wait_child },
+	{ { GROUP("cancel") }, EINVAL, group_cancel_null },
+	{ { GROUP("cancel") }, ECHILD, group_cancel_child },
 	{ { JOB("cq_create") }, EINVAL, cq_create_null },
 	{ { JOB("cq_create") }, ENOMEM, cq_create_huge },
 	{ { JOB("cq_destroy") }, EINVAL, cq_destroy_null },
