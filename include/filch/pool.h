@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool: workers, one pinned thread per physical core, and everything they share. How many of them
- * run may change while it lives; that there are no more than it was made for does not.
+ * A pool: workers, one pinned thread per physical core, and everything they share. How many there
+ * are is fixed while it lives; how many of them run is not.
  *
  * Errors are negative errno. Nothing here prints (FILCH_VERBOSE=1 in the environment apart) or
  * aborts. A deadline is an absolute time on CLOCK_MONOTONIC, NULL = none; filch_after() makes one.
