@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool: a fixed set of workers, one pinned thread per physical core, and everything they share.
+ * A pool: workers, one pinned thread per physical core, and everything they share. How many there
+ * are is fixed while it lives; how many of them run is not.
  *
  * Errors are negative errno. Nothing here prints (FILCH_VERBOSE=1 in the environment apart) or
  * aborts. A deadline is an absolute time on CLOCK_MONOTONIC, NULL = none; filch_after() makes one.
@@ -67,6 +68,12 @@ struct filch_stuck {
  * with the same last-level cache, while it has to wait for its own. Not with FILCH_POOL_NO_PIN.
  */
 #define FILCH_POOL_PIN (UINT64_C(1) << 7)
+/*
+ * A cgroup quota bounds how many workers run, and not how many there are: as many as it allows, in
+ * whole CPUs and at least one. A thread of the pool's own reads it once a second, and what it
+ * allows then holds.
+ */
+#define FILCH_POOL_FOLLOW_QUOTA (UINT64_C(1) << 8)
 
 /* filch_config.workload */
 #define FILCH_WORKLOAD_CPU 0u
@@ -126,6 +133,15 @@ struct filch_config {
 	 */
 	uint64_t watchdog_ns; /* nanoseconds; 0: no watchdog, and no clock wakes anybody */
 	void (*on_stuck)(void *hook_arg, const struct filch_stuck *stuck);
+	/*
+	 * Workers in reserve: threads that are made with the others, call on_worker_start and then
+	 * sleep. filch_pool_resize() lets up to workers_max run; 0 = workers. One of the spares
+	 * runs for each worker between filch_blocking_begin() and _end(); they are on no core of
+	 * their own. The default number of workers is never above workers_max. All together are
+	 * at most 1024.
+	 */
+	uint32_t workers_max; /* bounded as workers is */
+	uint32_t spares;      /* 0 = none */
 };
 #define FILCH_CONFIG_INIT FILCH_SIZED(struct filch_config)
 
@@ -141,7 +157,9 @@ struct filch_config {
  * Returns:  0. Errors:
  *           -EINVAL     NULL @pool, unknown flag or workload, a limit exceeded, malformed cpuset,
  *                       more workers than usable cores.
- *           -EINVAL     FILCH_POOL_GUARD with FILCH_POOL_CALLER; on_stuck without watchdog_ns.
+ *           -EINVAL     FILCH_POOL_GUARD with FILCH_POOL_CALLER; on_stuck without watchdog_ns;
+ *                       workers above workers_max; FILCH_POOL_CALLER with one worker and more
+ *                       in reserve, for its creator may be away.
  *           -ENOTSUP    FILCH_POOL_GUARD on a machine other than x86-64, or without glibc.
  *           -E2BIG      a newer config that sets unknown fields.
  *           -ENOMEM     no memory.
@@ -279,17 +297,85 @@ FILCH_API int filch_pool_shutdown(
 FILCH_API int filch_pool_destroy(struct filch_pool *pool);
 
 /*
- * The number of workers. Any thread, wait-free. It does not change while the pool lives. With NULL
+ * Lets @workers of the pool's workers run, those with the lowest numbers: more than before, or
+ * fewer. A worker that may not run takes no new work. It ends what is on its stack first: a job,
+ * and what that waits for. So until it comes to the end of that more than @workers may be at work.
+ * A quota that is followed (FILCH_POOL_FOLLOW_QUOTA) may allow fewer.
+ *
+ * Callers:  any thread, a worker included, at any time of the pool's life.
+ * Progress: takes a lock for a short time, wakes the workers concerned, and waits for none.
+ * Ordering: none. Of several calls the last one holds.
+ * Lifetime: numbers of workers stay what they are. Those that do not run have their threads, and do
+ *           their part of filch_pool_each().
+ * Returns:  0. Errors:
+ *           -EINVAL     0, or more than workers_max; 1 in a FILCH_POOL_CALLER pool that has more,
+ *                       for its creator may be away.
+ *           -ECHILD     after fork(); with a NULL pool as filch_pool_default().
+ */
+FILCH_API int filch_pool_resize(struct filch_pool *pool, uint32_t workers) FILCH_MUST_CHECK;
+
+/*
+ * Pause: from now on no worker starts a job or steals a task until the resume. What was started
+ * goes on to its end, with what it waits for and what its own worker spawns. Submits are accepted
+ * while there is room; waits and drains wait. A second pause, or resume, changes nothing.
+ *
+ * Not held up are jobs that their submitters run (FILCH_CALLER_RUNS), the creator of a
+ * FILCH_POOL_CALLER pool inside a call, and filch_pool_each() on workers. filch_pool_destroy() and
+ * FILCH_ABANDON end a paused pool; filch_pool_drain() and FILCH_DRAIN wait for the resume, so give
+ * them a deadline.
+ *
+ * Callers:  any thread, a worker included, at any time of the pool's life.
+ * Progress: as filch_pool_resize().
+ * Ordering: none.
+ * Lifetime: the number that filch_pool_workers() tells stays.
+ * Returns:  0; -ECHILD (after fork); with a NULL pool as filch_pool_default().
+ */
+FILCH_API int filch_pool_pause(struct filch_pool *pool) FILCH_MUST_CHECK;
+FILCH_API int filch_pool_resume(struct filch_pool *pool) FILCH_MUST_CHECK;
+
+/*
+ * Around a call that blocks, in a job or a task: a read, a lock that is held for long, a sleep.
+ * Between the two the worker does not count among those that run, and a spare may take its core
+ * (filch_config.spares; without spares nothing happens). After the end the spare goes on to the end
+ * of its piece of work, and one more than allowed is at work until then. Pairs may stand inside one
+ * another; the outermost counts.
+ *
+ * A job that returns without the end has ended it: its worker sees to that before it takes new
+ * work. With FILCH_DEBUG it is stopped. A fault or pthread_exit() of the job ends it as well.
+ *
+ * Callers:  workers; the end in the same job, or task, as its begin. Between the two spawns, syncs
+ *           and waits are allowed, and what is run in them counts as blocked.
+ * Progress: takes a lock for a short time, and may wake one worker. Some microseconds: for calls
+ *           that mostly block for longer.
+ * Ordering: none.
+ * Lifetime: to the end of the job.
+ * Returns:  0. Errors:
+ *           -EPERM      the calling thread is no worker; the child of a fork() in a job has none.
+ *           -EINVAL     an end without its begin.
+ */
+FILCH_API int filch_blocking_begin(void);
+FILCH_API int filch_blocking_end(void);
+
+/*
+ * How many workers may run: as filch_config or filch_pool_resize() has it, or fewer by a quota that
+ * is followed. A pause and workers that block do not change it. Any thread, wait-free. With NULL
  * outside of workers, as filch_pool_default(), whose error it returns if there is none.
  */
 FILCH_API int filch_pool_workers(const struct filch_pool *pool);
+
+/*
+ * How many there are, with those in reserve: filch_worker_id() is below it, so that it is the size
+ * of an array with a place for each worker. It does not change while the pool lives. Else as
+ * filch_pool_workers().
+ */
+FILCH_API int filch_pool_workers_max(const struct filch_pool *pool);
 
 /* The pool whose worker the calling thread is, or NULL. Any thread, wait-free. */
 FILCH_API struct filch_pool *filch_pool_current(void);
 
 /*
- * The calling worker's number, 0 .. workers - 1, an index for per-worker scratch; -1 on any other
- * thread. Wait-free.
+ * The calling worker's number, below filch_pool_workers_max(), an index for per-worker scratch; -1
+ * on any other thread. Wait-free.
  *
  * While code waits, for a sync, a nested loop or a job, its worker may run other work of the same
  * job on top, which has the same number. Scratch that is left half changed over a wait is safe only

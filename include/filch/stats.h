@@ -30,7 +30,8 @@ struct filch_pool;
 	X(faults, "faults of guarded jobs that were contained")       \
 	X(given_up, "workers' threads given up with a job")           \
 	X(replaced, "workers' threads started in place of lost ones") \
-	X(stuck, "jobs that ran longer than watchdog_ns")
+	X(stuck, "jobs that ran longer than watchdog_ns")             \
+	X(retired, "times a worker stopped because it may not run")
 
 /* size as in struct filch_config: set it before the call */
 struct filch_stats {
@@ -39,7 +40,7 @@ struct filch_stats {
 	FILCH_STATS_LIST(FILCH_STATS_FIELD)
 #undef FILCH_STATS_FIELD
 	uint64_t queued; /* jobs queued now, not yet started */
-	uint64_t asleep; /* workers parked now */
+	uint64_t asleep; /* workers parked now; not those that may not run */
 };
 #define FILCH_STATS_INIT FILCH_SIZED(struct filch_stats)
 

@@ -193,7 +193,8 @@ static inline bool filchi_loop_open(struct filchi_loop *loop, struct filchi_chun
 	struct filch_worker *worker, size_t begin, size_t end)
 {
 	static filch_atomic_u64 no_job;
-	size_t workers = filchi_worker_of(worker)->pool->running, items = end - begin, bound;
+	struct filch_pool *pool = filchi_worker_of(worker)->pool;
+	size_t workers = filch_load_relaxed(&pool->allowed), items = end - begin, bound;
 	/* no division: a loop may be very short */
 	unsigned shift = workers == 1 ? 0 : 64 - (unsigned)__builtin_clzl(workers - 1);
 	/* run serially even if bodies are long: it is a 64th of a worker's share */
@@ -207,7 +208,7 @@ static inline bool filchi_loop_open(struct filchi_loop *loop, struct filchi_chun
 		loop->job = &no_job;
 	loop->scope = filchi_scope_here(filchi_worker_of(worker));
 	filch_store_relaxed(&loop->left_out, 0);
-	loop->alone = workers == 1;
+	loop->alone = pool->running == 1;
 	loop->timed = !few && !(loop->alone && loop->grain);
 	loop->growth = loop->alone ? CHUNK_GROWTH_ALONE : CHUNK_GROWTH;
 	loop->little = loop->alone ? SIZE_MAX : items / CHUNK_LITTLE >> shift;

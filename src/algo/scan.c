@@ -153,12 +153,16 @@ static void join_folds(struct scan *s, size_t low, size_t high)
 	}
 }
 
+/* How many may run now. */
+static size_t workers_of(struct filch_worker *hot)
+{
+	return filch_load_relaxed(&filchi_worker_of(hot)->pool->allowed);
+}
+
 /* The blocks from @k on, in parallel. */
 FILCH_VOID_TASK(blocks, (struct scan *, s), (size_t, k))
 {
-	size_t part =
-		(s->blocks - k) /
-		(((const struct filchi_worker *)(const void *)filch_worker_)->pool->running + 1);
+	size_t part = (s->blocks - k) / (workers_of(filch_worker_) + 1);
 	size_t low = k + part, high = s->loop.grain ? s->blocks : s->blocks - part;
 
 	FILCH_SPAWN(folds, fold_blocks, s, low, high);
@@ -195,9 +199,7 @@ FILCH_VOID_TASK(whole, (struct scan *, s))
 {
 	struct filchi_chunker chunker;
 	bool serial = filchi_loop_open(&s->loop, &chunker, filch_worker_, s->begin, s->end);
-	size_t parts = ((const struct filchi_worker *)(const void *)filch_worker_)->pool->running +
-		       (size_t)1,
-	       k = 0;
+	size_t parts = workers_of(filch_worker_) + 1, k = 0;
 
 	while (serial && !s->loop.grain) {
 		size_t stop = filchi_chunker_stop(&chunker, s->begin, s->end);

@@ -59,7 +59,7 @@ bool filchi_caller_is_away(const struct filch_pool *pool)
  */
 static bool spin_wait_as_client(const struct filch_pool *pool, uint64_t *since, uint64_t *first)
 {
-	bool apart = pool->plan->usable > pool->running;
+	bool apart = pool->plan->usable > filch_load_relaxed(&pool->allowed);
 	uint64_t before = filchi_now(),
 		 most = (uint64_t)(apart ? CLIENT_APART : CLIENT_TURNS) * pool->search_ns, took;
 

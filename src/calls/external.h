@@ -19,6 +19,7 @@
 
 #include "core/abroad.h"
 #include "core/await.h"
+#include "core/elastic.h"
 
 /* The calling thread's worker, if it is one of @pool. */
 struct filchi_worker *filchi_worker_here(const struct filch_pool *pool);
@@ -60,6 +61,10 @@ static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 
 static inline void filchi_caller_leave(void)
 {
+	struct filchi_worker *w = filchi_worker_self();
+
+	if (FILCH_UNLIKELY(w && w->rank) && !filchi_forked(w->pool))
+		filchi_blocking_mend(w); /* its rank is 0 */
 	filchi_worker_set_self(NULL);
 }
 

@@ -431,6 +431,14 @@ void filchi_abroad_has_some(const void *of)
 	pthread_mutex_unlock(&lock);
 }
 
+void filchi_abroad_look_again(void)
+{
+	pthread_mutex_lock(&lock);
+	FILCHI_EACH_STAY(s)
+	(void)filchi_worker_wake(s->worker->pool, s->worker);
+	pthread_mutex_unlock(&lock);
+}
+
 /* --- fork -------------------------------------------------------------- */
 
 void filchi_abroad_before_fork(void)

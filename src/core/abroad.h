@@ -94,6 +94,9 @@ static inline void filchi_abroad_settle_free(struct filchi_worker *w)
 		filchi_abroad_last_look(w);
 }
 
+/* Any thread: all that are abroad look whether all sleep, as if they went to sleep just now. */
+void filchi_abroad_look_again(void);
+
 /* Held over a fork; the child has no stays. */
 void filchi_abroad_before_fork(void);
 void filchi_abroad_after_fork(void);

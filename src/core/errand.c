@@ -179,8 +179,10 @@ static void post(struct filch_pool *pool, struct errand *e)
 	filchi_share_post(&pool->errands); /* I5, the completing half */
 	pthread_mutex_unlock(&pool->errand_lock);
 	FILCH_HOOK(errand_posted);
-	for (uint32_t i = 0; i < pool->running; i++)
+	for (uint32_t i = 0; i < pool->running; i++) {
+		filchi_store_release(&filchi_worker_at(pool, i)->called, 1);
 		(void)filchi_worker_wake(pool, filchi_worker_at(pool, i));
+	}
 }
 
 /* Of the lowest worker that has something to say. */

@@ -101,6 +101,8 @@ static bool is_empty_seat(const struct filch_pool *pool, struct filchi_worker *w
 static bool note(struct still *still, struct filch_pool *pool)
 {
 	pool->has_free_sleeper = false;
+	if (!filchi_load_acquire(&pool->limit))
+		return false; /* paused: a resume has all look again */
 	for (uint32_t i = 0; i < pool->running; i++) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 		unsigned kind = filchi_standstill_note(&w->sleeper, &w->noted);
@@ -110,6 +112,9 @@ static bool note(struct still *still, struct filch_pool *pool)
 				return false;
 			still->may_change = true;
 		}
+		/* it has a waker on its way */
+		if (kind == FILCHI_RETIRED && !filchi_limit_bars_still(&pool->limit, i))
+			return false;
 		if (kind == FILCHI_ASLEEP_FREE)
 			pool->has_free_sleeper = true;
 		if (filch_load_relaxed(&w->timed))

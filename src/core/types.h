@@ -27,6 +27,7 @@
 #include "struct/injector.h"
 #include "struct/job_slot.h"
 #include "struct/join.h"
+#include "struct/limit.h"
 
 /* Written by one worker with plain adds, read by anybody. */
 struct filchi_counters {
@@ -102,6 +103,8 @@ struct filchi_worker {
 	/* the owner's */
 	FILCH_ALIGNED(FILCH_CACHELINE) struct filch_pool *pool;
 	uint32_t id;
+	uint32_t rank;             /* its number; FILCHI_NO_RANK: in a call that blocks */
+	uint32_t blocking;         /* such calls, one in another */
 	uint32_t turn;             /* counts looks for work, for taking turns at stealing */
 	struct filchi_turns turns; /* at the injector's lanes */
 	struct filchi_victim victim;
@@ -114,6 +117,11 @@ struct filchi_worker {
 	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
 	 */
 	filch_atomic_u32 yield_asked;
+	/*
+	 * 1: before its next job it is to look at its errands and at the limit. Set after what it
+	 * is to find there, by any thread; it clears it by a full fence before it looks.
+	 */
+	filch_atomic_u32 called;
 	/* errand.c: the number of the last whose share it has begun; it declines them (vacant) */
 	filch_atomic_u32 errands_begun;
 	bool declines;
@@ -127,6 +135,7 @@ struct filchi_worker {
 	struct filchi_need need;
 	struct filchi_counters counters;
 	struct filchi_lane_counts lane[FILCH_LANES];
+	bool is_blocked; /* elastic.c, under its lock: not at work, and a spare may be */
 
 	/* the pool's, for starting and ending the thread */
 	/*
@@ -152,7 +161,12 @@ struct filch_pool {
 	size_t stride; /* bytes from one worker to the next */
 	/* in the arrays; one that could not be started lies there, empty, and never runs */
 	uint32_t workers;
-	uint32_t running; /* how many were started: what users see */
+	uint32_t running; /* how many were started */
+	/*
+	 * of these, as resize and the quota have it: what users see; a pause and workers that block
+	 * leave it as it is
+	 */
+	filch_atomic_u32 allowed;
 	uint32_t fork_generation;
 	uint32_t search_ns;
 	bool no_search, fenced;
@@ -185,8 +199,15 @@ struct filch_pool {
 	/* workers that have started or failed to */
 	filch_atomic_u32 ready;
 	filch_atomic_u32 errands; /* posted: errand.c */
+	/* how many workers may run, 0 = paused: elastic.c; read at each look for work */
+	filch_atomic_u32 limit;
 	pthread_mutex_t errand_lock;
 	struct errand *errand; /* with shares not begun, oldest first */
+	/* elastic.c: what the limit is made of; it changes under this lock */
+	pthread_mutex_t limit_lock;
+	uint32_t target, quota; /* as asked for; whole CPUs, UINT32_MAX = none */
+	bool paused;
+	FILCH_ATOMIC(const struct filchi_roots *) roots; /* NULL, or a test's: pool/quota.c */
 	/* threads blocked inside a call: destroy waits for them */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 clients_inside;
 	/* counted by threads that are no workers */

@@ -4,6 +4,7 @@
 #include "core/worker.h"
 
 #include "core/abroad.h"
+#include "core/elastic.h"
 #include "core/errand.h"
 
 #include <errno.h>
@@ -481,6 +482,51 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_filte
 }
 
 /*
+ * A child that was forked in a callback of a job that is aborted gets here, and in a hook: it has
+ * no work.
+ */
+static bool is_over(struct filch_pool *pool)
+{
+	if (filchi_forked(pool))
+		filchi_child_end(0);
+	return filchi_load_acquire(&pool->stop);
+}
+
+/*
+ * A searcher that may take no new work: ceases to be one, and sleeps until it may. Then it is a
+ * searcher again. Meanwhile it does its share of errands, which are for every worker.
+ */
+FILCH_COLD static void retire(struct filchi_worker *w)
+{
+	struct filch_pool *pool = w->pool;
+
+	if (filchi_idle_found(&pool->idle))
+		wake_next(w); /* posters may have relied on us */
+	filchi_blocking_mend(w);
+	if (filchi_limit_bars(&pool->limit, w->rank))
+		filchi_count(&w->counters, retired);
+	while (!is_over(pool) && filchi_limit_bars(&pool->limit, w->rank)) {
+		if (filchi_errands_run(w))
+			continue;
+		if (pool->guards)
+			filchi_worker_rest(w);
+		FILCH_HOOK(retire_begins);
+		filchi_limit_retire(&w->sleeper);
+		FILCH_HOOK(retire_prepared);
+		if (filchi_load_acquire(&pool->stop) || filchi_errands_wait(w) ||
+			!filchi_limit_bars_still(&pool->limit, w->rank)) {
+			filchi_idle_cancel(&pool->idle, &w->sleeper);
+			continue;
+		}
+		filchi_abroad_settle_free(w);
+		filchi_count(&w->counters, parks);
+		(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
+		filchi_pin_review(&w->pin_watch, filchi_now());
+	}
+	filchi_idle_search(&pool->idle);
+}
+
+/*
  * One look for work by a worker with an empty stack. A searcher that finds some ceases to be one
  * before it runs it.
  */
@@ -489,6 +535,10 @@ static bool run_any(struct filchi_worker *w)
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	bool steal_first = ++w->turn % STEAL_TURN == 0;
 
+	if (filchi_limit_bars(&w->pool->limit, w->rank)) {
+		retire(w);
+		return false;
+	}
 	if (filchi_errands_wait(w)) {
 		if (filchi_idle_found(&w->pool->idle))
 			wake_next(w);
@@ -506,7 +556,8 @@ static void park(struct filchi_worker *w)
 	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
 	FILCH_HOOK(park_prepared);
-	if (filchi_worker_look_again(w, &anything)) {
+	if (filchi_worker_look_again(w, &anything) ||
+		filchi_limit_bars_still(&pool->limit, w->rank)) {
 		filchi_idle_cancel(&pool->idle, &w->sleeper);
 		return;
 	}
@@ -521,17 +572,6 @@ bool filchi_worker_run_one(struct filchi_worker *w)
 {
 	w->turn++;
 	return run_queued(w, false);
-}
-
-/*
- * A child that was forked in a callback of a job that is aborted gets here, and in a hook: it has
- * no work.
- */
-static bool is_over(struct filch_pool *pool)
-{
-	if (filchi_forked(pool))
-		filchi_child_end(0);
-	return filchi_load_acquire(&pool->stop);
 }
 
 /* A worker that is done with one job tries the injector before it counts as a searcher again. */
@@ -559,13 +599,16 @@ void filchi_worker_work(struct filchi_worker *w)
 		 * no searcher now: stays busy while jobs are at hand, but for the looks at which it
 		 * is its turn to steal
 		 */
-		while ((w->turn + 1) % STEAL_TURN && !filchi_errands_wait(w) &&
+		while ((w->turn + 1) % STEAL_TURN &&
+			!FILCH_UNLIKELY(filch_load_relaxed(&w->called)) &&
 			!(filch_load_relaxed(&w->yield_asked) &&
 				filchi_injector_seems_empty(&pool->injector))) {
 			w->turn++;
 			if (!run_queued(w, false))
 				break;
 		}
+		if (FILCH_UNLIKELY(filch_load_relaxed(&w->called)))
+			(void)filchi_exchange_seq_cst(&w->called, 0);
 		w->clock = 0;
 		/* no searcher: nobody relies on us while we make a thread */
 		if (FILCH_UNLIKELY(filch_load_relaxed(&pool->vacant)) && !pool->has_service)

@@ -41,6 +41,16 @@ struct filchi_budget {
 	char reason[320];
 };
 
+/* What it allows in whole CPUs, at least 1; UINT32_MAX without a quota. */
+static inline uint32_t filchi_budget_whole(const struct filchi_budget *budget)
+{
+	uint64_t whole = budget->milli / 1000;
+
+	if (!budget->milli || whole > UINT32_MAX)
+		return UINT32_MAX;
+	return whole ? (uint32_t)whole : 1;
+}
+
 /*
  * Reads the budget of the calling process into @budget. Each thing that could not be read adds one
  * line to @notes (ended by a newline; control characters in paths are replaced). @roots and @notes

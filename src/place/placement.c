@@ -123,22 +123,15 @@ static int choose_slots(struct filchi_making *m)
 	return 0;
 }
 
-/* What the quota allows in whole CPUs. */
-static uint32_t whole_cpus(const struct filchi_budget *budget)
-{
-	uint64_t whole = budget->milli / 1000;
-
-	if (!budget->milli || whole > UINT32_MAX)
-		return UINT32_MAX;
-	return whole ? (uint32_t)whole : 1;
-}
-
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
 }
 
-/* Step 3: plan->usable, from the slots and the quota. Returns 0 or -ENOMEM. */
+/*
+ * Step 3: plan->usable, from the slots and the quota. One that is followed bounds nothing here: it
+ * may rise. Returns 0 or -ENOMEM.
+ */
 static int choose_usable(struct filchi_making *m)
 {
 	int error =
@@ -146,7 +139,8 @@ static int choose_usable(struct filchi_making *m)
 
 	if (error)
 		return error;
-	m->quota = whole_cpus(&m->budget);
+	m->plan->quota = filchi_budget_whole(&m->budget);
+	m->quota = m->request->flags & FILCH_POOL_FOLLOW_QUOTA ? UINT32_MAX : m->plan->quota;
 	m->plan->usable = smaller(smaller(m->slots, m->quota), FILCHI_WORKERS_MAX);
 	return 0;
 }
@@ -163,23 +157,83 @@ static uint32_t automatic(const struct filchi_making *m)
 	return m->request->workload == FILCH_WORKLOAD_IO && workers > 1 ? workers - 1 : workers;
 }
 
-/* Step 4: plan->workers. Returns 0 or -EINVAL: the request asks for too many. */
+/* How many workers a plan has, in the making: see struct filchi_plan. */
+struct numbers {
+	uint32_t at_first, seated, spares;
+	bool by_env; /* the environment has said how many */
+};
+
+/*
+ * A pool with FILCH_POOL_CALLER whose creator may be away: if there are others at all, one of them
+ * must take what is submitted meanwhile. Returns 0 or -EINVAL: one was asked for.
+ */
+static int beside_caller(const struct filchi_making *m, struct numbers *n)
+{
+	if (!(m->request->flags & FILCH_POOL_CALLER) || n->at_first > 1 ||
+		n->seated + n->spares == 1)
+		return 0;
+	if (n->by_env) {
+		n->seated = 1;
+		n->spares = 0;
+		return 0;
+	}
+	if (m->workers_from)
+		return -EINVAL;
+	n->at_first = 2;
+	if (n->seated < 2)
+		n->seated = 2;
+	return 0;
+}
+
+/*
+ * What is held in reserve beside those that run at first. A configured number of these is not to be
+ * above workers_max, any other gives way to it, but for one of the environment, which beats both.
+ * Returns 0 or -EINVAL.
+ */
+static int choose_reserve(struct filchi_making *m, struct numbers *n, uint32_t limit)
+{
+	const struct filchi_place_request *request = m->request;
+	int error;
+
+	n->seated = request->workers_max ? request->workers_max : n->at_first;
+	n->spares = request->spares;
+	if (n->seated > limit || n->spares > FILCHI_WORKERS_MAX)
+		return -EINVAL;
+	if (n->at_first > n->seated) {
+		if (n->by_env)
+			n->seated = n->at_first;
+		else if (m->workers_from)
+			return -EINVAL;
+		n->at_first = smaller(n->at_first, n->seated);
+	}
+	error = beside_caller(m, n);
+	if (error || n->spares > FILCHI_WORKERS_MAX - n->seated)
+		return -EINVAL;
+	m->plan->at_first = n->at_first;
+	m->plan->seated = n->seated;
+	m->plan->workers = n->seated + n->spares;
+	return 0;
+}
+
+/* Step 4: how many workers. Returns 0 or -EINVAL: the request asks for too many. */
 static int choose_workers(struct filchi_making *m)
 {
 	bool over = m->request->flags & FILCH_POOL_OVERSUBSCRIBE;
-	uint32_t workers = m->request->workers, limit = over ? FILCHI_WORKERS_MAX : m->plan->usable;
+	uint32_t limit = over ? FILCHI_WORKERS_MAX : m->plan->usable;
+	struct numbers n = { .at_first = m->request->workers };
 
 	m->workers_from = "the configuration";
-	if (filchi_env_number(FILCHI_ENV_WORKERS, limit, &workers, m->complaints))
+	n.by_env = filchi_env_number(FILCHI_ENV_WORKERS, limit, &n.at_first, m->complaints);
+	if (n.by_env)
 		m->workers_from = filchi_env_name(FILCHI_ENV_WORKERS);
-	if (workers > limit)
+	if (n.at_first > limit)
 		return -EINVAL;
-	if (!workers) {
+	if (!n.at_first) {
 		m->workers_from = NULL;
-		workers = automatic(m);
+		n.by_env = false;
+		n.at_first = automatic(m);
 	}
-	m->plan->workers = workers;
-	return 0;
+	return choose_reserve(m, &n, limit);
 }
 
 /* Whether @flag is on, by the request or by the environment; from which is noted. */
@@ -204,7 +258,7 @@ static int choose_binding(struct filchi_making *m)
 		plan->binding = FILCHI_BIND_NONE;
 	else if (is_on(m, FILCH_POOL_PIN, FILCHI_ENV_PIN))
 		plan->binding = FILCHI_BIND_CPU;
-	else if (m->quota < m->slots)
+	else if (plan->quota < m->slots)
 		plan->binding = FILCHI_BIND_SET;
 	else
 		plan->binding = FILCHI_BIND_SEAT;
@@ -242,7 +296,7 @@ static const struct filchi_core *core_of(const struct filchi_making *m, uint32_t
 		.size = { 0, 0, 0, 0, 0, 1 },
 	};
 
-	return m->plan->pin ? &m->topology->core[m->plan->seat[w].core] : &nowhere;
+	return m->plan->seat[w].core < 0 ? &nowhere : &m->topology->core[m->plan->seat[w].core];
 }
 
 /* The order of worker @w, and its tiers: a bucket sort of the others. */
@@ -362,7 +416,7 @@ void filchi_plan_free(struct filchi_plan *plan)
 	filchi_plan_settled(plan);
 	if (plan->taken) {
 		filchi_seats_lock();
-		for (uint32_t w = 0; w < plan->workers; w++)
+		for (uint32_t w = 0; w < plan->at_first; w++)
 			filchi_seats_give_back((uint32_t)plan->seat[w].pu);
 		filchi_seats_unlock();
 	}

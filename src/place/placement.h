@@ -9,11 +9,14 @@
  * usable   the cores, but no more than the smallest cgroup quota in whole CPUs, nor than
  *          FILCHI_WORKERS_MAX; at least 1.
  * workers  as requested; above usable that is -EINVAL, unless FILCH_POOL_OVERSUBSCRIBE. If 0 is
- *          requested: usable less reserve_cores, and one less for I/O; at least 1.
+ *          requested: usable less reserve_cores, and one less for I/O; at least 1. More may be held
+ *          in reserve: up to workers_max, under the same bound, and spares beyond any bound.
  * seats    - fast cores first, then neighbours in the machine's tree
  *          - one CPU of each core before any second one
  *          - the last reserve_cores cores, with all their CPUs, only when nothing else is left
  *          - more workers than seats go round again
+ *          - those in reserve come after all others, and do not count as using theirs; spares
+ *            have none
  *          - where there are more seats than workers, the least used cores first (seats.h), and of
  *            a core the least used CPU
  * masks    what a worker's thread may run on:
@@ -23,6 +26,7 @@
  *            stay as near as the plan has them.
  *          - under a quota that allows fewer CPUs than there are: all of them, and no seats. A
  *            quota says how much, and not where.
+ *          - spares: all CPUs that may be used, with all but FILCH_POOL_NO_PIN
  *          - FILCH_POOL_PIN: the CPU, always. FILCH_POOL_NO_PIN: what the thread inherits.
  * order    for each worker the others, by the smallest group that holds both: core, L2, L3, NUMA
  *          node, package.
@@ -62,7 +66,10 @@
 
 struct filchi_place_request {
 	uint32_t workers, workload, reserve_cores; /* as in struct filch_config */
-	/* FILCH_POOL_NO_PIN, _PIN, _OVERSUBSCRIBE and _USE_SMT matter here */
+	uint32_t workers_max, spares;              /* the same */
+	/*
+	 * FILCH_POOL_NO_PIN, _PIN, _OVERSUBSCRIBE, _USE_SMT, _FOLLOW_QUOTA and _CALLER matter here
+	 */
 	uint64_t flags;
 	const char *cpuset; /* as in struct filch_config; may be NULL */
 	bool of_process;    /* with the CPUs of the process' first thread besides the caller's */
@@ -95,7 +102,11 @@ struct filchi_seat {
 };
 
 struct filchi_plan {
-	uint32_t workers, usable;
+	/* all of them, with those in reserve; the first ones, which may run when the pool begins */
+	uint32_t workers, at_first;
+	uint32_t seated; /* without the spares, which come last */
+	uint32_t usable;
+	uint32_t quota; /* whole CPUs that it allowed; UINT32_MAX: there was none */
 	enum filchi_binding binding;
 	bool pin; /* workers have seats: FILCHI_BIND_SEAT or _CPU */
 	/* the machine is a description: filchi_plan_pin does nothing */

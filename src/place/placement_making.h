@@ -33,7 +33,8 @@ struct filchi_making {
 	struct filchi_slot *slot;
 	uint32_t slots, free_slots; /* free: not reserved */
 	struct filchi_budget budget;
-	uint32_t quota;             /* whole CPUs, at least 1; UINT32_MAX without a quota */
+	/* whole CPUs that bound the workers, at least 1; UINT32_MAX without such a quota */
+	uint32_t quota;
 	struct filchi_loads *loads; /* where there are more slots than workers, or NULL */
 };
 

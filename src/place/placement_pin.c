@@ -29,7 +29,7 @@ bool filchi_plan_mask(const struct filchi_plan *plan, uint32_t worker, struct fi
 	memset(mask, 0, sizeof(*mask));
 	if (plan->binding == FILCHI_BIND_NONE || worker >= plan->workers)
 		return false;
-	if (plan->binding == FILCHI_BIND_SET)
+	if (plan->binding == FILCHI_BIND_SET || worker >= plan->seated)
 		*mask = plan->mask[plan->mask_of[worker]];
 	else
 		filchi_cpuset_add(mask, (uint32_t)plan->seat[worker].pu);
@@ -39,7 +39,7 @@ bool filchi_plan_mask(const struct filchi_plan *plan, uint32_t worker, struct fi
 bool filchi_plan_wide(const struct filchi_plan *plan, uint32_t worker, struct filchi_cpuset *mask)
 {
 	memset(mask, 0, sizeof(*mask));
-	if (plan->binding != FILCHI_BIND_SEAT || worker >= plan->workers)
+	if (plan->binding != FILCHI_BIND_SEAT || worker >= plan->seated)
 		return false;
 	*mask = plan->mask[plan->mask_of[worker]];
 	return true;
@@ -236,7 +236,7 @@ void filchi_pin_review(struct filchi_pin_watch *watch, uint64_t now)
 			return;
 		(void)ask_for(&given);
 	}
-	if (is_due && plan->binding == FILCHI_BIND_SEAT)
+	if (is_due && plan->binding == FILCHI_BIND_SEAT && filchi_this_thread.seat < plan->seated)
 		look(watch, now);
 }
 

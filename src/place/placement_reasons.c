@@ -165,7 +165,7 @@ static void write_workers(const struct filchi_making *m, FILE *out)
 	const struct filchi_place_request *request = m->request;
 	const struct filchi_plan *plan = m->plan;
 
-	fprintf(out, "workers: %u ", plan->workers);
+	fprintf(out, "workers: %u ", plan->at_first);
 	if (m->workers_from) {
 		fprintf(out, "from %s\n", m->workers_from);
 	} else {
@@ -179,13 +179,38 @@ static void write_workers(const struct filchi_making *m, FILE *out)
 			fputs(", one fewer for an I/O workload", out);
 		fputc('\n', out);
 	}
-	if (plan->workers > m->slots) {
-		fprintf(out, "oversubscribed: %u workers share ", plan->workers);
+	if (plan->seated > m->slots) {
+		fprintf(out, "oversubscribed: %u workers share ", plan->seated);
 		amount(out, m->slots, "seat");
 		fputc('\n', out);
-	} else if (plan->workers > plan->usable) {
-		fprintf(out, "oversubscribed: %u workers on %u usable\n", plan->workers,
+	} else if (plan->seated > plan->usable) {
+		fprintf(out, "oversubscribed: %u workers on %u usable\n", plan->seated,
 			plan->usable);
+	}
+}
+
+/* Workers @first to those before @end. */
+static void numbers(FILE *out, uint32_t first, uint32_t end)
+{
+	fprintf(out, end - first == 1 ? "worker %u" : "workers %u to %u", first, end - 1);
+}
+
+/* Those that do not run from the start, and when they do. */
+static void write_reserve(const struct filchi_making *m, FILE *out)
+{
+	const struct filchi_plan *plan = m->plan;
+
+	if (m->request->flags & FILCH_POOL_FOLLOW_QUOTA)
+		fputs("quota: followed: as many workers run as it allows\n", out);
+	if (plan->seated > plan->at_first) {
+		fputs("reserve: ", out);
+		numbers(out, plan->at_first, plan->seated);
+		fputs(", when the pool is resized\n", out);
+	}
+	if (plan->workers > plan->seated) {
+		fputs("spares: ", out);
+		numbers(out, plan->seated, plan->workers);
+		fputs(", while others block, on all CPUs that may be used\n", out);
 	}
 }
 
@@ -248,6 +273,7 @@ int filchi_reasons_write(struct filchi_making *m)
 	write_smt(m, out);
 	write_kinds(m, out);
 	write_workers(m, out);
+	write_reserve(m, out);
 	if (m->plan->simulated && m->plan->pin)
 		fputs("pinning: none on a simulated machine\n", out);
 	else

@@ -49,7 +49,7 @@ static const char *pin_word(
 		return state->error[w] ? "failed" : "pinned";
 	/* also one that failed at first, and whose CPUs were allowed later */
 	if (!memcmp(&planned, &now, sizeof now))
-		return plan->pin ? "pinned" : "set";
+		return plan->pin && w < plan->seated ? "pinned" : "set";
 	if (state->error[w])
 		return "failed";
 	return filchi_plan_wide(plan, w, &planned) && !memcmp(&planned, &now, sizeof now)
@@ -92,7 +92,7 @@ static void write_text(
 		[FILCHI_BIND_CPU] = "pinned" };
 	struct filchi_cpuset mask;
 
-	fprintf(out, "workers %u, usable %u, %s%s\n", plan->workers, plan->usable,
+	fprintf(out, "workers %u, usable %u, %s%s\n", plan->at_first, plan->usable,
 		word[plan->binding], plan->simulated ? ", simulated" : "");
 	fprintf(out, "reasons\n");
 	for (const char *s = plan->reasons, *end; *s; s = end + 1) {
@@ -222,7 +222,11 @@ static void write_json(
 	struct filchi_json json = { .out = out };
 
 	filchi_json_object(&json, NULL);
-	filchi_json_int(&json, "workers", plan->workers);
+	filchi_json_int(&json, "workers", plan->at_first);
+	if (plan->workers > plan->at_first) {
+		filchi_json_int(&json, "workers_max", plan->seated);
+		filchi_json_int(&json, "spares", plan->workers - plan->seated);
+	}
 	filchi_json_int(&json, "usable", plan->usable);
 	filchi_json_bool(&json, "pin", plan->pin);
 	filchi_json_string(

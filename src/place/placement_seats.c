@@ -182,6 +182,25 @@ static uint32_t mask_index(struct filchi_plan *plan, const struct filchi_cpuset 
 	return plan->masks++;
 }
 
+/* The wide mask of worker @w. */
+static struct filchi_cpuset mask_for(const struct filchi_making *m, uint32_t w)
+{
+	return m->plan->binding == FILCHI_BIND_SET || w >= m->plan->seated
+		       ? unreserved(m)
+		       : group_mask(m, &m->slot[w % m->slots]);
+}
+
+/* Whether worker @w surely has the mask of the one before it. */
+static bool has_mask_before(const struct filchi_making *m, uint32_t w)
+{
+	if (!w)
+		return false;
+	if (m->plan->binding == FILCHI_BIND_SET || w > m->plan->seated)
+		return true;
+	return w < m->plan->seated &&
+	       has_same_mask(m, &m->slot[w % m->slots], &m->slot[(w - 1) % m->slots]);
+}
+
 /* plan->mask, from the seats. Returns 0 or -ENOMEM. */
 static int fill_masks(struct filchi_making *m)
 {
@@ -191,16 +210,14 @@ static int fill_masks(struct filchi_making *m)
 	if (!plan->mask_of)
 		return -ENOMEM;
 	for (uint32_t w = 0; w < plan->workers; w++) {
-		const struct filchi_slot *seat = &m->slot[w % m->slots];
-		bool is_set = plan->binding == FILCHI_BIND_SET;
 		struct filchi_cpuset mask;
 		uint32_t index;
 
-		if (w && (is_set || has_same_mask(m, seat, &m->slot[(w - 1) % m->slots]))) {
+		if (has_mask_before(m, w)) {
 			plan->mask_of[w] = plan->mask_of[w - 1];
 			continue;
 		}
-		mask = is_set ? unreserved(m) : group_mask(m, seat);
+		mask = mask_for(m, w);
 		index = mask_index(plan, &mask);
 		if (index == UINT32_MAX)
 			return -ENOMEM;
@@ -221,7 +238,7 @@ static int fill_seats(struct filchi_making *m)
 		const struct filchi_slot *slot = &m->slot[w % m->slots];
 		const struct filchi_core *core = &m->topology->core[slot->core];
 
-		if (plan->pin)
+		if (plan->pin && w < plan->seated)
 			plan->seat[w] = (struct filchi_seat){ (int)w, (int)slot->cpu,
 				(int)slot->core, core->node, core->package, core->kind };
 		else
@@ -232,11 +249,12 @@ static int fill_seats(struct filchi_making *m)
 	plan->by_pu = calloc(plan->pus + 1, sizeof(*plan->by_pu));
 	if (!plan->by_pu)
 		return -ENOMEM;
-	for (uint32_t w = plan->workers; w--;)
+	for (uint32_t w = plan->seated; w--;)
 		if (plan->pin)
 			plan->by_pu[plan->seat[w].pu] = (uint16_t)(w + 1);
-	return plan->binding == FILCHI_BIND_SET || plan->binding == FILCHI_BIND_SEAT ? fill_masks(m)
-										     : 0;
+	if (plan->binding == FILCHI_BIND_SET || plan->binding == FILCHI_BIND_SEAT)
+		return fill_masks(m);
+	return plan->binding == FILCHI_BIND_CPU && plan->workers > plan->seated ? fill_masks(m) : 0;
 }
 
 /* What is in use, but for this process's part. Returns 0 or -ENOMEM. */
@@ -244,7 +262,7 @@ static int look_at_others(struct filchi_making *m)
 {
 	const struct filchi_loads *given = m->where ? m->where->loads : NULL;
 
-	if (!m->plan->pin || m->plan->workers >= m->slots || (m->plan->simulated && !given))
+	if (!m->plan->pin || m->plan->at_first >= m->slots || (m->plan->simulated && !given))
 		return 0;
 	m->loads = calloc(1, sizeof(*m->loads));
 	if (!m->loads)
@@ -272,7 +290,7 @@ int filchi_seats_choose(struct filchi_making *m)
 		weigh(m);
 	error = fill_seats(m);
 	plan->taken = !error && plan->pin && !plan->simulated;
-	for (uint32_t w = 0; w < plan->workers && plan->taken; w++)
+	for (uint32_t w = 0; w < plan->at_first && plan->taken; w++)
 		filchi_seats_take((uint32_t)plan->seat[w].pu);
 	filchi_seats_unlock();
 	return error;

@@ -6,6 +6,8 @@
  *   - it joins lost threads. The C library frees what a thread had when it is joined, by free(). A
  *     thread that was lost inside malloc may have left the lock held that this needs.
  *   - it looks for stuck jobs and calls on_stuck, which is the program's code (watchdog.c).
+ *   - it looks at a quota that is followed. The C library's lock for open files may have been left
+ *     held as well.
  *
  * A lost thread is joined only once it has ended, by looking. One that has called pthread_exit()
  * may run destructors of the program for as long as it likes. While such threads are left the
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pool/quota.h"
 #include "pool/service.h"
 #include "pool/watchdog.h"
 
@@ -33,6 +36,7 @@
 #define FIRST_LOOK_NS UINT64_C(100000)     /* for threads that are about to end */
 #define LAST_LOOK_NS  UINT64_C(50000000)   /* for those that take their time */
 #define STUCK_NS      UINT64_C(1000000000) /* in one join */
+#define QUOTA_NS      UINT64_C(1000000000) /* between two looks at the quota */
 
 struct filchi_attendant {
 	struct filch_pool *pool;
@@ -44,7 +48,8 @@ struct filchi_attendant {
 	bool is_left;      /* a destroy did not wait for it */
 	uint64_t look_ns;  /* until the next look for threads that have ended */
 	uint64_t watch_ns; /* between two looks for stuck jobs */
-	struct timespec next_watch;
+	struct timespec next_watch, next_quota;
+	bool follows_quota;
 };
 
 /* --- joining ---------------------------------------------------------- */
@@ -104,24 +109,35 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
+/* The earlier of two times, of which @a may be NULL. */
+static struct timespec *earlier(struct timespec *a, struct timespec *b)
+{
+	return a && is_before(a, b) ? a : b;
+}
+
 /* Sleeps until there is something to look at. */
 static void rest(struct filchi_attendant *me, uint32_t wake_word)
 {
 	struct filch_pool *pool = me->pool;
 	struct timespec look, *until = pool->watch ? &me->next_watch : NULL;
 
+	if (me->follows_quota)
+		until = earlier(until, &me->next_quota);
 	if (me->leaving) {
 		look = filch_after(me->look_ns);
-		if (!until || is_before(&look, until)) {
-			until = &look;
+		until = earlier(until, &look);
+		if (until == &look)
 			me->look_ns =
 				me->look_ns * 2 < LAST_LOOK_NS ? me->look_ns * 2 : LAST_LOOK_NS;
-		}
 	}
-	if (filchi_futex_wait(&pool->service_word, wake_word, until) == -ETIMEDOUT &&
-		until == &me->next_watch) {
+	if (filchi_futex_wait(&pool->service_word, wake_word, until) != -ETIMEDOUT)
+		return;
+	if (until == &me->next_watch) {
 		me->next_watch = filch_after(me->watch_ns);
 		filchi_watchdog_look(pool, pool->watch);
+	} else if (until == &me->next_quota) {
+		me->next_quota = filch_after(QUOTA_NS);
+		filchi_quota_look(pool);
 	}
 }
 
@@ -152,6 +168,7 @@ static void *attendant_main(void *arg)
 	struct filchi_attendant *me = arg;
 
 	me->next_watch = filch_after(me->watch_ns);
+	me->next_quota = filch_after(QUOTA_NS);
 	attend(me);
 	return NULL;
 }
@@ -165,6 +182,7 @@ int filchi_attendant_start(struct filch_pool *pool)
 	if (!me)
 		return ENOMEM;
 	me->pool = pool;
+	me->follows_quota = pool->config.flags & FILCH_POOL_FOLLOW_QUOTA;
 	me->watch_ns = half > LEAST_NS ? half : LEAST_NS;
 	pool->attendant = me; /* before it runs: on_stuck may ask who it is */
 	error = filchi_service_thread(&me->handle, attendant_main, me, pool, "attend");

@@ -13,7 +13,7 @@
 #define KNOWN_FLAGS                                                           \
 	(FILCH_POOL_NO_PIN | FILCH_POOL_OVERSUBSCRIBE | FILCH_POOL_USE_SMT |  \
 		FILCH_POOL_NO_SEARCH | FILCH_POOL_CALLER | FILCH_POOL_GUARD | \
-		FILCH_POOL_BLOCK_SIGNALS | FILCH_POOL_PIN)
+		FILCH_POOL_BLOCK_SIGNALS | FILCH_POOL_PIN | FILCH_POOL_FOLLOW_QUOTA)
 #define CONFIG_SIZE_V1 96 /* of the first release; never changes */
 
 #define QUEUE_DEFAULT 4096u

@@ -26,6 +26,7 @@
 #include "base/membarrier.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/elastic.h"
 #include "core/errand.h"
 #include "core/given.h"
 #include "place/topology.h"
@@ -115,7 +116,7 @@ static void worker_init(struct filch_pool *pool, uint32_t i)
 	struct filchi_worker *w = filchi_worker_at(pool, i);
 
 	w->pool = pool;
-	w->id = i;
+	w->id = w->rank = i;
 	filchi_sleeper_init(&w->sleeper);
 	filchi_victim_init(&w->victim, pool->plan, i, filchi_now() ^ (uint64_t)i << 32);
 }
@@ -129,8 +130,10 @@ static void call_hook(struct filch_pool *pool, void (*hook)(void *arg, int worke
 		return;
 	filchi_worker_set_self(pool->first);
 	hook(pool->config.hook_arg, 0);
-	if (!filchi_forked(pool)) /* a child is no worker */
-		filchi_worker_set_self(outer);
+	if (filchi_forked(pool)) /* a child is no worker */
+		return;
+	filchi_blocking_mend(pool->first);
+	filchi_worker_set_self(outer);
 }
 
 /* The creating thread takes seat 0: it has a stack of its own, a deque is all it needs. */
@@ -251,6 +254,8 @@ static int make_plan(struct making *m)
 		.workers = pool->config.workers,
 		.workload = pool->config.workload,
 		.reserve_cores = pool->config.reserve_cores,
+		.workers_max = pool->config.workers_max,
+		.spares = pool->config.spares,
 		.flags = pool->config.flags,
 		.cpuset = m->cpuset,
 		.of_process = m->of_process,
@@ -260,6 +265,10 @@ static int make_plan(struct making *m)
 	if (error)
 		return error;
 	pool->workers = pool->running = pool->plan->workers;
+	pool->config.workers_max = pool->plan->seated;
+	pool->config.spares = pool->plan->workers - pool->plan->seated;
+	filchi_elastic_init(pool, pool->plan->at_first,
+		pool->config.flags & FILCH_POOL_FOLLOW_QUOTA ? pool->plan->quota : UINT32_MAX);
 	return 0;
 }
 
@@ -344,7 +353,10 @@ static int start_service(struct making *m)
 {
 	struct filch_pool *pool = m->pool;
 
-	return pool->guards || pool->config.watchdog_ns ? -filchi_service_start(pool) : 0;
+	return pool->guards || pool->config.watchdog_ns ||
+			       pool->config.flags & FILCH_POOL_FOLLOW_QUOTA
+		       ? -filchi_service_start(pool)
+		       : 0;
 }
 
 /* Waits for the threads of workers @first to running to start; -ENOMEM if one has no deque. */
@@ -385,6 +397,7 @@ static int start_workers(struct making *m)
 		fprintf(m->notes, "%u of %u workers: thread %u could not be started: %s\n", i,
 			pool->workers, i, filchi_error_text(error));
 		pool->running = i;
+		filchi_elastic_review(pool);
 	}
 	return await_started(pool, first);
 }
@@ -563,14 +576,6 @@ static int destroy_pool(struct filch_pool *pool)
 }
 
 /* --- asking ----------------------------------------------------------- */
-
-int filch_pool_workers(const struct filch_pool *pool)
-{
-	struct filch_pool *given;
-	int error = filchi_given_const(pool, &given);
-
-	return error ? error : (int)given->running;
-}
 
 struct filch_pool *filch_pool_current(void)
 {

@@ -23,6 +23,7 @@
 #include "base/libc.h"
 #include "calls/close.h"
 #include "calls/submit.h"
+#include "core/elastic.h"
 #include "core/errand.h"
 
 #define PAGE 4096u
@@ -404,10 +405,12 @@ static void cancel_all(void *pool)
 void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 {
 	struct filch_pool *pool = w->pool;
-	int error = start(w, lost, pool->has_service ? NULL : lost);
 	struct filchi_thread rest = { .worker = w };
 	bool is_last;
+	int error;
 
+	filchi_blocking_forget(w);
+	error = start(w, lost, pool->has_service ? NULL : lost);
 	if (!error) {
 		(void)filchi_fetch_add_acq_rel(&pool->external.replaced, 1);
 		return;
@@ -422,6 +425,7 @@ void filchi_thread_replace(struct filchi_worker *w, struct filchi_thread *lost)
 	filchi_errands_vacant(w, true); /* before others can put a thread here */
 	/* without a service thread its thread stays, for its successor or destroy to join */
 	filchi_store_release(&w->vacant, 1);
+	filchi_elastic_review(pool); /* another may run in its place */
 	if (is_last)
 		filchi_pool_close(pool);
 	if (pool->has_service)
@@ -444,6 +448,7 @@ static void fill(struct filchi_worker *w)
 	filch_store_relaxed(&w->vacant, 0);
 	(void)filchi_fetch_sub_seq_cst(&pool->vacant, 1);
 	(void)filchi_fetch_add_acq_rel(&pool->external.replaced, 1);
+	filchi_elastic_review(pool);
 }
 
 void filchi_thread_fill(struct filch_pool *pool)

@@ -7,6 +7,7 @@
  * - free: with an empty stack; it may run anything;
  * - bound: with a suspended frame; it may run work of one or two jobs only (rule 3). It waits above
  *   all for one event, the end of a task or of a job.
+ * A third kind, retired, may take no work, and no work wakes it: struct/limit.h.
  *
  * counts, one word:  47..32 searching | 31..16 asleep, bound | 15..0 asleep, free
  *
@@ -49,7 +50,7 @@ struct timespec; /* only its pointer passes through */
  * The number makes each sleep's value its own. So a waker's CAS can only end the sleep it looked
  * at, whose kind and filter it has read.
  */
-enum { FILCHI_AWAKE = 0, FILCHI_ASLEEP_FREE = 1, FILCHI_ASLEEP_BOUND = 2 };
+enum { FILCHI_AWAKE = 0, FILCHI_ASLEEP_FREE = 1, FILCHI_ASLEEP_BOUND = 2, FILCHI_RETIRED = 3 };
 #define FILCHI_SLEEP_KIND(state) ((state)&3u)
 #define FILCHI_SLEEP_NEXT(state) (((state) | 3u) + 1u)
 
@@ -151,13 +152,15 @@ static inline void filchi_idle_prepare(
 
 /*
  * Ends the sleep whose state was @asleep, unless it has ended already. A free worker becomes a
- * searcher, whichever thread ends its sleep.
+ * searcher, whichever thread ends its sleep; a retired one does not.
  */
 static inline bool filchi_idle_end(
 	struct filchi_idle *idle, struct filchi_sleeper *s, uint32_t asleep)
 {
 	if (!filchi_cas_acq_rel(&s->state, &asleep, asleep & ~3u))
 		return false;
+	if (FILCHI_SLEEP_KIND(asleep) == FILCHI_RETIRED)
+		return true; /* it is in no count */
 	FILCH_HOOK(woken_uncounted);
 	(void)filchi_fetch_add_acq_rel(
 		&idle->counts, FILCHI_SLEEP_KIND(asleep) == FILCHI_ASLEEP_FREE

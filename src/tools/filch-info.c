@@ -30,6 +30,8 @@
 
 enum option_code {
 	OPT_WORKERS = 1,
+	OPT_WORKERS_MAX,
+	OPT_SPARES,
 	OPT_WORKLOAD,
 	OPT_RESERVE,
 	OPT_CPUSET,
@@ -46,6 +48,8 @@ enum option_code {
 
 static const struct option options[] = {
 	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "workers-max", required_argument, NULL, OPT_WORKERS_MAX },
+	{ "spares", required_argument, NULL, OPT_SPARES },
 	{ "workload", required_argument, NULL, OPT_WORKLOAD },
 	{ "reserve-cores", required_argument, NULL, OPT_RESERVE },
 	{ "cpuset", required_argument, NULL, OPT_CPUSET },
@@ -66,6 +70,8 @@ static void usage(FILE *out)
 	fputs("usage: filch-info [option...]\n"
 	      "Prints which workers a filch pool would have here, on which CPUs, and why.\n"
 	      "  --workers N          as in struct filch_config; 0: automatic\n"
+	      "  --workers-max N      so many when it is resized\n"
+	      "  --spares N           so many more while jobs block\n"
 	      "  --workload cpu|io    io: one worker fewer\n"
 	      "  --reserve-cores N    cores to leave free\n"
 	      "  --cpuset LIST        only these CPUs: 0-3,8\n"
@@ -128,6 +134,10 @@ static bool take_value(struct asked *a, int code, const char *value)
 	switch (code) {
 	case OPT_WORKERS:
 		return filchi_number_is(value, UINT32_MAX, &a->request.workers);
+	case OPT_WORKERS_MAX:
+		return filchi_number_is(value, UINT32_MAX, &a->request.workers_max);
+	case OPT_SPARES:
+		return filchi_number_is(value, UINT32_MAX, &a->request.spares);
 	case OPT_WORKLOAD:
 		return take_workload(value, &a->request.workload);
 	case OPT_RESERVE:

@@ -18,7 +18,7 @@
 
 static void configuration(void)
 {
-	SIZE(filch_config, 112);
+	SIZE(filch_config, 120);
 	AT(filch_config, size, 0, 8);
 	AT(filch_config, flags, 8, 8);
 	AT(filch_config, workers, 16, 4);
@@ -37,6 +37,8 @@ static void configuration(void)
 	AT(filch_config, hook_arg, 88, 8);
 	AT(filch_config, watchdog_ns, 96, 8);
 	AT(filch_config, on_stuck, 104, 8);
+	AT(filch_config, workers_max, 112, 4);
+	AT(filch_config, spares, 116, 4);
 	SIZE(filch_stuck, 72);
 	AT(filch_stuck, id, 0, 8);
 	AT(filch_stuck, run_ns, 8, 8);
@@ -100,7 +102,7 @@ static void statistics(void)
 {
 	static const char *const names[] = { "steals", "raced", "barred", "grows", "inlined",
 		"joins_waited", "asked", "parks", "wakes", "jobs", "jobs_nested", "expired",
-		"cancelled", "faults", "given_up", "replaced", "stuck" };
+		"cancelled", "faults", "given_up", "replaced", "stuck", "retired" };
 	size_t n = 0;
 
 	/*
@@ -108,16 +110,16 @@ static void statistics(void)
 	 * asleep and nothing before them
 	 */
 #define FIELD(name, meaning)                                                    \
-	CHECK(n < 17 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
+	CHECK(n < 18 && !strcmp(names[n], #name), "field %zu is %s", n, #name); \
 	AT(filch_stats, name, 8 + 8 * n, 8);                                    \
 	n++;
 	FILCH_STATS_LIST(FIELD)
 #undef FIELD
-	CHECK_EQ(n, 17);
+	CHECK_EQ(n, 18);
 	AT(filch_stats, size, 0, 8);
-	AT(filch_stats, queued, 144, 8);
-	AT(filch_stats, asleep, 152, 8);
-	SIZE(filch_stats, 160);
+	AT(filch_stats, queued, 152, 8);
+	AT(filch_stats, asleep, 160, 8);
+	SIZE(filch_stats, 168);
 	AT(filch_lane_stats, queued, 8, 8);
 	AT(filch_lane_stats, oldest_ns, 24, 8);
 	AT(filch_lane_stats, accepted, 32, 8);
@@ -185,6 +187,8 @@ static void constants(void)
 	CHECK_EQ(FILCH_POOL_CALLER, 16);
 	CHECK_EQ(FILCH_POOL_GUARD, 32);
 	CHECK_EQ(FILCH_POOL_BLOCK_SIGNALS, 64);
+	CHECK_EQ(FILCH_POOL_PIN, 128);
+	CHECK_EQ(FILCH_POOL_FOLLOW_QUOTA, 256);
 	CHECK_EQ(FILCH_WORKLOAD_CPU, 0);
 	CHECK_EQ(FILCH_WORKLOAD_IO, 1);
 	CHECK_EQ(FILCH_DRAIN, 0);

@@ -617,6 +617,14 @@ static int64_t each_left(void)
 	open_with(0, 0, FILCH_POOL_GUARD);
 	return filch_pool_each(pool, leave_each, NULL);
 }
+/* more or fewer workers */
+CASE(resize_none, open_one(); return filch_pool_resize(pool, 0);)
+AFTER_FORK(resize_child, filch_pool_resize(pool, 1))
+AFTER_FORK(pause_child, filch_pool_pause(pool))
+AFTER_FORK(resume_child, filch_pool_resume(pool))
+CASE(blocking_outside, int begun = filch_blocking_begin(); int ended = filch_blocking_end();
+	return begun == ended ? ended : NO_RESULT;)
+IN_JOB(blocking_end_alone, filch_blocking_end())
 CASE(for_null, open_one(); return filch_for(pool, 0, 1, 1, NULL, NULL);)
 CASE(for_no_slot, with_no_slot(); return loop();)
 CASE(for_closed, closed(); return loop();)
@@ -680,6 +688,7 @@ CASE(context_outside, struct filch_context context; return filch_context_here(&c
 #define CONTEXT     "task.h", "FILCH_API int filch_context_here("
 #define LOOP        "loop.h", NULL
 #define SORT        "sort.h", "FILCH_API int filch_sort("
+#define BLOCKING    "pool.h", "FILCH_API int filch_blocking_end("
 #define STATS(name) "stats.h", "FILCH_API int filch_pool_" name "("
 
 static const struct refusal refusals[] = {
@@ -712,6 +721,12 @@ static const struct refusal refusals[] = {
 	{ { POOL("each") }, ESHUTDOWN, each_closed },
 	{ { POOL("each") }, ECANCELED, each_left },
 	{ { POOL("each") }, ECHILD, each_child },
+	{ { POOL("resize") }, EINVAL, resize_none },
+	{ { POOL("resize") }, ECHILD, resize_child },
+	{ { POOL("pause") }, ECHILD, pause_child },
+	{ { POOL("resume") }, ECHILD, resume_child },
+	{ { BLOCKING }, EPERM, blocking_outside },
+	{ { BLOCKING }, EINVAL, blocking_end_alone },
 	{ { POOL("describe") }, EINVAL, describe_null },
 	{ { POOL("describe") }, EIO, describe_full },
 	{ { SUBMIT }, EINVAL, submit_null },

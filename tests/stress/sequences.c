@@ -4,8 +4,8 @@
  * one pool that one of them shuts down along the way: submits under every policy, of jobs that run
  * trees and loops, wait for jobs of their own, and run jobs of a second pool in their caller's
  * place; waits, with and without a deadline, for ids of one's own and of others; cancels; runs;
- * drains; bad arguments. Whatever the order: what was accepted completes once, what was refused has
- * not run, and every other result is one the contract names.
+ * drains; resizes, and pauses that end; bad arguments. Whatever the order: what was accepted
+ * completes once, what was refused has not run, and every other result is one the contract names.
  *
  * Each round has its seed, which it prints when it fails a check; FILCH_TEST_SEED of that value
  * begins with the same lots (not with the same schedule). tests/windows runs the same on a library
@@ -53,7 +53,7 @@ static uint64_t round_seed;
 	X(late_for_room)                                                                       \
 	X(no_slot) X(closed) X(cancelled) X(already) X(unknown) X(late_wait) X(strangers_reap) \
 		X(ran_by_caller) X(nested) X(expired) X(runs) X(drains) X(refused_nonsense)    \
-			X(loop_cut)
+			X(loop_cut) X(resizes) X(pauses)
 /* clang-format on */
 enum met {
 #define MET_ENUM(name) met_##name,
@@ -384,6 +384,22 @@ static void talk_nonsense(uint64_t dice)
 	met[met_refused_nonsense]++;
 }
 
+/* Fewer workers or more; now and then none, for a moment. */
+static void resize(uint64_t dice)
+{
+	uint32_t most = (uint32_t)filch_pool_workers_max(pool);
+
+	if (dice % 4 == 0) {
+		RESULT_IS(filch_pool_pause(pool) == 0, 0);
+		sched_yield();
+		RESULT_IS(filch_pool_resume(pool) == 0, 0);
+		met[met_pauses]++;
+	} else {
+		RESULT_IS(filch_pool_resize(pool, 1 + (uint32_t)(dice / 4 % most)) == 0, most);
+		met[met_resizes]++;
+	}
+}
+
 /* The pool's end, by one of the three: the others find out by what they are told. */
 static void end_it(uint64_t dice)
 {
@@ -434,6 +450,8 @@ static void *call_at_random(void *arg)
 		case 6:
 			if (more % 8 == 0)
 				talk_nonsense(more);
+			else if (more % 8 < 4)
+				resize(more / 8);
 			break;
 		case 7:
 			step += submit_batch(me, step, more);

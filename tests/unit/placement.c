@@ -562,6 +562,8 @@ Test(placement, what_pinning_did_is_written)
 	uint8_t level[5 * FILCHI_TIERS] = { 0 }, rings[5] = { 0 };
 	char reasons[] = "a \"quoted\\\" reason\nnext\xc3\n";
 	const struct filchi_plan plan = { .workers = 5,
+		.at_first = 5,
+		.seated = 5,
 		.usable = 5,
 		.binding = FILCHI_BIND_CPU,
 		.pin = true,
@@ -598,6 +600,79 @@ Test(placement, what_pinning_did_is_written)
 	cr_assert_eq(filchi_plan_write(&plan, out, 2, &state), -EINVAL);
 	fclose(out);
 	free(text);
+}
+
+/* --- reserve ------------------------------------------------------------- */
+
+Test(placement, the_first_workers_sit_where_they_would_without_reserve)
+{
+	struct filchi_plan *without, *with;
+
+	for (uint32_t n = 1; n <= 8; n++) {
+		cr_assert_eq(
+			make(EIGHT_CORES, (struct filchi_place_request){ .workers = n }, &without),
+			0);
+		cr_assert_eq(make(EIGHT_CORES,
+				     (struct filchi_place_request){
+					     .workers = n, .workers_max = 8, .spares = 3 },
+				     &with),
+			0);
+		cr_assert_eq(with->at_first, n);
+		cr_assert_eq(with->seated, 8);
+		cr_assert_eq(with->workers, 11);
+		for (uint32_t w = 0; w < n; w++)
+			cr_assert_eq(with->seat[w].pu, without->seat[w].pu, "%u of %u", w, n);
+		for (uint32_t w = 8; w < 11; w++)
+			cr_assert_eq(with->seat[w].pu, -1);
+		filchi_plan_free(without);
+		filchi_plan_free(with);
+	}
+}
+
+Test(placement, spares_may_run_on_all_that_the_pool_may_use)
+{
+	static const uint64_t flags[] = { 0, FILCH_POOL_PIN, FILCH_POOL_NO_PIN };
+	struct filchi_cpuset mask;
+	struct filchi_plan *plan;
+
+	for (size_t i = 0; i < 3; i++) {
+		cr_assert_eq(make(EIGHT_CORES,
+				     (struct filchi_place_request){ .workers = 2,
+					     .workers_max = 3,
+					     .spares = 2,
+					     .reserve_cores = 1,
+					     .flags = flags[i] },
+				     &plan),
+			0);
+		cr_assert_eq(filchi_plan_mask(plan, 1, &mask), i < 2);
+		cr_assert_eq(filchi_cpuset_count(&mask), i < 2 ? 1 : 0);
+		cr_assert_eq(filchi_plan_mask(plan, 4, &mask), i < 2);
+		cr_assert_eq(filchi_cpuset_count(&mask), i < 2 ? 7 : 0);
+		cr_assert_not(filchi_plan_wide(plan, 4, &mask));
+		filchi_plan_free(plan);
+	}
+}
+
+Test(placement, reserve_is_bounded_as_workers_are)
+{
+	cr_assert_eq(
+		workers((struct filchi_place_request){ .workers = 2, .workers_max = 9 }), -EINVAL);
+	cr_assert_eq(
+		workers((struct filchi_place_request){ .workers = 3, .workers_max = 2 }), -EINVAL);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers_max = 2 }), 2);
+	cr_assert_eq(workers((struct filchi_place_request){ .spares = 2 }), 10);
+	cr_assert_eq(
+		workers((struct filchi_place_request){ .spares = FILCHI_WORKERS_MAX }), -EINVAL);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = 1, .spares = 1, .flags = FILCH_POOL_CALLER }),
+		-EINVAL);
+	setenv("FILCH_WORKERS", "6", 1);
+	cr_assert_eq(workers((struct filchi_place_request){ .workers = 1, .workers_max = 2 }), 6);
+	setenv("FILCH_WORKERS", "1", 1);
+	cr_assert_eq(workers((struct filchi_place_request){
+			     .workers = 2, .spares = 1, .flags = FILCH_POOL_CALLER }),
+		1);
+	unsetenv("FILCH_WORKERS");
 }
 
 /* --- seats: which cores a pool takes that is smaller than the machine ---------- */
