@@ -15,7 +15,7 @@ void sim_costs_init(struct sim_costs *costs)
 void sim_costs_two_cores(struct sim_costs *costs)
 {
 	costs->look_near = 5;
-	costs->again = 3;
+	costs->walk = 3;
 	costs->raise = 2;
 	costs->raised = 0;
 	costs->fence_cpu = 0;
@@ -55,9 +55,11 @@ bool sim_policy_set(struct sim_policy *policy, const char *name)
 		bool *at;
 	} known[] = {
 		{ "thief-only", &policy->thief_only },
+		{ "shallow", &policy->shallow },
 		{ "no-park", &policy->no_park },
 		{ "wake-two", &policy->wake_two },
 		{ "quiet", &policy->quiet },
+		{ "grow", &policy->grow },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

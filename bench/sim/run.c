@@ -10,7 +10,14 @@ static uint64_t look_ns(const struct run *r, uint32_t a, uint32_t b)
 {
 	const uint64_t ns[] = { r->costs->look_near, r->costs->look_middle, r->costs->look_far };
 
-	return a == b ? r->costs->scan : ns[sim_distance(r->machine, a, b)];
+	return a == b ? r->costs->seen : ns[sim_distance(r->machine, a, b)];
+}
+
+/* By policy, a waiting worker looks at its thief's deque and no other. */
+static bool thief_alone(const struct run *r, const struct worker *w)
+{
+	return w->depth &&
+	       (r->policy->thief_only || (r->policy->shallow && w->waits >= SIM_SHALLOW));
 }
 
 /* Looks into deques until the slice is used. 1: it has stolen; 0: not yet; -1: the round is over */
@@ -18,8 +25,7 @@ static int look(struct run *r, struct worker *w, uint64_t *t)
 {
 	while (*t < r->costs->slice) {
 		/* of a waiting worker: its own deque, its thief's, and then the round */
-		bool narrow =
-			r->policy->thief_only && w->depth && w->help.own < 0 && w->help.thief < 0;
+		bool narrow = thief_alone(r, w) && w->help.own < 0 && w->help.thief < 0;
 		int next = narrow ? -1 : filchi_help_next(&w->help, &w->victim);
 
 		if (next < 0) {
@@ -27,8 +33,7 @@ static int look(struct run *r, struct worker *w, uint64_t *t)
 			return -1;
 		}
 		r->result->looks++;
-		*t += look_ns(r, w->id, (uint32_t)next);
-		if (r->worker[next].top != r->worker[next].bottom) {
+		if (look_into(r, w, &r->worker[next], look_ns(r, w->id, (uint32_t)next), t)) {
 			sim_steal(r, w, &r->worker[next], t);
 			return 1;
 		}
@@ -90,6 +95,7 @@ static void prepare(struct run *r, struct worker *w, uint64_t *t)
 		struct worker *v = &r->worker[i];
 
 		v->ask = true;
+		v->version++; /* it lies beside top */
 		if (v != w && v->doing == RUNS)
 			v->debt += r->costs->raised + r->costs->interrupt;
 		else if (v != w && v->doing != SLEEPS)
@@ -110,8 +116,7 @@ static void look_again(struct run *r, struct worker *w, uint64_t *t)
 	bool there = !w->depth && r->taken < r->submitted;
 
 	for (uint32_t i = 0; i < r->workers && !there; i++) {
-		there = r->worker[i].top != r->worker[i].bottom;
-		*t += r->costs->again;
+		there = look_into(r, w, &r->worker[i], r->costs->walk, t);
 	}
 	if (there) {
 		filchi_idle_cancel(&r->idle, &w->sleeper);
@@ -263,7 +268,8 @@ static void make(struct run *r, uint64_t seed)
 	r->root = calloc(r->work->jobs, sizeof(*r->root));
 	r->events.of = calloc(r->workers + 1, sizeof(*r->events.of));
 	r->events.heap = calloc(r->workers + 1, sizeof(*r->events.heap));
-	if (!r->worker || !r->root || !r->events.of || !r->events.heap)
+	r->seen = calloc((size_t)r->workers * r->workers, sizeof(*r->seen));
+	if (!r->worker || !r->root || !r->seen || !r->events.of || !r->events.heap)
 		abort();
 	for (uint32_t i = 0; i < r->workers; i++) {
 		struct worker *w = &r->worker[i];
@@ -292,6 +298,7 @@ static void unmake(struct run *r)
 		free(w->frame);
 	}
 	sim_free_spare(r);
+	free(r->seen);
 	free(r->core);
 	free(r->core_of);
 	free(r->worker);

@@ -41,6 +41,7 @@ struct worker {
 	struct frame *frame;
 	struct sim_task **task; /* the deque: [capacity], a power of two */
 	uint64_t top, bottom, capacity;
+	uint32_t version; /* of the line that looks read */
 	bool ask, looking, steals_first, has_run;
 	uint64_t since, debt;
 	/* on a shared core */
@@ -73,6 +74,7 @@ struct run {
 	struct core *core; /* [workers], a worker's is at core_of; NULL: each has one of its own */
 	uint32_t *core_of;
 	uint32_t workers, running;
+	uint32_t *seen; /* [workers][workers]: the version at its last look */
 	uint64_t now, counts_free, team_free, fence_free; /* shared lines, the membarrier */
 	uint64_t rng;
 	/* from outside */
@@ -98,11 +100,22 @@ static inline void touch_counts(struct run *r, uint64_t *t)
 	queue_for(r, &r->counts_free, r->costs->shared, t);
 }
 
+/* @w looks into the deque of @v; @cost if that has changed. Whether there is something. */
+static inline bool look_into(
+	struct run *r, const struct worker *w, const struct worker *v, uint64_t cost, uint64_t *t)
+{
+	uint32_t *seen = &r->seen[(size_t)w->id * r->workers + v->id];
+
+	*t += *seen == v->version ? r->costs->seen : cost;
+	*seen = v->version;
+	return v->top != v->bottom;
+}
+
 /* Waking: as in src/core/worker.c, under the names there. */
 void sim_woken(struct run *r, struct worker *v, uint64_t t);
 unsigned sim_wake_one(struct run *r, uint32_t near, bool free, bool *more, uint64_t *t);
 void sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
-void sim_found(struct run *r, struct worker *w, uint64_t *t);
+void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t);
 void sim_push_asked(struct run *r, struct worker *w, uint64_t *t);
 
 /* Runs what is on the worker's stack, up to the end of the event. */

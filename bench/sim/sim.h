@@ -35,12 +35,13 @@ enum sim_distance { SIM_NEAR, SIM_MIDDLE, SIM_FAR, SIM_DISTANCES };
 	_(look_near, 30, "a look into a deque within the last-level cache")                       \
 	_(look_middle, 100, "the same within the package")                                        \
 	_(look_far, 200, "the same across packages")                                              \
+	_(seen, 4, "a look into a deque that is as it was at this worker's last look")            \
 	_(steal_near, 150, "a successful steal within the last-level cache")                      \
 	_(steal_middle, 300, "the same within the package")                                       \
 	_(steal_far, 600, "the same across packages")                                             \
 	_(shared, 40, "a read-modify-write of a word that all share; one after another")          \
 	_(scan, 5, "a look at the state of one worker, in a walk over all")                       \
-	_(again, 30, "a look at one deque, in a walk over all")                                   \
+	_(walk, 30, "a look into another deque, in a walk over all")                              \
 	_(queue, 10, "a look at the injector")                                                    \
 	_(pause, 400, "between two rounds of a search")                                           \
 	_(raise, 20, "raising ask at one deque, for the parking worker")                          \
@@ -151,16 +152,24 @@ struct sim_amount sim_work_measure(const struct sim_work *work, const struct sim
 
 /* --- runs ------------------------------------------------------------- */
 
+#define SIM_SHALLOW 4u
+
 /* What differs from the library as it ships; all false: nothing. */
 struct sim_policy {
 	bool thief_only; /* a waiting worker looks at its thief's deque alone */
+	bool shallow;    /* the same where SIM_SHALLOW waits lie on its stack already */
 	bool no_park;    /* a waiting worker does not park */
 	bool wake_two;   /* each searcher that finds work wakes two */
 	/*
 	 * a push that leaves free sleepers to a searcher does not raise ask again; the searcher
-	 * raises it where it steals
+	 * raises it where it steals, and at its own deque
 	 */
 	bool quiet;
+	/*
+	 * as many searchers as busy workers: a push, and a searcher that leaves work where it has
+	 * found some, wake one more until then
+	 */
+	bool grow;
 };
 
 /* Sets one by its name; false: there is none. */

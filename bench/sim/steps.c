@@ -54,6 +54,7 @@ static void push(struct run *r, struct worker *w, struct sim_task *task, uint64_
 	}
 	*t += r->costs->spawn;
 	task->ready_at = r->now + *t;
+	w->version++;
 	w->task[w->bottom++ & (w->capacity - 1)] = task;
 	if (w->ask)
 		sim_push_asked(r, w, t);
@@ -97,6 +98,8 @@ void sim_steal(struct run *r, struct worker *w, struct worker *victim, uint64_t 
 	enum sim_distance far = sim_distance(r->machine, w->id, victim->id);
 	struct sim_task *task = victim->task[victim->top++ & (victim->capacity - 1)];
 
+	victim->version++;
+
 	if (task->ready_at > r->now + *t)
 		*t = task->ready_at - r->now;
 	*t += ns[far];
@@ -105,11 +108,8 @@ void sim_steal(struct run *r, struct worker *w, struct worker *victim, uint64_t 
 	task->thief = w->id;
 	r->result->steals[far]++;
 	r->last_steal = r->now + *t;
-	if (!w->depth) {
-		sim_found(r, w, t);
-		if (r->policy->quiet && FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle)))
-			victim->ask = true;
-	}
+	if (!w->depth)
+		sim_found(r, w, victim, t);
 	begin(r, w, task, false, *t);
 }
 
@@ -120,7 +120,7 @@ bool sim_run_queued(struct run *r, struct worker *w, bool searching, uint64_t *t
 		return false;
 	struct sim_task *root = &r->root[r->taken++];
 	if (searching)
-		sim_found(r, w, t);
+		sim_found(r, w, NULL, t);
 	if (!r->first_began)
 		r->first_began = r->now + *t;
 	if (root->ready_at > r->now + *t)
@@ -195,6 +195,7 @@ static void sync_one(struct run *r, struct worker *w, struct frame *f, uint64_t 
 	if (!kid->stolen) {
 		*t += r->costs->sync;
 		w->bottom--;
+		w->version++;
 		f->left--;
 		enter(r, w, kid, false, 1);
 		return;

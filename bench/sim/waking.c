@@ -54,8 +54,7 @@ void sim_wake_next(struct run *r, struct worker *w, uint64_t *t)
 	for (uint32_t i = 0; i < r->workers; i++) {
 		const struct worker *v = &r->worker[i];
 
-		*t += r->costs->again;
-		if (v->top != v->bottom &&
+		if (look_into(r, w, v, r->costs->walk, t) &&
 			sim_wake_one(r, w->id, true, &more, t) == FILCHI_ASLEEP_FREE)
 			return;
 	}
@@ -63,17 +62,39 @@ void sim_wake_next(struct run *r, struct worker *w, uint64_t *t)
 		(void)sim_wake_one(r, w->id, true, &more, t);
 }
 
-/* A searcher has found work. */
-void sim_found(struct run *r, struct worker *w, uint64_t *t)
+/* Policy `grow`: whether one more searcher is allowed, one for each worker that is busy. */
+static bool may_grow(struct run *r)
 {
+	uint64_t counts = filchi_idle_posted(&r->idle);
+	int64_t searching = FILCHI_IDLE_SEARCH(counts),
+		asleep = (int64_t)FILCHI_IDLE_ASLEEP(counts);
+
+	return FILCHI_IDLE_FREES(counts) && 2 * searching < (int64_t)r->workers - asleep;
+}
+
+/* A searcher has found work, in the deque of @victim or, NULL, in the queue. */
+void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t)
+{
+	bool is_last, more;
+
 	touch_counts(r, t);
+	is_last = filchi_idle_found(&r->idle);
 	if (r->policy->wake_two) {
-		(void)filchi_idle_found(&r->idle);
 		for (int i = 0; i < 2; i++)
 			if (FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle)))
 				sim_wake_next(r, w, t);
-	} else if (filchi_idle_found(&r->idle)) {
+	} else if (r->policy->grow && victim && victim->top != victim->bottom) {
+		if (may_grow(r))
+			(void)sim_wake_one(r, w->id, true, &more, t);
+	} else if (is_last) {
 		sim_wake_next(r, w, t);
+	}
+	if (r->policy->quiet && FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle))) {
+		w->ask = true;
+		if (victim) {
+			victim->ask = true;
+			victim->version++;
+		}
 	}
 }
 
@@ -88,6 +109,8 @@ void sim_push_asked(struct run *r, struct worker *w, uint64_t *t)
 	asked = filchi_policy_asked(filchi_idle_posted(&r->idle));
 	if (asked == FILCHI_ASKED_NOBODY)
 		return;
+	if (asked != FILCHI_ASKED_ANY && r->policy->grow && may_grow(r))
+		asked = FILCHI_ASKED_ANY;
 	r->result->asked++;
 	if (asked == FILCHI_ASKED_LATER)
 		more = !r->policy->quiet;

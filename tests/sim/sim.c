@@ -151,7 +151,8 @@ Test(sim, nor_does_one_that_costs_nothing)
 
 Test(sim, nor_does_another_policy)
 {
-	const char *const names[] = { "thief-only", "no-park", "wake-two", "quiet" };
+	const char *const names[] = { "thief-only", "shallow", "no-park", "wake-two", "quiet",
+		"grow" };
 	struct sim_policy all = { .quiet = false };
 	struct sim_costs costs;
 
