@@ -205,10 +205,10 @@ int sim_calibrate(const struct sim_costs *costs, const char *workers, uint32_t r
 	int beyond = 0;
 
 	rounds = rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX;
-	(void)fprintf(out,
-		"Real / simulated (ratio), medians\n\n"
-		"| workers | work | time | after the last leaf | steals | parks | wakes |\n"
-		"|---|---|---|---|---|---|---|\n");
+	(void)fprintf(out, "Real / simulated (ratio), medians\n\n"
+			   "| workers | work | time | after the last leaf | steals | parks | wakes "
+			   "| joins waited for | slow pushes |\n"
+			   "|---|---|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < sizeof(shape) / sizeof(*shape); i++) {
 		char name[16];
 		int outcome;

@@ -98,7 +98,7 @@ static void prepare(struct run *r, struct worker *w, uint64_t *t)
 		v->version++; /* it lies beside top */
 		if (v != w && v->doing == RUNS)
 			v->debt += r->costs->raised + r->costs->interrupt;
-		else if (v != w && v->doing != SLEEPS)
+		else if (v != w && v->doing != SLEEPS && v->doing != PARKS)
 			v->debt += r->costs->interrupt;
 	}
 	*t += r->costs->raise * r->workers;
@@ -108,6 +108,7 @@ static void prepare(struct run *r, struct worker *w, uint64_t *t)
 		r->result->fence_max = *t - asked_at - cost;
 	r->result->fences++;
 	w->doing = PARKS;
+	r->running--; /* it sleeps in the row, and needs no interrupt of its own */
 }
 
 /* The fence is passed: the last look, and sleep. */
@@ -115,6 +116,7 @@ static void look_again(struct run *r, struct worker *w, uint64_t *t)
 {
 	bool there = !w->depth && r->taken < r->submitted;
 
+	r->running++;
 	for (uint32_t i = 0; i < r->workers && !there; i++) {
 		there = look_into(r, w, &r->worker[i], r->costs->walk, t);
 	}
