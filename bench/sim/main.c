@@ -38,7 +38,7 @@ static void usage(FILE *out)
 		"  --data FILE          the figures for gnuplot, too\n"
 		"  --calibrate          beside the real library, with leaves that sleep, and with\n"
 		"                       the costs of two cores; --set comes after it\n"
-		"  --rounds N           of that (default 5)\n"
+		"  --rounds N           of that (default 9)\n"
 		"  --list               work and costs\n"
 		"  --help               this text\n",
 		out);
@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 		.leaf = 1000,
 		.seed = 1,
 		.seeds = 5,
-		.rounds = 5 };
+		.rounds = 9 };
 	int option;
 
 	sim_costs_init(&o.costs);

@@ -117,9 +117,8 @@ static void look_again(struct run *r, struct worker *w, uint64_t *t)
 	bool there = !w->depth && r->taken < r->submitted;
 
 	r->running++;
-	for (uint32_t i = 0; i < r->workers && !there; i++) {
+	for (uint32_t i = 0; i < r->workers && !there; i++)
 		there = look_into(r, w, &r->worker[i], r->costs->walk, t);
-	}
 	if (there) {
 		filchi_idle_cancel(&r->idle, &w->sleeper);
 		touch_counts(r, t);

@@ -86,7 +86,7 @@ struct run {
 	struct sim_task *spare; /* blocks of children, linked by their first words */
 };
 
-/* The next turn at something that one worker has at a time. */
+/* The next turn at something that one worker has at a time, for long. */
 static inline void queue_for(const struct run *r, uint64_t *free_at, uint64_t takes, uint64_t *t)
 {
 	uint64_t start = r->now + *t > *free_at ? r->now + *t : *free_at;
@@ -95,9 +95,21 @@ static inline void queue_for(const struct run *r, uint64_t *free_at, uint64_t ta
 	*t = *free_at - r->now;
 }
 
+/*
+ * A read-modify-write of a line that all share. The line is not held until the worker gets there:
+ * others that touch it before have had their turn by then.
+ */
+static inline void touch(const struct run *r, uint64_t *free_at, uint64_t *t)
+{
+	uint64_t start = r->now + *t > *free_at ? r->now + *t : *free_at;
+
+	*free_at = (*free_at > r->now ? *free_at : r->now) + r->costs->shared;
+	*t = start + r->costs->shared - r->now;
+}
+
 static inline void touch_counts(struct run *r, uint64_t *t)
 {
-	queue_for(r, &r->counts_free, r->costs->shared, t);
+	touch(r, &r->counts_free, t);
 }
 
 /* @w looks into the deque of @v; @cost if that has changed. Whether there is something. */

@@ -99,11 +99,10 @@ void sim_steal(struct run *r, struct worker *w, struct worker *victim, uint64_t 
 	struct sim_task *task = victim->task[victim->top++ & (victim->capacity - 1)];
 
 	victim->version++;
-
 	if (task->ready_at > r->now + *t)
 		*t = task->ready_at - r->now;
 	*t += ns[far];
-	queue_for(r, &r->team_free, r->costs->shared, t);
+	touch(r, &r->team_free, t);
 	task->stolen = true;
 	task->thief = w->id;
 	r->result->steals[far]++;
@@ -157,7 +156,7 @@ static void end(struct run *r, struct worker *w, struct sim_task *task, uint64_t
 	} else {
 		struct worker *joiner = &r->worker[task->joiner];
 
-		queue_for(r, &r->team_free, r->costs->shared, t);
+		touch(r, &r->team_free, t);
 		/* a wake that comes late ends another sleep of the joiner's */
 		if (task->marked) {
 			uint32_t state = filch_load_relaxed(&joiner->sleeper.state);

@@ -16,7 +16,7 @@ set xtics 8, 2, 256 nomirror
 set ytics 0, 0.2 nomirror
 set grid ytics lc rgb '#8b949e' lw 0.5
 set border 3
-set key outside right center noenhanced
+set key bottom left noenhanced
 set xlabel 'workers' noenhanced
 set title 'Simulated: efficiency of fib(27), leaves of 1 us' noenhanced
 plot for [i=2:6] 'docs/figures/scaling.dat' using 1:i with linespoints lw 2 pt 7 ps 0.6 \
