@@ -304,13 +304,9 @@ static bool take_option(struct options *o, int option)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .work = "fib",
-		.workers = "",
-		.machine = "auto",
-		.leaf = 1000,
-		.seed = 1,
-		.seeds = 5,
-		.rounds = 9 };
+	struct options o = {
+		.work = "fib", .machine = "auto", .leaf = 1000, .seed = 1, .seeds = 5, .rounds = 9
+	};
 	int option;
 
 	sim_costs_init(&o.costs);
@@ -326,14 +322,15 @@ int main(int argc, char **argv)
 		if (!take_option(&o, option))
 			return 2;
 	}
-	if (*o.workers && !check_workers(o.workers))
+	if (o.workers && !check_workers(o.workers))
 		return 2;
 	if (optind < argc) {
 		usage(stderr);
 		return 2;
 	}
 	if (o.calibrates) {
-		int outcome = sim_calibrate(&o.costs, o.workers, (uint32_t)o.rounds, stdout);
+		int outcome = sim_calibrate(
+			&o.costs, o.workers ? o.workers : "", (uint32_t)o.rounds, stdout);
 
 		if (outcome < 0)
 			(void)fprintf(stderr, "sim: %s\n", strerror(-outcome));
@@ -341,7 +338,7 @@ int main(int argc, char **argv)
 			(void)fprintf(stderr, "sim: beyond a factor of 1.5\n");
 		return outcome != 0;
 	}
-	if (!*o.workers)
+	if (!o.workers)
 		o.workers = "16,32,64,128,256";
 	return simulate_all(&o);
 }
