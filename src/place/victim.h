@@ -58,6 +58,8 @@ static inline int filchi_help_next(struct filchi_help *help, struct filchi_victi
 {
 	int next = help->own;
 
+	if (help->round) /* most often */
+		return filchi_victim_next(v);
 	if (next >= 0) {
 		help->own = -1;
 		return next;
@@ -67,10 +69,8 @@ static inline int filchi_help_next(struct filchi_help *help, struct filchi_victi
 		help->thief = -1;
 		return next;
 	}
-	if (!help->round) {
-		help->round = true;
-		filchi_victim_round(v);
-	}
+	help->round = true;
+	filchi_victim_round(v);
 	return filchi_victim_next(v);
 }
 
