@@ -4,12 +4,13 @@
 # The command lines of the benchmarks. A number is a number or it is refused, in every program and script.
 # bench/run --help needs neither packages nor a build, and has all that the programs offer.
 #
-# usage: check_options.sh ROOT FILCH_BENCH RINGS
+# usage: check_options.sh ROOT FILCH_BENCH RINGS SIM
 set -euo pipefail
 
 root=$1
 bench=$2
 rings=$3
+sim=$4
 cd "$root"
 
 # shellcheck source=tests/lib/verdict.sh
@@ -47,6 +48,15 @@ taken "$bench" --list --workers "$(seq -s , 16)"
 for wrong in abc 0 102 1.5 ''; do
 	refused "$rings" "$wrong"
 done
+for wrong in abc '' 0 -1 1.5 4097 2x; do
+	refused "$sim" --workers "$wrong"
+	refused "$sim" --seeds "$wrong"x
+done
+refused "$sim" --rounds 0
+refused "$sim" --set look=5
+refused "$sim" --set look_near=
+refused "$sim" --policy loud
+taken "$sim" --set look_near=5 --policy quiet --list
 for wrong in abc '' 0 -1 1.5 0x10 99999999999999999999; do
 	refused bench/server/run --rounds "$wrong"
 	refused bench/pzip/compare --mib "$wrong"
@@ -68,10 +78,10 @@ while IFS= read -r line; do
 	[[ $line == "  "* ]] || continue
 	grep -qxF -- "$line" "$work/help" || fail "bench/run --help lacks: $line"
 	passed=$((passed + 1))
-done < <("$bench" --help)
+done < <("$bench" --help && "$sim" --help)
 # every long option that the sources know
 for option in $(grep -ohE '^	(--[a-z]+)( \| --[a-z]+)*\)' bench/run bench/server/run bench/pzip/compare bench/instructions |
-	grep -oE -- '--[a-z]+' | sort -u) $(sed -nE 's/^.*\{ "([a-z]+)", (no|required)_argument.*/--\1/p' bench/options.c); do
+	grep -oE -- '--[a-z]+' | sort -u) $(sed -nE 's/^.*\{ "([a-z]+)", (no|required)_argument.*/--\1/p' bench/options.c bench/sim/main.c); do
 	grep -qE -- "(^| )$option( |$)" "$work/help" || fail "bench/run --help lacks $option"
 	passed=$((passed + 1))
 done

@@ -30,6 +30,8 @@
 
 #include <sched.h>
 
+#include "struct/policy.h"
+
 #define PAUSES        16u   /* pause instructions between two looks of a search */
 #define UNYIELDING_NS 1000u /* of a search, before it offers its core to others at each look */
 #define HABIT         3u    /* so many times in a row make a habit */
@@ -130,7 +132,7 @@ bool filchi_spin_wait(const struct filch_pool *pool, struct filchi_worker *self,
 	now = filchi_now();
 	if (begins)
 		*since = now;
-	else if (now - *since > pool->search_ns)
+	else if (filchi_policy_search_over(now, *since, pool->search_ns))
 		return false;
 	if (self) {
 		at_once = filch_load_relaxed(&self->yield_asked);

@@ -10,12 +10,7 @@
 #include <errno.h>
 
 #include "core/fault.h"
-
-/*
- * every so many looks an idle worker steals before it asks the injector: a prime, in step with
- * nothing
- */
-#define STEAL_TURN 61u
+#include "struct/policy.h"
 
 /* --- waking ----------------------------------------------------------- */
 
@@ -53,15 +48,14 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last,
 	if (more)
 		*more = false;
 	for (uint32_t i = 0; i < pool->workers && !(woken && !more); i++) {
-		uint32_t place = last ? (i + 1) % pool->workers : i;
-		struct filchi_worker *w =
-			filchi_worker_at(pool, place == 0 ? near : order[place - 1]);
+		struct filchi_worker *w = filchi_worker_at(
+			pool, filchi_policy_sleeper(order, near, last, pool->workers, i));
 		uint32_t state = filchi_sleeper_serves(&w->sleeper, team, scope);
 
 		if (!state ||
 			(FILCH_UNLIKELY(scope != NULL) && !filchi_places_take(scope, w->id, NULL)))
 			continue;
-		if (woken || (!free && FILCHI_SLEEP_KIND(state) == FILCHI_ASLEEP_FREE)) {
+		if (filchi_policy_leaves(state, free, woken)) {
 			if (more)
 				*more = true;
 			break;
@@ -88,7 +82,7 @@ bool filchi_worker_posted(struct filch_pool *pool)
 	 * a worker that waits for the core we are on counts as a searcher, but cannot search until
 	 * we make way
 	 */
-	if (!FILCHI_IDLE_FREES(counts) || FILCHI_IDLE_SEARCH(counts) > (client->overdue == pool))
+	if (!filchi_policy_posted(counts, client->overdue == pool))
 		return false;
 	if (self && self->pool == pool)
 		return wake_one(pool, self->id, false, NULL, NULL, true, NULL);
@@ -133,22 +127,21 @@ void filch_push_asked(struct filch_worker *hot)
 {
 	struct filchi_worker *w = filchi_worker_of(hot);
 	struct filch_pool *pool = w->pool;
-	uint64_t counts;
+	enum filchi_asked asked;
 	bool more = false;
 
 	filchi_fault_ready(w);
-	counts = filchi_idle_asked(&pool->idle, &w->deque);
+	asked = filchi_policy_asked(filchi_idle_asked(&pool->idle, &w->deque));
 	FILCH_HOOK(asked_counted);
-	if (!FILCHI_IDLE_ASLEEP(counts))
+	if (asked == FILCHI_ASKED_NOBODY)
 		return;
 	filchi_count(&w->counters, asked);
-	if (FILCHI_IDLE_SEARCH(counts) > 0 &&
-		FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
+	if (asked == FILCHI_ASKED_LATER)
 		/* the searcher on its way wakes the next; we ask again in case it comes to that */
 		more = true;
 	else
 		(void)wake_one(pool, w->id, false, filchi_segment_team(&w->deque),
-			filchi_segment_scope(&w->deque), FILCHI_IDLE_SEARCH(counts) <= 0, &more);
+			filchi_segment_scope(&w->deque), asked == FILCHI_ASKED_ANY, &more);
 	if (more)
 		filch_store_relaxed(&hot->ask, 1); /* our own next push reads it */
 }
@@ -181,9 +174,7 @@ static void wake_next(struct filchi_worker *w)
 
 void filchi_worker_pass_on(struct filchi_worker *w)
 {
-	uint64_t counts = filchi_fence_then_load_acquire(&w->pool->idle.counts);
-
-	if (FILCHI_IDLE_ASLEEP(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
+	if (filchi_policy_passes_on(filchi_fence_then_load_acquire(&w->pool->idle.counts)))
 		wake_next(w);
 }
 
@@ -328,16 +319,11 @@ static enum filchi_steal attempt(
 
 bool filchi_worker_help(struct filchi_worker *w, const struct filchi_filter *filter, int first)
 {
+	/* a suspended frame's own tasks first: rule 1 lets the owner take them by steal alone */
+	struct filchi_help help = { .own = filter->any ? -1 : (int)w->id, .thief = first };
 	int next;
 
-	/* a suspended frame's own tasks first: rule 1 lets the owner take them by steal alone */
-	if (!filter->any && attempt(w, w, filter) == FILCHI_STEAL_GOT)
-		return true;
-	if (first >= 0 &&
-		attempt(w, filchi_worker_at(w->pool, (uint32_t)first), filter) == FILCHI_STEAL_GOT)
-		return true;
-	filchi_victim_round(&w->victim);
-	while ((next = filchi_victim_next(&w->victim)) >= 0) {
+	while ((next = filchi_help_next(&help, &w->victim)) >= 0) {
 		if (attempt(w, filchi_worker_at(w->pool, (uint32_t)next), filter) ==
 			FILCHI_STEAL_GOT)
 			return true;
@@ -533,7 +519,7 @@ FILCH_COLD static void retire(struct filchi_worker *w)
 static bool run_any(struct filchi_worker *w)
 {
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
-	bool steal_first = ++w->turn % STEAL_TURN == 0;
+	bool steal_first = filchi_policy_steals_first(++w->turn);
 
 	if (filchi_limit_bars(&w->pool->limit, w->rank)) {
 		retire(w);
@@ -599,7 +585,7 @@ void filchi_worker_work(struct filchi_worker *w)
 		 * no searcher now: stays busy while jobs are at hand, but for the looks at which it
 		 * is its turn to steal
 		 */
-		while ((w->turn + 1) % STEAL_TURN &&
+		while (!filchi_policy_steals_first(w->turn + 1) &&
 			!FILCH_UNLIKELY(filch_load_relaxed(&w->called)) &&
 			!(filch_load_relaxed(&w->yield_asked) &&
 				filchi_injector_seems_empty(&pool->injector))) {

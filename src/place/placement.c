@@ -20,6 +20,7 @@
 
 #include "base/environment.h"
 #include "base/this_thread.h"
+#include "place/order.h"
 
 /* Counts the CPUs of the machine that are in @set, and the cores they are on. */
 static void count(const struct filchi_topology *t, const struct filchi_cpuset *set, uint32_t *cpus,
@@ -267,27 +268,6 @@ static int choose_binding(struct filchi_making *m)
 	return 0;
 }
 
-/*
- * The groups of @core from the smallest to the machine; of equal ones the first in enum
- * filchi_level. Returns how many.
- */
-static uint32_t levels_of(const struct filchi_core *core, uint8_t level[FILCHI_LEVELS])
-{
-	uint32_t n = 0;
-
-	for (uint8_t l = 0; l < FILCHI_LEVELS; l++) {
-		uint32_t at = n;
-
-		if (core->group[l] < 0)
-			continue;
-		for (; at && core->size[level[at - 1]] > core->size[l]; at--)
-			level[at] = level[at - 1];
-		level[at] = l;
-		n++;
-	}
-	return n;
-}
-
 /* The core that worker @w sits on; one that is near nobody, if it sits nowhere. */
 static const struct filchi_core *core_of(const struct filchi_making *m, uint32_t w)
 {
@@ -299,59 +279,18 @@ static const struct filchi_core *core_of(const struct filchi_making *m, uint32_t
 	return m->plan->seat[w].core < 0 ? &nowhere : &m->topology->core[m->plan->seat[w].core];
 }
 
-/* The order of worker @w, and its tiers: a bucket sort of the others. */
-static void fill_row(struct filchi_making *m, uint32_t w)
+/* Step 7: plan->order and its tiers. Returns 0 or -ENOMEM. */
+static int choose_order(struct filchi_making *m)
 {
-	struct filchi_plan *plan = m->plan;
-	const uint32_t n = plan->workers;
-	const struct filchi_core *mine = core_of(m, w);
-	uint16_t *row = plan->order + (size_t)w * (n - 1);
-	uint16_t *end = plan->tier_end + (size_t)w * FILCHI_TIERS;
-	uint8_t *name = plan->tier_level + (size_t)w * FILCHI_TIERS;
-	uint8_t level[FILCHI_LEVELS], tier[FILCHI_WORKERS_MAX];
-	uint32_t levels = levels_of(mine, level), filled = 0;
+	const struct filchi_core **core = calloc(m->plan->workers, sizeof(*core));
+	int error = -ENOMEM;
 
-	for (uint32_t o = 0; o < n; o++) {
-		const struct filchi_core *other = core_of(m, o);
-
-		for (tier[o] = 0; tier[o] < levels - 1; tier[o]++)
-			if (mine->group[level[tier[o]]] == other->group[level[tier[o]]])
-				break;
-	}
-	for (uint32_t r = 0; r < levels; r++) {
-		uint32_t before = filled;
-
-		for (uint32_t i = 1; i < n; i++) {
-			uint32_t o = w + i < n ? w + i : w + i - n;
-
-			if (tier[o] == r)
-				row[filled++] = (uint16_t)o;
-		}
-		if (filled == before)
-			continue;
-		name[plan->tiers[w]] = level[r];
-		end[plan->tiers[w]++] = (uint16_t)filled;
-	}
-}
-
-/*
- * Step 7: plan->order and its tiers. Within a tier the order starts behind the worker and goes
- * round, so that no worker is everybody's first. Returns 0 or -ENOMEM.
- */
-static int fill_order(struct filchi_making *m)
-{
-	struct filchi_plan *plan = m->plan;
-	const uint32_t n = plan->workers;
-
-	plan->order = calloc((size_t)n * (n - 1) + 1, sizeof(*plan->order));
-	plan->tier_end = calloc((size_t)n * FILCHI_TIERS, sizeof(*plan->tier_end));
-	plan->tier_level = calloc((size_t)n * FILCHI_TIERS, sizeof(*plan->tier_level));
-	plan->tiers = calloc(n, sizeof(*plan->tiers));
-	if (!plan->order || !plan->tier_end || !plan->tier_level || !plan->tiers)
-		return -ENOMEM;
-	for (uint32_t w = 0; w < n; w++)
-		fill_row(m, w);
-	return 0;
+	for (uint32_t w = 0; core && w < m->plan->workers; w++)
+		core[w] = core_of(m, w);
+	if (core)
+		error = filchi_order_make(m->plan, core);
+	free(core);
+	return error;
 }
 
 /* Step 0: the empty plan, the mask it is made under, and the machine. */
@@ -376,7 +315,7 @@ int filchi_plan_make_in(const struct filchi_place_request *request,
 {
 	static int (*const step[])(struct filchi_making * m) = { look_around, choose_cpus,
 		choose_slots, choose_usable, choose_workers, choose_binding, filchi_seats_choose,
-		fill_order, filchi_reasons_write };
+		choose_order, filchi_reasons_write };
 	struct filchi_making m = { .request = request, .where = where };
 	int error = 0;
 

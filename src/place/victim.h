@@ -44,4 +44,34 @@ void filchi_victim_round(struct filchi_victim *v);
 /* The next worker to try, or -1 at the end of the round, and again until a round is begun. */
 int filchi_victim_next(struct filchi_victim *v);
 
+/*
+ * Where a worker looks for a task, one deque after another: @own, its own if a frame of it waits,
+ * else -1; the thief of the task that it waits for, or -1; then a round.
+ */
+struct filchi_help {
+	int own, thief;
+	bool round; /* has begun */
+};
+
+/* The next worker whose deque to look at, or -1 at the end of the round. */
+static inline int filchi_help_next(struct filchi_help *help, struct filchi_victim *v)
+{
+	int next = help->own;
+
+	if (help->round) /* most often */
+		return filchi_victim_next(v);
+	if (next >= 0) {
+		help->own = -1;
+		return next;
+	}
+	next = help->thief;
+	if (next >= 0) {
+		help->thief = -1;
+		return next;
+	}
+	help->round = true;
+	filchi_victim_round(v);
+	return filchi_victim_next(v);
+}
+
 #endif

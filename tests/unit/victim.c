@@ -198,3 +198,25 @@ Test(victim, a_thousand_oversubscribed_workers_all_come_up)
 	}
 	filchi_plan_free(plan);
 }
+
+Test(victim, a_waiting_worker_looks_at_its_own_deque_then_its_thief_then_all)
+{
+	struct filchi_plan *plan = make_plan(16, 0);
+	struct filchi_victim v;
+
+	filchi_victim_init(&v, plan, 3, 1);
+	for (int waits = 0; waits < 2; waits++) {
+		struct filchi_help help = { .own = waits ? 3 : -1, .thief = waits ? 9 : -1 };
+		int looks = 0, next;
+
+		while ((next = filchi_help_next(&help, &v)) >= 0) {
+			if (waits && looks < 2)
+				cr_assert_eq(next, looks ? 9 : 3);
+			else
+				cr_assert_neq(next, 3);
+			looks++;
+		}
+		cr_assert_eq(looks, waits ? 17 : 15);
+	}
+	filchi_plan_free(plan);
+}

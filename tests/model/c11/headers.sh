@@ -17,7 +17,7 @@ passed=0
 
 for compiler in "$@"; do
 	command -v "$compiler" >/dev/null || continue
-	for header in deque crew scq idle join notify deferred after graph_ready group_word share limit; do
+	for header in deque crew scq idle policy join notify deferred after graph_ready group_word share limit; do
 		cat >"$work/alone.c" <<TEXT
 #define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), 0)
 #define FILCHI_UNPARK(word) ((void)(word))
