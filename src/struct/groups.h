@@ -40,7 +40,9 @@ struct filch_group {
 	uint32_t first, last;
 	/* threads that sleep: until none is unfinished, for room */
 	FILCH_ALIGNED(FILCH_CACHELINE) pthread_mutex_t lock;
+#if !defined(FILCH_MODEL)
 	pthread_cond_t ended, given;
+#endif
 	uint32_t waiting, blocked; /* the lock's, and so is: */
 	uint32_t idle;             /* so often none was unfinished while threads slept */
 	filch_atomic_u32 abroad;   /* workers of other pools among the blocked that may sleep */
