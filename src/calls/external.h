@@ -47,7 +47,7 @@ bool filchi_caller_is_away(const struct filch_pool *pool);
 
 /*
  * Worker 0 for the thread that created the pool with FILCH_POOL_CALLER, or NULL. Ends with
- * filchi_caller_leave().
+ * filchi_caller_mend(), where work may have run, and filchi_caller_leave().
  */
 static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 {
@@ -59,12 +59,18 @@ static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 	return pool->first;
 }
 
+/*
+ * The caller has run work of the pool, and the pool cannot go yet: calls that block are over. The
+ * rank of worker 0 is 0 otherwise.
+ */
+static inline void filchi_caller_mend(struct filchi_worker *w)
+{
+	if (FILCH_UNLIKELY(w->rank) && !filchi_forked(w->pool))
+		filchi_blocking_mend(w);
+}
+
 static inline void filchi_caller_leave(void)
 {
-	struct filchi_worker *w = filchi_worker_self();
-
-	if (FILCH_UNLIKELY(w && w->rank) && !filchi_forked(w->pool))
-		filchi_blocking_mend(w); /* its rank is 0 */
 	filchi_worker_set_self(NULL);
 }
 
