@@ -13,19 +13,12 @@ static uint64_t look_ns(const struct run *r, uint32_t a, uint32_t b)
 	return a == b ? r->costs->seen : ns[sim_distance(r->machine, a, b)];
 }
 
-/* By policy, a waiting worker looks at its thief's deque and no other. */
-static bool thief_alone(const struct run *r, const struct worker *w)
-{
-	return w->depth &&
-	       (r->policy->thief_only || (r->policy->shallow && w->waits >= SIM_SHALLOW));
-}
-
 /* Looks into deques until the slice is used. 1: it has stolen; 0: not yet; -1: the round is over */
 static int look(struct run *r, struct worker *w, uint64_t *t)
 {
 	while (*t < r->costs->slice) {
 		/* of a waiting worker: its own deque, its thief's, and then the round */
-		bool narrow = thief_alone(r, w) && w->help.own < 0 && w->help.thief < 0;
+		bool narrow = sim_thief_alone(r, w) && w->help.own < 0 && w->help.thief < 0;
 		int next = narrow ? -1 : filchi_help_next(&w->help, &w->victim);
 
 		if (next < 0) {
@@ -53,14 +46,6 @@ static bool spin_wait(const struct run *r, struct worker *w, uint64_t *t)
 	*t += r->costs->pause;
 	w->yields = now - w->since > YIELD_NS;
 	return true;
-}
-
-/* The task that the newest frame waits for. */
-static struct sim_task *awaited(const struct worker *w)
-{
-	const struct frame *f = &w->frame[w->depth - 1];
-
-	return &f->kid[f->left - 1];
 }
 
 /* Back from a sleep, or from the way there. */
@@ -118,7 +103,7 @@ static void look_again(struct run *r, struct worker *w, uint64_t *t)
 
 	r->running++;
 	for (uint32_t i = 0; i < r->workers && !there; i++)
-		there = look_into(r, w, &r->worker[i], r->costs->walk, t);
+		there = look_into(r, w, &r->worker[i], r->costs->walk, t) && sim_serves(r, w, i);
 	if (there) {
 		filchi_idle_cancel(&r->idle, &w->sleeper);
 		touch_counts(r, t);
@@ -177,7 +162,9 @@ static void help(struct run *r, struct worker *w, uint64_t *t)
 		w->help = (struct filchi_help){
 			.own = (int)w->id,
 			/* its mark gives way to that of a joiner that has slept */
-			.thief = awaited(w)->marked ? -1 : (int)awaited(w)->thief,
+			.thief = awaited(w)->marked && !sim_thief_alone(r, w)
+					 ? -1
+					 : (int)awaited(w)->thief,
 		};
 		w->looking = true;
 	}
@@ -209,7 +196,7 @@ static void submit(struct run *r)
 	r->root[r->submitted] = sim_work_root(r->work);
 	r->root[r->submitted++].ready_at = r->now + t;
 	if (filchi_policy_posted(filchi_idle_posted(&r->idle), 0))
-		(void)sim_wake_one(r, 0, true, &more, &t);
+		(void)sim_wake_one(r, 0, 0, true, &more, &t);
 	if (r->submitted < r->work->jobs)
 		sim_plan(&r->events, r->workers, r->now + t);
 	else

@@ -123,9 +123,32 @@ static inline bool look_into(
 	return v->top != v->bottom;
 }
 
+/* The task that the newest frame waits for. */
+static inline struct sim_task *awaited(const struct worker *w)
+{
+	const struct frame *f = &w->frame[w->depth - 1];
+
+	return &f->kid[f->left - 1];
+}
+
+/* By policy, a waiting worker takes nothing but its own tasks and its thief's. */
+static inline bool sim_thief_alone(const struct run *r, const struct worker *w)
+{
+	return w->depth &&
+	       (r->policy->thief_only || (r->policy->shallow && w->waits >= SIM_SHALLOW));
+}
+
+/* Whether @w may take a task of worker @of: there is one job, so that is for the policy to say. */
+static inline bool sim_serves(const struct run *r, const struct worker *w, uint32_t of)
+{
+	return !sim_thief_alone(r, w) || of == w->id || of == awaited(w)->thief;
+}
+
 /* Waking: as in src/core/worker.c, under the names there. */
 void sim_woken(struct run *r, struct worker *v, uint64_t t);
-unsigned sim_wake_one(struct run *r, uint32_t near, bool free, bool *more, uint64_t *t);
+/* @of: the worker whose task it is for; @near, where it is a job. */
+unsigned sim_wake_one(
+	struct run *r, uint32_t near, uint32_t of, bool free, bool *more, uint64_t *t);
 void sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
 void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t);
 void sim_push_asked(struct run *r, struct worker *w, uint64_t *t);

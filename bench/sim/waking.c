@@ -19,7 +19,7 @@ void sim_woken(struct run *r, struct worker *v, uint64_t t)
 }
 
 /* As in src/core/worker.c, here and below. */
-unsigned sim_wake_one(struct run *r, uint32_t near, bool free, bool *more, uint64_t *t)
+unsigned sim_wake_one(struct run *r, uint32_t near, uint32_t of, bool free, bool *more, uint64_t *t)
 {
 	const uint16_t *order = r->machine->plan->order + (size_t)near * (r->workers - 1);
 	unsigned kind = 0;
@@ -31,7 +31,7 @@ unsigned sim_wake_one(struct run *r, uint32_t near, bool free, bool *more, uint6
 		uint32_t state = filchi_sleeper_serves(&v->sleeper, &r->team, NULL);
 
 		*t += r->costs->scan;
-		if (!state)
+		if (!state || !sim_serves(r, v, of))
 			continue;
 		if (filchi_policy_leaves(state, free, kind)) {
 			*more = true;
@@ -55,11 +55,11 @@ void sim_wake_next(struct run *r, struct worker *w, uint64_t *t)
 		const struct worker *v = &r->worker[i];
 
 		if (look_into(r, w, v, r->costs->walk, t) &&
-			sim_wake_one(r, w->id, true, &more, t) == FILCHI_ASLEEP_FREE)
+			sim_wake_one(r, w->id, i, true, &more, t) == FILCHI_ASLEEP_FREE)
 			return;
 	}
 	if (r->taken < r->submitted)
-		(void)sim_wake_one(r, w->id, true, &more, t);
+		(void)sim_wake_one(r, w->id, w->id, true, &more, t);
 }
 
 /* Policy `grow`: whether one more searcher is allowed, one for each worker that is busy. */
@@ -85,7 +85,7 @@ void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t 
 				sim_wake_next(r, w, t);
 	} else if (r->policy->grow && victim && victim->top != victim->bottom) {
 		if (may_grow(r))
-			(void)sim_wake_one(r, w->id, true, &more, t);
+			(void)sim_wake_one(r, w->id, victim->id, true, &more, t);
 	} else if (is_last) {
 		sim_wake_next(r, w, t);
 	}
@@ -115,6 +115,6 @@ void sim_push_asked(struct run *r, struct worker *w, uint64_t *t)
 	if (asked == FILCHI_ASKED_LATER)
 		more = !r->policy->quiet;
 	else
-		(void)sim_wake_one(r, w->id, asked == FILCHI_ASKED_ANY, &more, t);
+		(void)sim_wake_one(r, w->id, w->id, asked == FILCHI_ASKED_ANY, &more, t);
 	w->ask = more;
 }
