@@ -40,7 +40,11 @@ struct filch_pool;
 /* size as in struct filch_config: set it before the call, as FILCH_SCOPE_INIT does. */
 struct filch_scope_config {
 	size_t size;
-	uint64_t flags; /* none yet */
+	/*
+	 * 0, or FILCH_JOB_FREE (job.h): @fn has the creator's CPUs and signals, as the function of
+	 * such a job. Tasks that others steal from it do not.
+	 */
+	uint64_t flags;
 	/*
 	 * So many workers at most are inside, the caller included; 0 = any number. At most 64 where
 	 * that is less than the pool has.

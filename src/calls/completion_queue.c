@@ -226,6 +226,16 @@ static bool all_free(const struct filch_cq *cq)
 	return true;
 }
 
+/* close(2) is a cancellation point, and these calls are none. */
+static void close_descriptor(uint32_t fd)
+{
+	int before;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	(void)close((int)fd - 1);
+	(void)pthread_setcancelstate(before, &before);
+}
+
 int filch_cq_destroy(struct filch_cq *cq)
 {
 	uint32_t a, bits;
@@ -250,7 +260,7 @@ int filch_cq_destroy(struct filch_cq *cq)
 	while (filchi_load_acquire(&cq->notifier.state))
 		sched_yield(); /* somebody is writing the descriptor */
 	if (filchi_load_acquire(&cq->notifier.fd))
-		(void)close((int)filchi_load_acquire(&cq->notifier.fd) - 1);
+		close_descriptor(filchi_load_acquire(&cq->notifier.fd));
 	filch_store_relaxed(&cq->notifier.fd, 0);
 	free(cq->cell);
 	bits = cq->ready.bits - 1;
@@ -285,7 +295,7 @@ int filch_cq_fd(struct filch_cq *cq)
 	if (fd < 0)
 		return -errno;
 	if (!filchi_cas_acq_rel(&cq->notifier.fd, &none, (uint32_t)fd + 1)) {
-		(void)close(fd); /* another thread was faster */
+		close_descriptor((uint32_t)fd + 1); /* another thread was faster */
 		return (int)none - 1;
 	}
 	(void)filchi_notify_arm(&cq->notifier);

@@ -57,8 +57,10 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 	}
 	filchi_context_enter(&me.here.context, FILCHI_CONTEXT_INLINE);
 	pthread_cleanup_push(run_exited, &me);
-	job->status =
-		job->flags & FILCH_JOB_FREE ? filchi_worker_run_free(job) : filchi_job_call(job);
+	job->status = job->flags & FILCH_JOB_FREE
+			      ? filchi_worker_run_free(
+					filch_load_relaxed(&job->fn), filch_load_relaxed(&job->arg))
+			      : filchi_job_call(job);
 	pthread_cleanup_pop(0);
 	if (filchi_forked(pool))
 		return; /* so is its completion */

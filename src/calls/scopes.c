@@ -57,6 +57,7 @@ struct call {
 	int (*fn)(void *arg);
 	void *arg;
 	uint32_t width;
+	bool is_free; /* FILCH_JOB_FREE */
 	int status;
 };
 
@@ -68,7 +69,8 @@ static void run(struct filch_worker *hot, filch_index index, struct filch_task *
 	(void)index; /* what is called here asks for its own */
 	call->status = enter(w, call->width);
 	if (!call->status)
-		call->status = leave(w, call->fn(call->arg));
+		call->status = leave(w, call->is_free ? filchi_worker_run_free(call->fn, call->arg)
+						      : call->fn(call->arg));
 }
 
 int filch_scope(struct filch_pool *pool, const struct filch_scope_config *config,
@@ -84,9 +86,11 @@ int filch_scope(struct filch_pool *pool, const struct filch_scope_config *config
 	error = config ? filchi_import(&as, sizeof as, config, SCOPE_CONFIG_SIZE_V1) : 0;
 	if (error)
 		return error;
-	if (as.flags || as.lane >= FILCH_LANES || !filchi_deadline_ok(as.finish_by))
+	if (as.flags & ~FILCH_JOB_FREE || as.lane >= FILCH_LANES ||
+		!filchi_deadline_ok(as.finish_by))
 		return -EINVAL;
 	call.width = as.width;
+	call.is_free = as.flags & FILCH_JOB_FREE;
 	how.lane = as.lane;
 	how.finish_by = as.finish_by;
 	error = filchi_run_as(pool, &call.task, run, &how);

@@ -224,7 +224,7 @@ void filchi_worker_end_child(const struct filchi_worker *w, int status)
 		filchi_child_end(status);
 }
 
-int filchi_worker_run_free(struct filchi_job *job)
+int filchi_worker_run_free(int (*fn)(void *arg), void *arg)
 {
 	const struct filchi_worker *w = filchi_worker_self();
 	const struct filchi_plan *pinned = filchi_pin_lift();
@@ -234,7 +234,7 @@ int filchi_worker_run_free(struct filchi_job *job)
 
 	if (ours)
 		(void)pthread_sigmask(SIG_SETMASK, &w->pool->free_signals, &before);
-	status = filchi_job_call(job);
+	status = fn(arg);
 	if (w && filchi_forked(w->pool))
 		return status; /* the child keeps what it was given */
 	if (ours)
@@ -247,7 +247,8 @@ int filchi_worker_run_free(struct filchi_job *job)
 static int call_otherwise(struct filchi_worker *w, struct filchi_job *job)
 {
 	if (!(job->flags & FILCHI_JOB_TASK))
-		return filchi_worker_run_free(job);
+		return filchi_worker_run_free(
+			filch_load_relaxed(&job->fn), filch_load_relaxed(&job->arg));
 	filch_load_relaxed (&job->thunk)(
 		&w->deque.hot, filchi_deque_carried(&w->deque), filch_load_relaxed(&job->task));
 	return 0;

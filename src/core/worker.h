@@ -131,10 +131,10 @@ static inline bool filchi_worker_in_child(const struct filchi_worker *w, int sta
 }
 
 /*
- * Any thread: calls the function of a job with FILCH_JOB_FREE. Meanwhile the thread has the masks
- * of the one that created its pool, if it is a worker. Returns what the function does.
+ * Any thread: calls the function of a job or scope with FILCH_JOB_FREE. Meanwhile the thread has the
+ * masks of the one that created its pool, if it is a worker. Returns what the function does.
  */
-int filchi_worker_run_free(struct filchi_job *job);
+int filchi_worker_run_free(int (*fn)(void *arg), void *arg);
 
 /*
  * Worker: looks at its own deque and at every other, nearest first, for a task that @filter allows,

@@ -186,6 +186,35 @@ static int nested(void *inner)
 	return cpus_here();
 }
 
+/* A scope in a job that is not free, and its waits; behind it the worker is as before. */
+static int count_around_a_free_scope(void *unused)
+{
+	struct filch_scope_config config = FILCH_SCOPE_INIT;
+
+	CHECK_EQ(cpus_here(), 1);
+	config.flags = FILCH_JOB_FREE;
+	for (int k = 0; k < 3; k++) {
+		CHECK_EQ(filch_scope(NULL, &config, count_here, unused), cpus);
+		CHECK_EQ(filch_scope(NULL, &config, count_in_a_program, unused), cpus);
+		CHECK_EQ(cpus_here(), 1);
+	}
+	config.flags = FILCH_JOB_FREE << 1;
+	CHECK_EQ(filch_scope(NULL, &config, count_here, unused), -EINVAL);
+	return 7;
+}
+
+static void a_free_scope_starts_free_ones(void)
+{
+	struct filch_scope_config config = FILCH_SCOPE_INIT;
+
+	open_pool(0);
+	CHECK_EQ(run(count_around_a_free_scope, NULL, 0), 7);
+	config.flags = FILCH_JOB_FREE;
+	CHECK_EQ(filch_scope(pool, &config, count_here, NULL), cpus); /* from outside */
+	CHECK_EQ(run(count_here, NULL, 0), 1);
+	CHECK_EQ(filch_pool_destroy(pool), 0);
+}
+
 static void free_jobs_nest(void)
 {
 	uint64_t plain = 0, free = FILCH_JOB_FREE;
@@ -282,6 +311,7 @@ int main(int argc, char **argv)
 	CASE(a_forked_child_has_the_creators);
 	CASE(a_free_job_starts_free_ones);
 	CASE(free_jobs_nest);
+	CASE(a_free_scope_starts_free_ones);
 	CASE(a_worker_is_pinned_after_a_free_job_that_left_it);
 	CASE(a_free_job_that_its_submitter_runs);
 	return test_finish("processors");

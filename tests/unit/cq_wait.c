@@ -366,3 +366,89 @@ Test(cq_wait, in_a_callback_does_not_sleep_whichever_thread_it_is_on)
 	EQ(waited, 1);
 	end_cq();
 }
+
+/* --- a thread that is cancelled ---------------------------------------- */
+
+static int defer(void *unused)
+{
+	(void)unused;
+	return filch_job_defer() > 0 ? 0 : -1;
+}
+
+enum { CANCELS, FINISHES, RUNS_IT, ABANDONS, ENDS_THE_QUEUE, KINDS };
+
+struct doomed {
+	int kind;
+	int64_t id;
+	bool came_back;
+};
+
+/* Its cancellation is pending when it calls, and must not act before the call is over. */
+static void *call_while_cancelled(void *arg)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct doomed *d = arg;
+
+	how.cq = cq;
+	how.when_full = FILCH_CALLER_RUNS;
+	EQ(pthread_cancel(pthread_self()), 0);
+	switch (d->kind) {
+	case CANCELS:
+		EQ(filch_cancel(pool, d->id), 0);
+		break;
+	case FINISHES:
+		EQ(filch_job_finish(pool, d->id, 42), 0);
+		break;
+	case RUNS_IT:
+		cr_assert(filch_submit(pool, answer, NULL, &how) > 0);
+		break;
+	case ABANDONS: /* it waits for the held job, until its deadline */
+		EQ(filch_pool_shutdown(pool, FILCH_ABANDON, &(struct timespec){ 0, 1 }),
+			-ETIMEDOUT);
+		break;
+	default:
+		EQ(filch_cq_destroy(cq), 0);
+	}
+	d->came_back = true;
+	pthread_testcancel();
+	return NULL;
+}
+
+Test(cq_wait, no_call_that_puts_a_completion_is_a_cancellation_point)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct doomed d = { .kind = kind };
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		struct hold h = HOLD_INIT;
+		pthread_t thread;
+		void *result;
+		int fd;
+
+		begin(1, 1, 0);
+		EQ(filch_cq_create(&cq, 4), 0);
+		fd = filch_cq_fd(cq);
+		cr_assert(fd >= 0);
+		how.cq = cq;
+		if (kind == FINISHES) {
+			d.id = filch_submit(pool, defer, NULL, &how);
+			/* its worker is done with it once it runs the next */
+			EQ(wait_status(filch_submit(pool, answer, NULL, NULL)), 42);
+		}
+		hold_worker(&h);
+		if (kind == CANCELS || kind == ABANDONS || kind == RUNS_IT)
+			cr_assert((d.id = filch_submit(
+					   pool, answer, NULL, kind == RUNS_IT ? NULL : &how)) > 0);
+		EQ(reap(16), 0); /* armed */
+		EQ(pthread_create(&thread, NULL, call_while_cancelled, &d), 0);
+		EQ(pthread_join(thread, &result), 0);
+		cr_assert(d.came_back && result == PTHREAD_CANCELED, "kind %d", kind);
+		if (kind != ENDS_THE_QUEUE) {
+			cr_assert(readable(fd));
+			EQ(reap(16), 1);
+		}
+		let_go(&h);
+		end();
+		if (kind != ENDS_THE_QUEUE)
+			EQ(filch_cq_destroy(cq), 0);
+	}
+}
