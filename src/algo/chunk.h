@@ -31,11 +31,11 @@
  * lives as long as all that this task spawns.
  *
  * Rejected:
- * - A fixed tree of 16 chunks per worker: a tiny loop paid for spawns and wakes it had no use for
- *   (measured: docs/design.md, Loops).
+ * - A fixed tree of chunks, some for each worker: a tiny loop pays for spawns and wakes it has no
+ *   use for (docs/design.md, Loops).
  * - Lazy binary splitting (Tzannes, Caragea, Barua, Vishkin 2010), which spawns only when the own
  *   deque is empty. Up to half of the loop then lies hidden behind a body that may be long. With
- *   chunks of microseconds there are few spawns left to save; not measured for that reason.
+ *   chunks of microseconds there are few spawns left to save.
  * - Growing the serial start by items instead of time: it says nothing about bodies.
  */
 #ifndef FILCHI_CHUNK_H

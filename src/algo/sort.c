@@ -274,8 +274,8 @@ FILCH_SORT_KERNEL(bytes_any, ((const struct compare *)filch_arg_)->size, 1, cmp_
 FILCH_SORT_KERNEL(address, sizeof(char *), sizeof(char *), cmp_less_there);
 
 /*
- * The kernel's merge for addresses. It branches, which was faster for large elements:
- * docs/design.md, Sorts.
+ * The kernel's merge for addresses. It branches: a comparison of large elements waits for memory,
+ * and a guess at its outcome goes on meanwhile. docs/design.md, Sorts.
  */
 static void merge_addresses(const char *a, size_t na, const char *b, size_t nb, char *to, void *arg)
 {

@@ -84,8 +84,8 @@ static inline void filchi_client_in(struct filch_pool *pool)
 }
 
 /*
- * It has left. The system call is for the last one that destroy waits for: the creator of a pool
- * alone waits 10^6 times a second.
+ * It has left. The system call is for the last one that destroy waits for: the creator of a pool may
+ * wait for one job after another.
  */
 static inline void filchi_client_out(struct filch_pool *pool)
 {

@@ -32,7 +32,7 @@
  * - Vyukov's queue with a sequence number per slot: a preempted producer stops the consumers at its
  *   slot;
  * - neighbouring positions in different cache lines, as the paper has them: eight in one line are
- *   fetched together, which was faster on two cores. Not known: many cores.
+ *   fetched together, and takers of one batch want them all.
  *
  * docs/benchmarks.md, Rings, has the figures.
  */
