@@ -19,7 +19,6 @@
 
 #include "core/abroad.h"
 #include "core/await.h"
-#include "core/elastic.h"
 
 /* The calling thread's worker, if it is one of @pool. */
 struct filchi_worker *filchi_worker_here(const struct filch_pool *pool);
@@ -47,7 +46,7 @@ bool filchi_caller_is_away(const struct filch_pool *pool);
 
 /*
  * Worker 0 for the thread that created the pool with FILCH_POOL_CALLER, or NULL. Ends with
- * filchi_caller_mend(), where work may have run, and filchi_caller_leave().
+ * filchi_caller_leave().
  */
 static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 {
@@ -59,19 +58,9 @@ static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 	return pool->first;
 }
 
-/*
- * The caller has run work of the pool, and the pool cannot go yet: calls that block are over. The
- * rank of worker 0 is 0 otherwise.
- */
-static inline void filchi_caller_mend(struct filchi_worker *w)
-{
-	if (FILCH_UNLIKELY(w->rank) && !filchi_forked(w->pool))
-		filchi_blocking_mend(w);
-}
-
 static inline void filchi_caller_leave(void)
 {
-	filchi_worker_set_self(NULL);
+	filchi_worker_set_self(NULL); /* and no more: the pool may be gone */
 }
 
 /* in clients: destroy sleeps, or will, until the others have left */
@@ -84,8 +73,8 @@ static inline void filchi_client_in(struct filch_pool *pool)
 }
 
 /*
- * It has left. The system call is for the last one that destroy waits for: the creator of a pool may
- * wait for one job after another.
+ * It has left. The system call is for the last one that destroy waits for: the creator of a pool
+ * may wait for one job after another.
  */
 static inline void filchi_client_out(struct filch_pool *pool)
 {

@@ -119,7 +119,6 @@ int filchi_group_await_room(struct filch_pool *pool, const struct filch_submit *
 	w = filchi_enter_alone(pool);
 	if (w) {
 		error = filchi_wait_group(w, group, true, deadline);
-		filchi_caller_mend(w);
 		filchi_caller_leave();
 		return error;
 	}
@@ -230,7 +229,6 @@ static int wait_unfinished(struct filch_group *group, const struct timespec *dea
 		return filchi_group_sleep(group, deadline);
 	filchi_client_in(pool);
 	error = filchi_wait_group(w, group, false, deadline);
-	filchi_caller_mend(w);
 	filchi_client_out(pool);
 	filchi_caller_leave();
 	return error;

@@ -29,7 +29,6 @@ static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work
 	if (filchi_forked(pool))
 		return -ECHILD;
 	filchi_worker_leave(w);
-	filchi_caller_mend(w);
 	filchi_job_caller_end(&pool->jobs, job); /* and the pool may be gone */
 	return 0;
 }
@@ -97,7 +96,6 @@ void filchi_run_queued_as_caller(struct filch_pool *pool, const struct timespec 
 	while (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
 		filchi_worker_run_one(w))
 		;
-	filchi_caller_mend(w);
 	filchi_caller_leave();
 }
 
@@ -116,6 +114,5 @@ void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64
 		filchi_abroad_release(pool);
 		filchi_worker_run_job(w, job, false);
 	}
-	filchi_caller_mend(w);
 	filchi_caller_leave();
 }

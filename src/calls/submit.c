@@ -170,7 +170,6 @@ static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 		if (filchi_forked(pool)) /* in that job */
 			error = -ECHILD;
 	}
-	filchi_caller_mend(w);
 	filchi_caller_leave();
 	return error;
 }
@@ -564,7 +563,6 @@ static int wait_as_caller(struct filchi_worker *w, struct filchi_job *job, int64
 		return error;
 	filchi_client_in(pool);
 	error = filchi_wait_job(w, job, id, deadline, out);
-	filchi_caller_mend(w);
 	filchi_client_out(pool);
 	return error;
 }

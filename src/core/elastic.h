@@ -23,13 +23,7 @@ void filchi_elastic_pause(struct filch_pool *pool, bool paused);
 void filchi_blocking_begin(struct filchi_worker *w);
 bool filchi_blocking_end(struct filchi_worker *w);
 
-/*
- * Worker with an empty stack: calls without their end are over. With FILCH_DEBUG that is a misuse
- * of the job that made them.
- */
-FILCH_COLD void filchi_blocking_mend(struct filchi_worker *w);
-
-/* The same for a worker whose thread is lost: before another takes the seat. */
+/* As filchi_blocking_mend() for a worker whose thread is lost: before another takes the seat. */
 void filchi_blocking_forget(struct filchi_worker *w);
 
 #endif

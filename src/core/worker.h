@@ -89,11 +89,22 @@ static inline void filchi_worker_restore(
 void filchi_worker_arm(struct filchi_worker *w, struct filchi_team *team);
 void filchi_worker_rest(struct filchi_worker *w);
 
-/* The same work has returned, fully synced. */
+/*
+ * Worker with an empty stack, but for work that has just returned: calls that block without their
+ * end are over. With FILCH_DEBUG that is a misuse of the job that made them. See elastic.c.
+ */
+FILCH_COLD void filchi_blocking_mend(struct filchi_worker *w);
+
+/*
+ * The same work has returned, fully synced. The creator of a FILCH_POOL_CALLER pool, whose rank is
+ * 0, does not look for work as others do; and once its job is complete the pool may go.
+ */
 static inline void filchi_worker_leave(struct filchi_worker *w)
 {
 	if (w->thread)
 		filch_store_relaxed(&w->thread->user, 0);
+	else if (FILCH_UNLIKELY(w->rank) && filch_load_relaxed(&w->deque.depth) == 1)
+		filchi_blocking_mend(w);
 	if (FILCH_UNLIKELY(filchi_this_thread.context != NULL))
 		filchi_context_leave(filchi_this_thread.context); /* ours: others have left */
 	filchi_segment_close(&w->deque);
@@ -131,8 +142,8 @@ static inline bool filchi_worker_in_child(const struct filchi_worker *w, int sta
 }
 
 /*
- * Any thread: calls the function of a job or scope with FILCH_JOB_FREE. Meanwhile the thread has the
- * masks of the one that created its pool, if it is a worker. Returns what the function does.
+ * Any thread: calls the function of a job or scope with FILCH_JOB_FREE. Meanwhile the thread has
+ * the masks of the one that created its pool, if it is a worker. Returns what the function does.
  */
 int filchi_worker_run_free(int (*fn)(void *arg), void *arg);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The descriptor of a notifier: an eventfd(2), see notify.h. It never blocks: it is non-blocking,
- * and its count cannot come near its limit. Bare system calls: write(2) and read(2) are cancellation
- * points, and a thread that ended here would leave a completion half told.
+ * and its count cannot come near its limit. Bare system calls: write(2) and read(2) are
+ * cancellation points, and a thread that ended here would leave a completion half told.
  */
 #include "struct/notify.h"
 

@@ -396,18 +396,18 @@ static int begin_alone(void *arg)
 	return filch_worker_id();
 }
 
+static int end_alone(void *arg)
+{
+	(void)arg;
+	return filch_blocking_end();
+}
+
 static int exit_blocked(void *arg)
 {
 	EQ(filch_blocking_begin(), 0);
 	if (arg)
 		*(volatile int *)arg = 1;
 	pthread_exit(NULL);
-}
-
-static int end_alone(void *arg)
-{
-	(void)arg;
-	return filch_blocking_end();
 }
 
 /* One job runs at a time again: nothing is left of calls that did not end. */
@@ -434,6 +434,20 @@ Test(elastic, a_begin_without_its_end_ends_with_the_job, .timeout = 60)
 		EQ(filch_wait(pool, id, NULL, NULL), 0);
 	}
 	check_none_blocked();
+	end();
+}
+
+Test(elastic, a_begin_of_the_creator_ends_with_its_job_too, .timeout = 60)
+{
+	struct filch_completion c;
+
+	begin(2, 2, 1, FILCH_POOL_CALLER);
+	EQ(filch_pool_pause(pool), 0); /* so that the creator runs it */
+	EQ(filch_wait(pool, filch_submit(pool, begin_alone, NULL, NULL), NULL, &c), 0);
+	EQ(c.status, 0);
+	EQ(filch_wait(pool, filch_submit(pool, end_alone, NULL, NULL), NULL, &c), 0);
+	EQ(c.status, -EINVAL);
+	EQ(filch_pool_resume(pool), 0);
 	end();
 }
 #else
