@@ -249,11 +249,11 @@ static void refuse_one(const struct filchi_worker *self)
 	}
 }
 
-void filchi_still_end(struct filchi_worker *self)
+void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool)
 {
 	struct still still = { .first = NULL };
 
-	gather(&still, self->pool);
+	gather(&still, pool);
 	if (is_standstill(&still) && !let_one_run(self) && !still.may_change)
 		refuse_one(self);
 	for (struct filch_pool *p = still.first; p; p = p->next_still)

@@ -502,6 +502,142 @@ static void full_queues_on_both_sides_are_refused_or_served(void)
 	CHECK(refused && served, "the case claims to cover both");
 }
 
+/* --- thickets ----------------------------------------------------------- */
+
+/*
+ * Calls from anywhere to anywhere, as the numbers of a generator say. What was accepted is owed,
+ * and each has run when the pools are drained.
+ */
+enum { LOOPS = 1, ROOM = 2, INLINE = 4, EACH = 8 };
+struct twig {
+	unsigned left, seed, ways;
+};
+static _Atomic uint64_t owed, grown, turned_down;
+
+static void grow(struct twig t);
+
+static void grow_in_loop(size_t b, size_t e, void *arg)
+{
+	for (; b < e; b++) {
+		struct twig t = *(const struct twig *)arg;
+
+		t.seed += 31337 * (unsigned)b;
+		grow(t);
+	}
+}
+
+static int grow_on_each(void *arg, int worker)
+{
+	struct twig t = *(const struct twig *)arg;
+
+	t.seed += 31337 * (unsigned)worker;
+	grow(t);
+	return 0;
+}
+
+static int grow_alone(void *arg)
+{
+	struct twig t = *(const struct twig *)arg;
+
+	free(arg);
+	grow(t);
+	return 0;
+}
+
+static int submit_twig(struct filch_pool *pool, struct twig t, uint32_t when_full)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct twig *copy = malloc(sizeof *copy);
+	int64_t id;
+
+	CHECK(copy, "no memory");
+	*copy = t;
+	how.flags = FILCH_JOB_DETACHED;
+	how.when_full = when_full;
+	id = filch_submit(pool, grow_alone, copy, &how);
+	if (id > 0)
+		return 0;
+	free(copy);
+	return (int)id;
+}
+
+static void call_for(struct twig t)
+{
+	struct filch_pool *pool = at[(t.seed >> 9) % pools];
+	unsigned parts = 1;
+	int way, error;
+
+	do
+		way = 1 << ((t.seed = t.seed * 69069 + 1) >> 20) % 4;
+	while (!(t.ways & (unsigned)way));
+	switch (way) {
+	case LOOPS:
+		error = filch_for(pool, 0, parts = 3, 1, grow_in_loop, &t);
+		break;
+	case EACH:
+		parts = (unsigned)filch_pool_workers(pool);
+		error = filch_pool_each(pool, grow_on_each, &t);
+		break;
+	default:
+		error = submit_twig(pool, t, way == ROOM ? FILCH_BLOCK : FILCH_CALLER_RUNS);
+	}
+	CHECK(!error || error == -EDEADLK, "%d", error);
+	if (error)
+		turned_down++;
+	else
+		owed += parts;
+}
+
+static void grow(struct twig t)
+{
+	grown++;
+	if (!t.left--)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		t.seed = t.seed * 69069 + 1;
+		call_for(t);
+	}
+}
+
+/* @n pools of two workers and little room, entered at all at once. */
+static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint64_t rounds)
+{
+	unsigned seed = (unsigned)test_seed();
+
+	pools_begin();
+	pools = n;
+	for (unsigned i = 0; i < n; i++)
+		at[i] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 2,
+			.flags = FILCH_POOL_OVERSUBSCRIBE,
+			.queue_capacity = 2,
+			.jobs_max = 4096 });
+	owed = grown = turned_down = 0;
+	while (rounds--) {
+		test_watchdog(100);
+		for (unsigned i = 0; i < n; i++) {
+			struct twig t = { depth, seed = seed * 69069 + 1, ways };
+
+			CHECK_EQ(submit_twig(at[i], t, FILCH_BLOCK), 0);
+			owed++;
+		}
+		/* each may submit to another that has been drained */
+		for (unsigned i = 0; i < n * (depth + 1); i++)
+			CHECK_EQ(filch_pool_drain(at[i % n], NULL), 0);
+		CHECK_EQ(grown, owed);
+	}
+	close_all();
+	pools_print();
+	printf("    %llu refused\n", (unsigned long long)turned_down);
+	POOLS_COVER(jobs_nested);
+}
+
+static void room_goes_to_those_that_wait_for_it_topmost(void)
+{
+	grow_thickets(3, 3, LOOPS | ROOM, test_scaled(400));
+	grow_thickets(3, 3, LOOPS | INLINE, test_scaled(400));
+}
+
 /* --- the rest ----------------------------------------------------------- */
 
 static _Atomic bool held_runs;
@@ -1123,6 +1259,8 @@ int main(void)
 	test_case("a circle of waits is refused", a_circle_of_waits_is_refused);
 	test_case("full queues on both sides are refused or served",
 		full_queues_on_both_sides_are_refused_or_served);
+	test_case("room goes to those that wait for it topmost",
+		room_goes_to_those_that_wait_for_it_topmost);
 	test_case(
 		"a deadline ends a wait for another pool", a_deadline_ends_a_wait_for_another_pool);
 	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);
