@@ -321,11 +321,16 @@ static void serve(struct filchi_stay *s, struct filchi_job *job)
 	pthread_cleanup_pop(0);
 }
 
-/* The same for a share of an errand. */
+/* The same for a share of an errand, which may call other pools in turn. */
 static void run_errand(struct filchi_stay *s)
 {
 	struct served served = { .stay = s, .depth = filch_load_relaxed(&s->worker->deque.depth) };
 
+	if (s->linked) {
+		pthread_mutex_lock(&lock);
+		bury(s);
+		pthread_mutex_unlock(&lock);
+	}
 	pthread_cleanup_push(served_exited, &served);
 	(void)filchi_errands_run(s->worker);
 	pthread_cleanup_pop(0);

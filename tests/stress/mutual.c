@@ -509,6 +509,7 @@ static void full_queues_on_both_sides_are_refused_or_served(void)
  * and each has run when the pools are drained.
  */
 enum { LOOPS = 1, ROOM = 2, INLINE = 4, EACH = 8 };
+enum { LITTLE = 2, PLENTY = 1024 };
 struct twig {
 	unsigned left, seed, ways;
 };
@@ -599,8 +600,8 @@ static void grow(struct twig t)
 	}
 }
 
-/* @n pools of two workers and little room, entered at all at once. */
-static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint64_t rounds)
+/* @n pools of two workers, entered at all at once. Where there is room nothing is refused. */
+static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t room, uint64_t rounds)
 {
 	unsigned seed = (unsigned)test_seed();
 
@@ -610,7 +611,7 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint64_t ro
 		at[i] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
 			.workers = 2,
 			.flags = FILCH_POOL_OVERSUBSCRIBE,
-			.queue_capacity = 2,
+			.queue_capacity = room,
 			.jobs_max = 4096 });
 	owed = grown = turned_down = 0;
 	while (rounds--) {
@@ -629,13 +630,21 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint64_t ro
 	close_all();
 	pools_print();
 	printf("    %llu refused\n", (unsigned long long)turned_down);
+	CHECK(!turned_down || room == LITTLE, "where there is room");
 	POOLS_COVER(jobs_nested);
 }
 
 static void room_goes_to_those_that_wait_for_it_topmost(void)
 {
-	grow_thickets(3, 3, LOOPS | ROOM, test_scaled(400));
-	grow_thickets(3, 3, LOOPS | INLINE, test_scaled(400));
+	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, test_scaled(400));
+	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, test_scaled(400));
+}
+
+/* A share runs on top of any wait, and waits for another pool in turn. */
+static void shares_call_other_pools_from_on_top_of_waits(void)
+{
+	grow_thickets(2, 3, EACH, PLENTY, test_scaled(300));
+	grow_thickets(2, 3, LOOPS | ROOM | EACH, LITTLE, test_scaled(150));
 }
 
 /* --- the rest ----------------------------------------------------------- */
@@ -1261,6 +1270,8 @@ int main(void)
 		full_queues_on_both_sides_are_refused_or_served);
 	test_case("room goes to those that wait for it topmost",
 		room_goes_to_those_that_wait_for_it_topmost);
+	test_case("shares call other pools from on top of waits",
+		shares_call_other_pools_from_on_top_of_waits);
 	test_case(
 		"a deadline ends a wait for another pool", a_deadline_ends_a_wait_for_another_pool);
 	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);
