@@ -66,6 +66,8 @@ static inline void filchi_caller_leave(void)
 	if (FILCH_UNLIKELY(w && w->rank) && !filchi_forked(w->pool))
 		filchi_blocking_mend(w); /* its rank is 0 */
 	filchi_worker_set_self(NULL);
+	if (FILCH_UNLIKELY(filchi_standstill_was_met(&filchi_abroad_met)))
+		filchi_abroad_creator_left(); /* no pool is touched any more: it may be gone */
 }
 
 /* in clients: destroy sleeps, or will, until the others have left */

@@ -52,7 +52,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-filch_atomic_u32 filchi_abroad_count;
+filch_atomic_u32 filchi_abroad_count, filchi_abroad_met;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct filchi_stay *filchi_stays;
 
@@ -488,6 +488,17 @@ void filchi_abroad_look_again(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void filchi_abroad_creator_left(void)
+{
+	pthread_mutex_lock(&lock);
+	filch_store_relaxed(&filchi_abroad_met, 0);
+	/* its own pool may be gone by now; those with a stay are not */
+	FILCHI_EACH_STAY(s)
+	if (!s->serves)
+		filchi_still_end(NULL, s->worker->pool);
+	pthread_mutex_unlock(&lock);
+}
+
 /* --- fork -------------------------------------------------------------- */
 
 void filchi_abroad_before_fork(void)
@@ -504,5 +515,6 @@ void filchi_abroad_in_child(void)
 {
 	filchi_stays = NULL;
 	filch_store_relaxed(&filchi_abroad_count, 0);
+	filch_store_relaxed(&filchi_abroad_met, 0);
 	pthread_mutex_unlock(&lock);
 }

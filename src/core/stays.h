@@ -88,7 +88,7 @@ struct filchi_needs filchi_needs_of(struct filchi_stay *s);
 void filchi_needs_forget(const struct filchi_needs *needs);
 
 /*
- * Worker that has prepared to sleep: if with it all sleep that could end what those of @pool wait
+ * Worker that has prepared to sleep, or NULL: if all sleep that could end what those of @pool wait
  * for, one is told that it may run a job on top, or that it is refused.
  */
 void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool);

@@ -819,6 +819,91 @@ static void the_creator_of_a_pool_is_called_back(void)
 	POOLS_COVER(jobs_nested);
 }
 
+/* --- a creator that comes and goes --------------------------------------- */
+
+static _Atomic unsigned both_inside, both_ended;
+
+static int meet_and_call_the_other(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	_Atomic uint64_t bodies = 0;
+	int error;
+
+	both_inside++;
+	while (both_inside < 2)
+		sched_yield();
+	error = filch_for(at[!me], 0, 1, 1, loop_here, &bodies);
+	CHECK_EQ(bodies, !error);
+	both_ended++;
+	return error;
+}
+
+/* In the creator's own frame: until the others of both pools sleep. */
+static void stay_inside(size_t b, size_t e, void *unused)
+{
+	(void)b;
+	(void)e;
+	(void)unused;
+	while (!both_ended && !(pool_stats(at[0]).asleep && pool_stats(at[1]).asleep))
+		sched_yield();
+}
+
+static int hold_for_creator(void *unused)
+{
+	held_runs = true;
+	/* the creator sleeps for this job */
+	while (!pool_stats(at[0]).asleep)
+		sched_yield();
+	return unused != NULL;
+}
+
+/*
+ * Jobs of two pools call each other, and the creator of one is elsewhere, or goes there when they
+ * sleep. It has slept in its seat before.
+ */
+static void a_creator_that_is_out_hides_no_standstill(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	const uint64_t rounds = test_scaled(60);
+
+	pools_begin();
+	open_all(2, workers, 0);
+	pool_close(at[0]);
+	at[0] = pool_open(2, FILCH_POOL_CALLER);
+	for (uint64_t n = 0; n < rounds; n++) {
+		int64_t id[2], held;
+
+		test_watchdog(100);
+		held_runs = false;
+		both_inside = both_ended = 0;
+		CHECK((held = filch_submit(at[0], hold_for_creator, NULL, NULL)) > 0, "%lld",
+			(long long)held);
+		while (!held_runs)
+			sched_yield();
+		CHECK_EQ(filch_wait(at[0], held, NULL, NULL), 0);
+		for (uintptr_t i = 0; i < 2; i++)
+			CHECK((id[i] = filch_submit(
+				       at[i], meet_and_call_the_other, (void *)i, NULL)) > 0,
+				"%lld", (long long)id[i]);
+		if (n % 2) {
+			while (both_inside < 2)
+				sched_yield();
+			CHECK_EQ(filch_for(at[0], 0, 1, 1, stay_inside, NULL), 0);
+		}
+		while (both_ended < 2)
+			sched_yield();
+		for (unsigned i = 0; i < 2; i++) {
+			struct filch_completion c;
+
+			CHECK_EQ(filch_wait(at[i], id[i], NULL, &c), 0);
+			CHECK_EQ(c.status, 0);
+		}
+	}
+	close_all();
+	pools_print();
+	CHECK_EQ(pools_sum.jobs_nested, rounds);
+}
+
 /* --- workers that have nothing to do ------------------------------------ */
 
 static void until_idle(struct filch_pool *pool, uint64_t n)
@@ -1277,6 +1362,8 @@ int main(void)
 	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);
 	test_case("a job on top may leave the thread", a_job_on_top_may_leave_the_thread);
 	test_case("the creator of a pool is called back", the_creator_of_a_pool_is_called_back);
+	test_case("a creator that is out hides no standstill",
+		a_creator_that_is_out_hides_no_standstill);
 	test_case("a worker with nothing to do hides no standstill",
 		a_worker_with_nothing_to_do_hides_no_standstill);
 	test_case("a call from behind a wait at home is served at once",
