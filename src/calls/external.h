@@ -60,7 +60,10 @@ static inline struct filchi_worker *filchi_caller_enter(struct filch_pool *pool)
 
 static inline void filchi_caller_leave(void)
 {
-	filchi_worker_set_self(NULL); /* and no more: the pool may be gone */
+	filchi_worker_set_self(NULL);
+	/* no pool is touched from here on: it may be gone */
+	if (FILCH_UNLIKELY(filchi_standstill_was_met(&filchi_abroad_met)))
+		filchi_abroad_creator_left();
 }
 
 /* in clients: destroy sleeps, or will, until the others have left */

@@ -52,7 +52,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-filch_atomic_u32 filchi_abroad_count;
+filch_atomic_u32 filchi_abroad_count, filchi_abroad_met;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct filchi_stay *filchi_stays;
 
@@ -139,6 +139,44 @@ static void wake_servers(const struct filchi_stay *but)
 		(void)filchi_worker_wake(s->worker->pool, s->worker);
 }
 
+/* Of its queue, and of nothing else. */
+static bool waits_for_room(const struct filchi_stay *s, const struct filch_pool *pool)
+{
+	return s->pool == pool && !s->job && !s->source;
+}
+
+/*
+ * There is room for one more in the queue of @pool: tells one of those that wait for it. If the
+ * pool closes, tells all that submit to it. Not one that is buried, which may be so for long, and
+ * which looks by itself when it comes up.
+ */
+static void tell_of_room(struct filch_pool *pool)
+{
+	const bool closes = filchi_load_acquire(&pool->closing);
+
+	FILCHI_EACH_STAY(s)
+	{
+		if (s->serves || s->has_been_told ||
+			!(closes ? s->pool == pool && !s->job : waits_for_room(s, pool)))
+			continue;
+		s->has_been_told = true;
+		(void)filchi_worker_wake(s->worker->pool, s->worker);
+		if (!closes)
+			break;
+	}
+}
+
+/* Something runs on top from now on: what the stay was told is another's. */
+static void bury(struct filchi_stay *s)
+{
+	const bool told = s->has_been_told;
+
+	s->serves = true;
+	s->has_been_told = s->may_run_any = s->is_refused = false;
+	if (told)
+		tell_of_room(s->pool);
+}
+
 /* --- a stay ------------------------------------------------------------ */
 
 void filchi_abroad_last_look(struct filchi_worker *w)
@@ -146,7 +184,7 @@ void filchi_abroad_last_look(struct filchi_worker *w)
 	pthread_mutex_lock(&lock);
 	if (filchi_load_acquire(&w->awaits))
 		wake_servers(NULL);
-	filchi_still_end(w);
+	filchi_still_end(w, w->pool);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -166,8 +204,6 @@ struct found {
  */
 static bool wants_sleep(struct filchi_stay *s)
 {
-	bool told = s->has_been_told;
-
 	if (filchi_errands_wait(s->worker)) /* I2 and I5: after prepare */
 		return false;
 	if (s->job)
@@ -176,8 +212,26 @@ static bool wants_sleep(struct filchi_stay *s)
 		return filchi_rmw_fence_then_load_acquire(s->source->awaited) &&
 		       !filchi_load_acquire(&s->pool->closing) &&
 		       !s->source->is_there(s->source->of);
-	s->has_been_told = false; /* before the next try for room */
-	return !told && !filchi_load_acquire(&s->pool->closing) && !filchi_stay_has_room(s);
+	return !filchi_load_acquire(&s->pool->closing) && !filchi_stay_has_room(s);
+}
+
+/*
+ * The stay sleeps: whether with it all do. If it had been told of room, that has been taken by
+ * somebody else. Others may have looked while it was there, and seen no standstill. They are not
+ * told any more, so we look for them.
+ */
+static void settle(struct filchi_stay *s)
+{
+	struct filchi_worker *w = s->worker;
+	const bool in_vain = s->has_been_told;
+
+	s->has_been_told = false;
+	filchi_standstill_settle(&w->sleeper);
+	filchi_still_end(w, w->pool);
+	FILCHI_EACH_STAY(other)
+	if (in_vain && other != s && !other->serves && waits_for_room(other, s->pool) &&
+		!s->may_run_any && !s->is_refused)
+		filchi_still_end(w, other->worker->pool);
 }
 
 /*
@@ -199,15 +253,15 @@ static struct found look(struct filchi_stay *s)
 	found.job = claim_for(s);
 	found.sleeps = !found.job && wants_sleep(s);
 	if (found.sleeps) {
-		filchi_standstill_settle(&w->sleeper);
-		filchi_still_end(w);
+		settle(s);
 		if (s->may_run_any)
 			found.job = claim_for(s);
 	}
 	s->may_run_any = false;
 	found.refused = s->is_refused;
 	s->is_refused = false;
-	s->serves = found.job != NULL;
+	if (found.job)
+		bury(s);
 	if (found.job || found.refused)
 		found.sleeps = false;
 	if (!found.sleeps)
@@ -267,11 +321,16 @@ static void serve(struct filchi_stay *s, struct filchi_job *job)
 	pthread_cleanup_pop(0);
 }
 
-/* The same for a share of an errand. */
+/* The same for a share of an errand, which may call other pools in turn. */
 static void run_errand(struct filchi_stay *s)
 {
 	struct served served = { .stay = s, .depth = filch_load_relaxed(&s->worker->deque.depth) };
 
+	if (s->linked) {
+		pthread_mutex_lock(&lock);
+		bury(s);
+		pthread_mutex_unlock(&lock);
+	}
 	pthread_cleanup_push(served_exited, &served);
 	(void)filchi_errands_run(s->worker);
 	pthread_cleanup_pop(0);
@@ -364,7 +423,7 @@ int filchi_abroad_room(
 	}
 	leave(&s);
 	if (s.has_been_told)
-		filchi_abroad_has_room(pool); /* the telling was for another as well */
+		filchi_abroad_has_room(pool); /* there may be more, or we have not taken it */
 	filchi_fault_on(w, user);
 	return error;
 }
@@ -408,17 +467,7 @@ void filchi_abroad_done(struct filch_pool *pool, int64_t id)
 void filchi_abroad_has_room(struct filch_pool *pool)
 {
 	pthread_mutex_lock(&lock);
-	FILCHI_EACH_STAY(s)
-	{
-		if (s->pool != pool || s->job || s->has_been_told)
-			continue;
-		if (s->source && !filchi_load_acquire(&pool->closing))
-			continue;
-		s->has_been_told = true;
-		(void)filchi_worker_wake(s->worker->pool, s->worker);
-		if (!filchi_load_acquire(&pool->closing))
-			break;
-	}
+	tell_of_room(pool);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -439,6 +488,17 @@ void filchi_abroad_look_again(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void filchi_abroad_creator_left(void)
+{
+	pthread_mutex_lock(&lock);
+	filch_store_relaxed(&filchi_abroad_met, 0);
+	/* its own pool may be gone by now; those with a stay are not */
+	FILCHI_EACH_STAY(s)
+	if (!s->serves)
+		filchi_still_end(NULL, s->worker->pool);
+	pthread_mutex_unlock(&lock);
+}
+
 /* --- fork -------------------------------------------------------------- */
 
 void filchi_abroad_before_fork(void)
@@ -455,5 +515,6 @@ void filchi_abroad_in_child(void)
 {
 	filchi_stays = NULL;
 	filch_store_relaxed(&filchi_abroad_count, 0);
+	filch_store_relaxed(&filchi_abroad_met, 0);
 	pthread_mutex_unlock(&lock);
 }

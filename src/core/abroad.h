@@ -13,6 +13,9 @@
 /* Stays of this process that may be asleep. */
 extern filch_atomic_u32 filchi_abroad_count;
 
+/* A look for a standstill has met the creator of a FILCH_POOL_CALLER pool at work there. */
+extern filch_atomic_u32 filchi_abroad_met;
+
 /* How a stay is ended: see filchi_abroad_wait(). */
 enum filchi_stay_kind {
 	FILCHI_STAY_CALL,  /* the worker has posted the job, which is nobody else's to wait for */
@@ -96,6 +99,9 @@ static inline void filchi_abroad_settle_free(struct filchi_worker *w)
 
 /* Any thread: all that are abroad look whether all sleep, as if they went to sleep just now. */
 void filchi_abroad_look_again(void);
+
+/* A creator that is out of its pool, and was met: looks in place of those that met it. */
+void filchi_abroad_creator_left(void);
 
 /* Held over a fork; the child has no stays. */
 void filchi_abroad_before_fork(void);

@@ -31,7 +31,7 @@ struct filchi_stay {
 	bool timed;
 	bool linked;        /* the worker's own: it is in the list */
 	bool can_run;       /* there is stack for a job on top */
-	bool serves;        /* one runs there: this is not the worker's topmost wait */
+	bool serves;        /* buried: something runs there, and this is not the topmost wait */
 	bool may_run_any;   /* nothing else goes on */
 	bool is_refused;    /* the same, and nothing can be run */
 	bool has_been_told; /* of room */
@@ -88,9 +88,9 @@ struct filchi_needs filchi_needs_of(struct filchi_stay *s);
 void filchi_needs_forget(const struct filchi_needs *needs);
 
 /*
- * Worker that has prepared to sleep: if with it all sleep that could end what they wait for, one is
- * told that it may run a job on top, or that it is refused.
+ * Worker that has prepared to sleep, or NULL: if all sleep that could end what those of @pool wait
+ * for, one is told that it may run a job on top, or that it is refused.
  */
-void filchi_still_end(struct filchi_worker *self);
+void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool);
 
 #endif

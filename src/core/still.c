@@ -94,8 +94,8 @@ static bool is_all_held(const struct still *still, const struct filchi_source *s
 /* The seat of a creator that is not inside a call. */
 static bool is_empty_seat(const struct filch_pool *pool, struct filchi_worker *w)
 {
-	return pool->has_caller && w == pool->first && !filchi_load_acquire(&w->deque.depth) &&
-	       FILCHI_SLEEP_KIND(filchi_load_acquire(&w->sleeper.state)) == FILCHI_AWAKE;
+	return pool->has_caller && w == pool->first &&
+	       filchi_standstill_is_out(&w->sleeper, &w->deque.depth, &filchi_abroad_met);
 }
 
 static bool note(struct still *still, struct filch_pool *pool)
@@ -110,6 +110,7 @@ static bool note(struct still *still, struct filch_pool *pool)
 		if (kind == FILCHI_AWAKE) {
 			if (!is_empty_seat(pool, w))
 				return false;
+			w->noted = FILCHI_AWAKE; /* and not its last sleep */
 			still->may_change = true;
 		}
 		/* it has a waker on its way */
@@ -128,7 +129,9 @@ static bool is_same(const struct filch_pool *pool)
 	for (uint32_t i = 0; i < pool->running; i++) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 
-		if (!filchi_standstill_same(&w->sleeper, w->noted))
+		if (FILCHI_SLEEP_KIND(w->noted) == FILCHI_AWAKE
+				? !is_empty_seat(pool, w)
+				: !filchi_standstill_same(&w->sleeper, w->noted))
 			return false;
 	}
 	return true;
@@ -249,11 +252,11 @@ static void refuse_one(const struct filchi_worker *self)
 	}
 }
 
-void filchi_still_end(struct filchi_worker *self)
+void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool)
 {
 	struct still still = { .first = NULL };
 
-	gather(&still, self->pool);
+	gather(&still, pool);
 	if (is_standstill(&still) && !let_one_run(self) && !still.may_change)
 		refuse_one(self);
 	for (struct filch_pool *p = still.first; p; p = p->next_still)

@@ -502,6 +502,151 @@ static void full_queues_on_both_sides_are_refused_or_served(void)
 	CHECK(refused && served, "the case claims to cover both");
 }
 
+/* --- thickets ----------------------------------------------------------- */
+
+/*
+ * Calls from anywhere to anywhere, as the numbers of a generator say. What was accepted is owed,
+ * and each has run when the pools are drained.
+ */
+enum { LOOPS = 1, ROOM = 2, INLINE = 4, EACH = 8 };
+enum { LITTLE = 2, PLENTY = 1024 };
+struct twig {
+	unsigned left, seed, ways;
+};
+static _Atomic uint64_t owed, grown, turned_down;
+
+static void grow(struct twig t);
+
+static void grow_in_loop(size_t b, size_t e, void *arg)
+{
+	for (; b < e; b++) {
+		struct twig t = *(const struct twig *)arg;
+
+		t.seed += 31337 * (unsigned)b;
+		grow(t);
+	}
+}
+
+static int grow_on_each(void *arg, int worker)
+{
+	struct twig t = *(const struct twig *)arg;
+
+	t.seed += 31337 * (unsigned)worker;
+	grow(t);
+	return 0;
+}
+
+static int grow_alone(void *arg)
+{
+	struct twig t = *(const struct twig *)arg;
+
+	free(arg);
+	grow(t);
+	return 0;
+}
+
+static int submit_twig(struct filch_pool *pool, struct twig t, uint32_t when_full)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct twig *copy = malloc(sizeof *copy);
+	int64_t id;
+
+	CHECK(copy, "no memory");
+	*copy = t;
+	how.flags = FILCH_JOB_DETACHED;
+	how.when_full = when_full;
+	id = filch_submit(pool, grow_alone, copy, &how);
+	if (id > 0)
+		return 0;
+	free(copy);
+	return (int)id;
+}
+
+static void call_for(struct twig t)
+{
+	struct filch_pool *pool = at[(t.seed >> 9) % pools];
+	unsigned parts = 1;
+	int way, error;
+
+	do
+		way = 1 << ((t.seed = t.seed * 69069 + 1) >> 20) % 4;
+	while (!(t.ways & (unsigned)way));
+	switch (way) {
+	case LOOPS:
+		error = filch_for(pool, 0, parts = 3, 1, grow_in_loop, &t);
+		break;
+	case EACH:
+		parts = (unsigned)filch_pool_workers(pool);
+		error = filch_pool_each(pool, grow_on_each, &t);
+		break;
+	default:
+		error = submit_twig(pool, t, way == ROOM ? FILCH_BLOCK : FILCH_CALLER_RUNS);
+	}
+	CHECK(!error || error == -EDEADLK, "%d", error);
+	if (error)
+		turned_down++;
+	else
+		owed += parts;
+}
+
+static void grow(struct twig t)
+{
+	grown++;
+	if (!t.left--)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		t.seed = t.seed * 69069 + 1;
+		call_for(t);
+	}
+}
+
+/* @n pools of two workers, entered at all at once. Where there is room nothing is refused. */
+static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t room, uint64_t rounds)
+{
+	unsigned seed = (unsigned)test_seed();
+
+	pools_begin();
+	pools = n;
+	for (unsigned i = 0; i < n; i++)
+		at[i] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 2,
+			.flags = FILCH_POOL_OVERSUBSCRIBE,
+			.queue_capacity = room,
+			.jobs_max = 4096 });
+	owed = grown = turned_down = 0;
+	while (rounds--) {
+		test_watchdog(100);
+		for (unsigned i = 0; i < n; i++) {
+			struct twig t = { depth, seed = seed * 69069 + 1, ways };
+
+			CHECK_EQ(submit_twig(at[i], t, FILCH_BLOCK), 0);
+			owed++;
+		}
+		/* each may submit to another that has been drained */
+		for (unsigned i = 0; i < n * (depth + 1); i++)
+			CHECK_EQ(filch_pool_drain(at[i % n], NULL), 0);
+		CHECK_EQ(grown, owed);
+	}
+	close_all();
+	pools_print();
+	printf("    %llu refused\n", (unsigned long long)turned_down);
+	CHECK(!turned_down || room == LITTLE, "where there is room");
+	POOLS_COVER(jobs_nested);
+}
+
+static void room_goes_to_those_that_wait_for_it_topmost(void)
+{
+	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, test_scaled(400));
+	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, test_scaled(400));
+}
+
+/* A share runs on top of any wait, and waits for another pool in turn. */
+static void shares_call_other_pools_from_on_top_of_waits(void)
+{
+	grow_thickets(2, 3, EACH, PLENTY, test_scaled(300));
+	grow_thickets(2, 3, LOOPS | ROOM | EACH, LITTLE, test_scaled(150));
+}
+
 /* --- the rest ----------------------------------------------------------- */
 
 static _Atomic bool held_runs;
@@ -672,6 +817,91 @@ static void the_creator_of_a_pool_is_called_back(void)
 	}
 	pools_print();
 	POOLS_COVER(jobs_nested);
+}
+
+/* --- a creator that comes and goes --------------------------------------- */
+
+static _Atomic unsigned both_inside, both_ended;
+
+static int meet_and_call_the_other(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	_Atomic uint64_t bodies = 0;
+	int error;
+
+	both_inside++;
+	while (both_inside < 2)
+		sched_yield();
+	error = filch_for(at[!me], 0, 1, 1, loop_here, &bodies);
+	CHECK_EQ(bodies, !error);
+	both_ended++;
+	return error;
+}
+
+/* In the creator's own frame: until the others of both pools sleep. */
+static void stay_inside(size_t b, size_t e, void *unused)
+{
+	(void)b;
+	(void)e;
+	(void)unused;
+	while (!both_ended && !(pool_stats(at[0]).asleep && pool_stats(at[1]).asleep))
+		sched_yield();
+}
+
+static int hold_for_creator(void *unused)
+{
+	held_runs = true;
+	/* the creator sleeps for this job */
+	while (!pool_stats(at[0]).asleep)
+		sched_yield();
+	return unused != NULL;
+}
+
+/*
+ * Jobs of two pools call each other, and the creator of one is elsewhere, or goes there when they
+ * sleep. It has slept in its seat before.
+ */
+static void a_creator_that_is_out_hides_no_standstill(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	const uint64_t rounds = test_scaled(60);
+
+	pools_begin();
+	open_all(2, workers, 0);
+	pool_close(at[0]);
+	at[0] = pool_open(2, FILCH_POOL_CALLER);
+	for (uint64_t n = 0; n < rounds; n++) {
+		int64_t id[2], held;
+
+		test_watchdog(100);
+		held_runs = false;
+		both_inside = both_ended = 0;
+		CHECK((held = filch_submit(at[0], hold_for_creator, NULL, NULL)) > 0, "%lld",
+			(long long)held);
+		while (!held_runs)
+			sched_yield();
+		CHECK_EQ(filch_wait(at[0], held, NULL, NULL), 0);
+		for (uintptr_t i = 0; i < 2; i++)
+			CHECK((id[i] = filch_submit(
+				       at[i], meet_and_call_the_other, (void *)i, NULL)) > 0,
+				"%lld", (long long)id[i]);
+		if (n % 2) {
+			while (both_inside < 2)
+				sched_yield();
+			CHECK_EQ(filch_for(at[0], 0, 1, 1, stay_inside, NULL), 0);
+		}
+		while (both_ended < 2)
+			sched_yield();
+		for (unsigned i = 0; i < 2; i++) {
+			struct filch_completion c;
+
+			CHECK_EQ(filch_wait(at[i], id[i], NULL, &c), 0);
+			CHECK_EQ(c.status, 0);
+		}
+	}
+	close_all();
+	pools_print();
+	CHECK_EQ(pools_sum.jobs_nested, rounds);
 }
 
 /* --- workers that have nothing to do ------------------------------------ */
@@ -1123,11 +1353,17 @@ int main(void)
 	test_case("a circle of waits is refused", a_circle_of_waits_is_refused);
 	test_case("full queues on both sides are refused or served",
 		full_queues_on_both_sides_are_refused_or_served);
+	test_case("room goes to those that wait for it topmost",
+		room_goes_to_those_that_wait_for_it_topmost);
+	test_case("shares call other pools from on top of waits",
+		shares_call_other_pools_from_on_top_of_waits);
 	test_case(
 		"a deadline ends a wait for another pool", a_deadline_ends_a_wait_for_another_pool);
 	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);
 	test_case("a job on top may leave the thread", a_job_on_top_may_leave_the_thread);
 	test_case("the creator of a pool is called back", the_creator_of_a_pool_is_called_back);
+	test_case("a creator that is out hides no standstill",
+		a_creator_that_is_out_hides_no_standstill);
 	test_case("a worker with nothing to do hides no standstill",
 		a_worker_with_nothing_to_do_hides_no_standstill);
 	test_case("a call from behind a wait at home is served at once",

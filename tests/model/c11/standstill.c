@@ -4,7 +4,7 @@
  *
  * labels: model
  *
- * Four scenes, in turn; explored: SCENE (default 0). A worker sleeps as in src/core/await.c and
+ * Six scenes, in turn; explored: SCENE (default 0). A worker sleeps as in src/core/await.c and
  * src/core/abroad.c: prepare, settle, look at the others. It leaves itself out of the look, which
  * in the library adds nothing. Nobody sleeps on: a scene ends where its threads would.
  *
@@ -18,14 +18,23 @@
  *            wakes worker 0. Worker 2 knows of that job, and sleeps. It may not see worker 0
  *            asleep for want of work. A word stands for the queue, whose put is as strong.
  *
- * Asserts: these sentences. In an ordinary run each scene has had both outcomes that it allows, and
- * in the last one worker 0 was seen asleep with the job in the queue.
+ *   4 goes   worker 0 is a creator, inside. It goes, and worker 1 sleeps. One of them sees that the
+ *            other is out, or asleep. It has slept before.
+ *   5 comes  worker 0 is a creator, out. It comes, wakes worker 1, which sleeps again, and stays.
+ *            Worker 2 sleeps. Nobody may see it out, and worker 1 in that second sleep.
+ *
+ * Asserts: these sentences. In an ordinary run each scene has had both outcomes that it allows. In
+ * 3 worker 0 was seen asleep with the job in the queue, and in 5 worker 1 in its second sleep.
  *
  * Mutants found by an ordinary run:
  *   settled_after_look   a worker's settling is visible only after its look: A1
  *   one_round            the second round is left out
  *   unsettled            a worker counts as asleep from its prepare on
  *   posted_unseen        a free sleeper counts though work was posted: the queue is left out
+ *   met_unseen           a creator that goes does not look whether it was met: A4
+ *   word_after_look      what is left for a creator is visible only after the look: A5
+ *   last_sleep           a creator's seat is compared with its last sleep
+ *   seat_once            the second round leaves a creator's seat out
  */
 #include "driver.h"
 
@@ -38,16 +47,34 @@
 
 #include "struct/idle.h"
 
-#if defined(MUTANT_SETTLED_AFTER_LOOK)
+static filch_atomic_u32 depth, met; /* of worker 0, a creator; of its leaving */
+
+#if defined(MUTANT_SETTLED_AFTER_LOOK) || defined(MUTANT_WORD_AFTER_LOOK)
+#if defined(MUTANT_WORD_AFTER_LOOK)
+#define IS_HELD(p) ((p) == &met)
+#else
+#define IS_HELD(p) ((p) != &met)
+#endif
 /* the store lies in a buffer */
 static _Thread_local filch_atomic_u32 *held_at;
 static _Thread_local uint32_t held;
+static inline void store_or_hold(filch_atomic_u32 *p, uint32_t v)
+{
+	if (IS_HELD(p)) {
+		held_at = p;
+		held = v;
+	} else {
+		filchi_store_then_fence(p, v);
+	}
+}
 #undef filchi_store_then_fence
-#define filchi_store_then_fence(p, v) (held_at = (p), held = (v))
+#define filchi_store_then_fence(p, v) store_or_hold((p), (v))
 /* ... until here */
-#define SETTLED_DRAINS() (HOLD(), atomic_store_explicit(held_at, held, memory_order_release))
+#define HELD_DRAINS()                                                                            \
+	(HOLD(), held_at ? atomic_store_explicit(held_at, held, memory_order_release) : (void)0, \
+		held_at = NULL)
 #else
-#define SETTLED_DRAINS() ((void)0)
+#define HELD_DRAINS() ((void)0)
 #endif
 
 #include "struct/standstill.h"
@@ -57,6 +84,8 @@ static _Thread_local uint32_t held;
 #elif defined(MUTANT_UNSETTLED)
 #define filchi_standstill_note(s, noted) \
 	(*(noted) = filchi_load_acquire(&(s)->state), FILCHI_SLEEP_KIND(*(noted)))
+#elif defined(MUTANT_MET_UNSEEN)
+#define filchi_standstill_was_met(met) ((void)(met), false)
 #endif
 
 enum { WORKERS = 3 };
@@ -65,6 +94,9 @@ static struct filchi_idle idle;
 static struct filchi_sleeper sleeper[WORKERS];
 static filch_atomic_u32 event, marked, queued;
 static _Thread_local bool met_work; /* in the queue, while a free worker was asleep */
+static bool has_seat;               /* worker 0 is a creator, who comes and goes */
+static uint32_t first_sleep;        /* worker 1's in the last scene ... */
+static bool saw_second;             /* ... which worker 2 has seen end */
 
 static void prepare(unsigned me)
 {
@@ -77,7 +109,7 @@ static void prepare_free(unsigned me)
 	filchi_idle_prepare(&idle, &sleeper[me], &anything);
 }
 
-/* will_be_woken() of src/core/abroad.c. */
+/* will_be_woken() of src/core/still.c. */
 static bool has_work(void)
 {
 #if defined(MUTANT_POSTED_UNSEEN)
@@ -88,7 +120,26 @@ static bool has_work(void)
 #endif
 }
 
-/* note(), will_be_woken() and is_same() of src/core/abroad.c. */
+static bool is_out(unsigned i)
+{
+	return has_seat && i == 0 && filchi_standstill_is_out(&sleeper[0], &depth, &met);
+}
+
+static bool is_same(unsigned i, uint32_t noted)
+{
+#if defined(MUTANT_LAST_SLEEP)
+	return filchi_standstill_same(&sleeper[i], noted);
+#elif defined(MUTANT_SEAT_ONCE)
+	return FILCHI_SLEEP_KIND(noted) == FILCHI_AWAKE ||
+	       filchi_standstill_same(&sleeper[i], noted);
+#else
+	return FILCHI_SLEEP_KIND(noted) == FILCHI_AWAKE
+		       ? is_out(i)
+		       : filchi_standstill_same(&sleeper[i], noted);
+#endif
+}
+
+/* note(), will_be_woken() and is_same() of src/core/still.c. */
 static bool see_others(unsigned me, unsigned workers)
 {
 	uint32_t noted[WORKERS];
@@ -99,6 +150,14 @@ static bool see_others(unsigned me, unsigned workers)
 					: filchi_standstill_note(&sleeper[i], &noted[i]);
 
 		all = kind != FILCHI_AWAKE;
+		if (i != me && !all && is_out(i)) {
+#if !defined(MUTANT_LAST_SLEEP)
+			noted[i] = FILCHI_AWAKE;
+#endif
+			all = true;
+		}
+		if (me == 2 && i == 1)
+			saw_second = has_seat && all && noted[1] != first_sleep;
 		free = free || kind == FILCHI_ASLEEP_FREE;
 #if !defined(FILCH_EXPLORE)
 		PAUSE_AT_RANDOM();
@@ -106,7 +165,7 @@ static bool see_others(unsigned me, unsigned workers)
 	}
 	all = all && !(free && has_work());
 	for (unsigned i = 0; i < workers && all; i++)
-		all = i == me || filchi_standstill_same(&sleeper[i], noted[i]);
+		all = i == me || is_same(i, noted[i]);
 	return all;
 }
 
@@ -121,8 +180,20 @@ static bool settle_and_look(unsigned me, unsigned workers)
 		RELAX();
 #endif
 	all = see_others(me, workers);
-	SETTLED_DRAINS();
+	HELD_DRAINS();
 	return all;
+}
+
+static bool is_asleep(unsigned i)
+{
+	return FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) != FILCHI_AWAKE;
+}
+
+static void sleep_before(unsigned i)
+{
+	prepare(i);
+	filchi_standstill_settle(&sleeper[i]);
+	HELD_DRAINS();
 }
 
 /* What worker @me does in a scene; whether it has seen all the others asleep. */
@@ -149,7 +220,7 @@ static bool act(unsigned scene, unsigned me)
 			filchi_idle_cancel(&idle, &sleeper[0]);
 		else
 			filchi_standstill_settle(&sleeper[0]);
-		SETTLED_DRAINS();
+		HELD_DRAINS();
 		return false;
 	case 7:
 		(void)filchi_exchange_seq_cst(&event, 1);
@@ -179,6 +250,29 @@ static bool act(unsigned scene, unsigned me)
 			return false;
 		prepare(2);
 		return settle_and_look(2, 1);
+	case 12:
+		filchi_store_release(&depth, 0);
+		(void)filchi_exchange_seq_cst(&event, 1); /* the end of what it ran */
+		return filchi_standstill_was_met(&met) && see_others(0, 2);
+	case 13:
+		prepare(1);
+		return settle_and_look(1, 2);
+	case 15:
+		filchi_store_release(&depth, 1);
+		(void)filchi_idle_wake(&idle, &sleeper[1], filchi_load_acquire(&sleeper[1].state));
+		return false;
+	case 16:
+#if !defined(FILCH_EXPLORE)
+		for (int turn = 0; turn < 100 && is_asleep(1); turn++)
+			RELAX();
+#endif
+		if (is_asleep(1))
+			return false;
+		prepare(1);
+		return settle_and_look(1, 3);
+	case 17:
+		prepare(2);
+		return settle_and_look(2, 3);
 	default:
 		return false;
 	}
@@ -189,21 +283,31 @@ static void set_up(unsigned scene)
 	filch_store_relaxed(&event, 0);
 	filch_store_relaxed(&marked, 0);
 	filch_store_relaxed(&queued, 0);
+	filch_store_relaxed(&depth, scene == 4);
+	filch_store_relaxed(&met, 0);
+	has_seat = scene >= 4;
+	saw_second = false;
 	if (scene == 1) {
-		prepare(0);
-		filchi_standstill_settle(&sleeper[0]);
-		SETTLED_DRAINS();
+		sleep_before(0);
+	} else if (has_seat) {
+		sleep_before(0);
+		filchi_idle_cancel(&idle, &sleeper[0]);
+		if (scene == 5)
+			sleep_before(1);
+		first_sleep = filch_load_relaxed(&sleeper[1].state);
 	} else if (scene == 3) {
 		prepare_free(0);
 		filchi_standstill_settle(&sleeper[0]);
-		SETTLED_DRAINS();
+		HELD_DRAINS();
 	}
 }
 
 static void check(unsigned scene, const bool *seen)
 {
-	if (scene == 0)
+	if (scene == 0 || scene == 4)
 		assert(seen[0] || seen[1]);
+	else if (scene == 5)
+		assert(!seen[0] && !seen[1] && !(seen[2] && saw_second));
 	else
 		assert(!seen[0] && !seen[1] && !seen[2]);
 }
@@ -226,7 +330,7 @@ static void *worker(void *arg)
 int main(void)
 {
 	pthread_t thread[WORKERS];
-	unsigned first = SCENE % 2, last = SCENE % 2 ? 3 : 2;
+	unsigned first = SCENE % 2 && SCENE != 5, last = SCENE % 2 ? 3 : 2;
 
 	filchi_idle_init(&idle);
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -244,7 +348,7 @@ int main(void)
 
 static struct meeting start, end;
 static bool seen[WORKERS];
-static unsigned scene, met;
+static unsigned scene, met_queued;
 static atomic_bool over;
 
 static void *worker(void *arg)
@@ -260,7 +364,7 @@ static void *worker(void *arg)
 		met_work = false;
 		seen[me] = act(scene, me);
 		if (met_work)
-			met++; /* worker 2's alone */
+			met_queued++; /* worker 2's alone */
 		meet(&end, WORKERS + 1);
 	}
 }
@@ -268,7 +372,8 @@ static void *worker(void *arg)
 int main(void)
 {
 	pthread_t thread[WORKERS];
-	uint32_t rounds = scaled(9000), one = 0, two = 0, woken = 0, kept = 0;
+	uint32_t rounds = scaled(13500), one = 0, two = 0, woken = 0, kept = 0;
+	uint32_t out = 0, inside = 0, second = 0, first_seen = 0;
 
 	seed_with(100);
 	filchi_idle_init(&idle);
@@ -276,10 +381,11 @@ int main(void)
 		filchi_sleeper_init(&sleeper[i]);
 	for (uintptr_t i = 0; i < WORKERS; i++)
 		assert(!pthread_create(&thread[i], NULL, worker, (void *)i));
-	for (uint32_t i = 0;
-		i < rounds || (!(one && two && woken && kept && met) && i / PATIENCE < rounds);
+	for (uint32_t i = 0; i < rounds || (!(one && two && woken && kept && met_queued && out &&
+						    inside && second && first_seen) &&
+						   i / PATIENCE < rounds);
 		i++) {
-		scene = i % 4;
+		scene = i % 6;
 		set_up(scene);
 		meet(&start, WORKERS + 1);
 		meet(&end, WORKERS + 1);
@@ -293,6 +399,12 @@ int main(void)
 							FILCHI_ASLEEP_BOUND)
 					? &woken
 					: &kept) += 1;
+		else if (scene == 4)
+			*(seen[1] ? &out : &inside) += 1;
+		else if (scene == 5) {
+			second += saw_second;
+			first_seen += seen[2];
+		}
 		for (unsigned w = 0; w < WORKERS; w++)
 			filchi_idle_cancel(&idle, &sleeper[w]);
 		filchi_idle_init(&idle); /* a free one is left a searcher */
@@ -301,7 +413,7 @@ int main(void)
 	meet(&start, WORKERS + 1);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
-	COVERED(one && two && woken && kept && met);
+	COVERED(one && two && woken && kept && met_queued && out && inside && second && first_seen);
 	return 0;
 }
 
