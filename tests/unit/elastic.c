@@ -194,7 +194,8 @@ Test(elastic, work_that_was_left_to_a_worker_that_retires_is_done_by_another, .t
 {
 	begin(4, 4, 0, 0);
 	for (int i = 0; i < 2000; i++) {
-		int64_t id = filch_submit(pool, note_worker, &(_Atomic uint32_t){ 0 }, NULL);
+		_Atomic uint32_t seen = 0;
+		int64_t id = filch_submit(pool, note_worker, &seen, NULL);
 
 		EQ(filch_pool_resize(pool, 1 + (uint32_t)i % 4), 0);
 		EQ(filch_wait(pool, id, NULL, NULL), 0);
