@@ -636,8 +636,10 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t ro
 
 static void room_goes_to_those_that_wait_for_it_topmost(void)
 {
-	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, test_scaled(400));
-	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, test_scaled(400));
+	const uint64_t rounds = test_scaled(TEST_SANITIZED ? 100 : 400);
+
+	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, rounds);
+	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, rounds);
 }
 
 /* A share runs on top of any wait, and waits for another pool in turn. */
