@@ -636,8 +636,10 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t ro
 
 static void room_goes_to_those_that_wait_for_it_topmost(void)
 {
-	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, test_scaled(400));
-	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, test_scaled(400));
+	const uint64_t rounds = test_scaled(TEST_SANITIZED ? 100 : 400);
+
+	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, rounds);
+	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, rounds);
 }
 
 /* A share runs on top of any wait, and waits for another pool in turn. */
@@ -1200,6 +1202,171 @@ static void room_in_a_completion_queue_is_refused_where_nothing_can_make_it(void
 #endif
 }
 
+enum { BOUNDED = 8 };
+enum bound { A_QUEUE_EACH, AN_ORDERED_QUEUE_EACH, ONE_QUEUE, A_GROUP_EACH, BOUNDS };
+static struct filch_cq *room_of[2];
+static struct filch_group *group_of[2];
+static _Atomic unsigned bounded_ran;
+
+static int run_bounded(void *unused)
+{
+	bounded_ran++;
+	return unused != NULL;
+}
+
+/* Each of these jobs holds all the room, until it has run. Nobody waits for it. */
+static int submit_bounded_to_the_other(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	both_inside++;
+	while (both_inside < 2)
+		sched_yield();
+	for (unsigned i = 0; i < BOUNDED; i++) {
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		int64_t id;
+
+		how.cq = room_of[me];
+		how.group = group_of[me];
+		how.flags = group_of[me] ? FILCH_JOB_DETACHED : FILCH_JOB_WAIT_CQ;
+		id = filch_submit(at[!me], run_bounded, NULL, &how);
+		CHECK(id > 0, "%lld", (long long)id);
+	}
+	both_ended++;
+	return 0;
+}
+
+static void open_bounds(enum bound bound)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct filch_cq_config one = { .size = sizeof one,
+			.capacity = 1,
+			.flags = bound == AN_ORDERED_QUEUE_EACH ? FILCH_CQ_ORDERED : 0 };
+		struct filch_group_config alone = FILCH_GROUP_INIT;
+
+		alone.unfinished_max = 1;
+		room_of[i] = NULL;
+		group_of[i] = NULL;
+		if (bound == A_GROUP_EACH)
+			CHECK_EQ(filch_group_create(&group_of[i], at[!i], &alone), 0);
+		else if (i && bound == ONE_QUEUE)
+			room_of[1] = room_of[0];
+		else
+			CHECK_EQ(filch_cq_create_with(&room_of[i], &one), 0);
+	}
+}
+
+static void close_bounds(enum bound bound)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (bound == A_GROUP_EACH) {
+			CHECK_EQ(filch_group_wait(group_of[i], NULL), 0);
+			CHECK_EQ(filch_group_destroy(group_of[i]), 0);
+		} else if (!i || bound != ONE_QUEUE) {
+			CHECK_EQ(filch_cq_destroy(room_of[i]), 0);
+		}
+	}
+}
+
+static void jobs_that_hold_what_a_submit_waits_for_run_on_top(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	const uint64_t rounds = test_scaled(10 * BOUNDS);
+
+	pools_begin();
+	open_all(2, workers, 0);
+	for (uint64_t n = 0; n < rounds; n++) {
+		const enum bound bound = (enum bound)(n % BOUNDS);
+		unsigned reaped = bound == A_GROUP_EACH ? 2 * BOUNDED : 0;
+		int64_t id[2];
+
+		test_watchdog(100);
+		both_inside = both_ended = bounded_ran = 0;
+		open_bounds(bound);
+		for (uintptr_t i = 0; i < 2; i++)
+			CHECK((id[i] = filch_submit(
+				       at[i], submit_bounded_to_the_other, (void *)i, NULL)) > 0,
+				"%lld", (long long)id[i]);
+		while (both_ended < 2 || reaped < 2 * BOUNDED) {
+			struct filch_completion c;
+
+			for (unsigned i = 0; i < 2; i++)
+				reaped += room_of[i] && filch_cq_reap(room_of[i], &c, 1) == 1;
+			sched_yield();
+		}
+		for (unsigned i = 0; i < 2; i++)
+			CHECK_EQ(filch_wait(at[i], id[i], NULL, NULL), 0);
+		close_bounds(bound);
+		CHECK_EQ(bounded_ran, 2 * BOUNDED);
+	}
+	close_all();
+	pools_print();
+	CHECK(pools_sum.jobs_nested >= rounds, "one of each round runs on top, at least");
+}
+
+static int submit_one_to_the_other(void *unused)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	(void)unused;
+	how.cq = shared;
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK((id = filch_submit(at[1], run_bounded, NULL, &how)) > 0, "%lld", (long long)id);
+	return 0;
+}
+
+static void *submit_one_to_the_first(void *unused)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int64_t id;
+
+	how.cq = shared;
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK((id = filch_submit(at[0], run_bounded, NULL, &how)) > 0, "%lld", (long long)id);
+	return unused;
+}
+
+/*
+ * A thread and a worker wait for the same room. Where the thread has it, its job is queued in the
+ * pool of the worker that is abroad.
+ */
+static void room_that_a_job_from_outside_has_taken_is_made_on_top(void)
+{
+	static const uint32_t workers[] = { 1, 1 };
+	const uint64_t rounds = test_scaled(40);
+	struct filch_completion c;
+
+	pools_begin();
+	open_all(2, workers, 0);
+	CHECK_EQ(filch_cq_create(&shared, 1), 0);
+	for (uint64_t n = 0; n < rounds || (!pool_stats(at[0]).jobs_nested && n < 100 * rounds);
+		n++) {
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		pthread_t thread;
+		int64_t id;
+
+		test_watchdog(100);
+		how.cq = shared;
+		CHECK((id = filch_submit(at[1], run_bounded, NULL, &how)) > 0, "%lld",
+			(long long)id);
+		CHECK_EQ(filch_pool_drain(at[1], NULL), 0);
+		CHECK((id = filch_submit(at[0], submit_one_to_the_other, NULL, NULL)) > 0, "%lld",
+			(long long)id);
+		CHECK_EQ(pthread_create(&thread, NULL, submit_one_to_the_first, NULL), 0);
+		until_idle(at[0], 1);
+		until_idle(at[1], 1);
+		for (unsigned left = 3; left; left--)
+			CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(filch_wait(at[0], id, NULL, NULL), 0);
+	}
+	close_all();
+	CHECK_EQ(filch_cq_destroy(shared), 0);
+	pools_print();
+	POOLS_COVER(jobs_nested);
+}
+
 static _Atomic bool waits_for_all;
 
 static int drain_the_other(void *arg)
@@ -1372,6 +1539,10 @@ int main(void)
 		a_submit_that_waits_for_room_in_a_completion_queue_is_called_back);
 	test_case("room in a completion queue is refused where nothing can make it",
 		room_in_a_completion_queue_is_refused_where_nothing_can_make_it);
+	test_case("jobs that hold what a submit waits for run on top",
+		jobs_that_hold_what_a_submit_waits_for_run_on_top);
+	test_case("room that a job from outside has taken is made on top",
+		room_that_a_job_from_outside_has_taken_is_made_on_top);
 	test_case("a drain by another pool is woken by any end",
 		a_drain_by_another_pool_is_woken_by_any_end);
 	test_case("a pool is drained and ended by the pool that it calls",

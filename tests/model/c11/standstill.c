@@ -47,13 +47,13 @@
 
 #include "struct/idle.h"
 
-static filch_atomic_u32 creator_depth, creator_met; /* of worker 0, a creator; of its leaving */
+static filch_atomic_u32 seat_depth, was_met; /* of worker 0, a creator; of its leaving */
 
 #if defined(MUTANT_SETTLED_AFTER_LOOK) || defined(MUTANT_WORD_AFTER_LOOK)
 #if defined(MUTANT_WORD_AFTER_LOOK)
-#define IS_HELD(p) ((p) == &creator_met)
+#define IS_HELD(p) ((p) == &was_met)
 #else
-#define IS_HELD(p) ((p) != &creator_met)
+#define IS_HELD(p) ((p) != &was_met)
 #endif
 /* the store lies in a buffer */
 static _Thread_local filch_atomic_u32 *held_at;
@@ -122,8 +122,7 @@ static bool has_work(void)
 
 static bool is_out(unsigned i)
 {
-	return has_seat && i == 0 &&
-	       filchi_standstill_is_out(&sleeper[0], &creator_depth, &creator_met);
+	return has_seat && i == 0 && filchi_standstill_is_out(&sleeper[0], &seat_depth, &was_met);
 }
 
 static bool is_same(unsigned i, uint32_t noted)
@@ -252,14 +251,14 @@ static bool act(unsigned scene, unsigned me)
 		prepare(2);
 		return settle_and_look(2, 1);
 	case 12:
-		filchi_store_release(&creator_depth, 0);
+		filchi_store_release(&seat_depth, 0);
 		(void)filchi_exchange_seq_cst(&event, 1); /* the end of what it ran */
-		return filchi_standstill_was_met(&creator_met) && see_others(0, 2);
+		return filchi_standstill_was_met(&was_met) && see_others(0, 2);
 	case 13:
 		prepare(1);
 		return settle_and_look(1, 2);
 	case 15:
-		filchi_store_release(&creator_depth, 1);
+		filchi_store_release(&seat_depth, 1);
 		(void)filchi_idle_wake(&idle, &sleeper[1], filchi_load_acquire(&sleeper[1].state));
 		return false;
 	case 16:
@@ -284,8 +283,8 @@ static void set_up(unsigned scene)
 	filch_store_relaxed(&event, 0);
 	filch_store_relaxed(&marked, 0);
 	filch_store_relaxed(&queued, 0);
-	filch_store_relaxed(&creator_depth, scene == 4);
-	filch_store_relaxed(&creator_met, 0);
+	filch_store_relaxed(&seat_depth, scene == 4);
+	filch_store_relaxed(&was_met, 0);
 	has_seat = scene >= 4;
 	saw_second = false;
 	if (scene == 1) {
