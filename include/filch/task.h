@@ -151,12 +151,12 @@ struct filch_pool;
  * a task.
  */
 #define FILCH_CALL(...)          FILCH_CAT(FILCH_CALL_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
-#define FILCH_CALL_1(name)       FILCH_CALL_OF(name, filch_worker_, filch_carried_)
-#define FILCH_CALL_2(name, a)    FILCH_CALL_OF(name, filch_worker_, filch_carried_, a)
-#define FILCH_CALL_3(name, a, b) FILCH_CALL_OF(name, filch_worker_, filch_carried_, a, b)
-#define FILCH_CALL_N(name, ...)  FILCH_CALL_OF(name, filch_worker_, filch_carried_, __VA_ARGS__)
+#define FILCH_CALL_1(name)       FILCH_CALL_OF(name, filch_worker_, &filch_carried_)
+#define FILCH_CALL_2(name, a)    FILCH_CALL_OF(name, filch_worker_, &filch_carried_, a)
+#define FILCH_CALL_3(name, a, b) FILCH_CALL_OF(name, filch_worker_, &filch_carried_, a, b)
+#define FILCH_CALL_N(name, ...)  FILCH_CALL_OF(name, filch_worker_, &filch_carried_, __VA_ARGS__)
 #define FILCH_CALL_OF(name, ...) \
-	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_body(__VA_ARGS__))
+	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_call(__VA_ARGS__))
 
 /*
  * Children in a number known only at run time, spawned in loops and synced as a whole:
@@ -194,15 +194,14 @@ struct filch_pool;
 	FILCH_CHILDREN_OF(kids, name, 1, name##_filch_drop, (const int *)0)
 #define FILCH_CHILDREN_FOLD(kids, name, fold, into) \
 	FILCH_CHILDREN_OF(kids, name, name##_filch_folds, fold, into)
-#define FILCH_SPAWN_CHILD(...) FILCH_CAT(FILCH_SPAWN_CHILD_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
-#define FILCH_SPAWN_CHILD_1(kids) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_)
+#define FILCH_SPAWN_CHILD(...)    FILCH_CAT(FILCH_SPAWN_CHILD_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
+#define FILCH_SPAWN_CHILD_1(kids) FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_)
 #define FILCH_SPAWN_CHILD_2(kids, a) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, a)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, a)
 #define FILCH_SPAWN_CHILD_3(kids, a, b) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, a, b)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, a, b)
 #define FILCH_SPAWN_CHILD_N(kids, ...) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, __VA_ARGS__)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, __VA_ARGS__)
 #define FILCH_SYNC_CHILDREN(kids)                                                              \
 	(__extension__({                                                                       \
 		while ((kids)->filch_left_((kids)->filch_state_, (kids)->filch_room_)) {       \
@@ -212,12 +211,11 @@ struct filch_pool;
 			filch_carried_ = (kids)->filch_state_->carried;                        \
 		}                                                                              \
 	}))
-#define FILCH_SPAWN_CHILD_OF(kids, ...)                                                         \
-	((kids)->FILCH_SPAWN_CHILD_of(__VA_ARGS__),                                             \
-		(void)(filch_carried_ = (kids)->filch_state_->carried),                         \
-		FILCH_UNLIKELY((kids)->filch_state_->ran)                                       \
-			? (kids)->filch_fold_((kids)->filch_into_, (kids)->filch_state_->alone) \
-			: (void)0)
+#define FILCH_SPAWN_CHILD_OF(kids, ...)                                           \
+	(FILCH_LIKELY((kids)->FILCH_SPAWN_CHILD_of(__VA_ARGS__))                  \
+			? filch_spawn_kept(filch_worker_, &filch_carried_,        \
+				  &((kids)->filch_state_->next - 1)->filch_task_) \
+			: (kids)->filch_fold_((kids)->filch_into_, (kids)->filch_state_->alone))
 #define FILCH_CHILDREN_OF(handle, name, folds, f, i)                                              \
 	filch_spawn_needs_braces_ const FILCH_UNUSED FILCH_CHILDREN_##handle##_in_braces =        \
 		((void)filch_worker_, (int)sizeof(name##_must_be_a_FILCH_TASK));                  \
@@ -227,14 +225,14 @@ struct filch_pool;
 	int const FILCH_UNUSED handle##_filch_begun = ((void)FILCH_CHILDREN_##handle##_in_braces, \
 		name##_filch_no_kids(&FILCH_STATE_of_##handle, &FILCH_ROOM_of_##handle));         \
 	const struct FILCH_address_of_##handle {                                                  \
-		__typeof__(&name##_filch_spawn_child) FILCH_SPAWN_CHILD_of;                       \
+		__typeof__(&name##_filch_keep_child) FILCH_SPAWN_CHILD_of;                        \
 		__typeof__(&name##_filch_sync_child) FILCH_SYNC_CHILDREN_of;                      \
 		__typeof__(&name##_filch_has_kids) filch_left_;                                   \
 		struct name##_filch_kids *filch_state_;                                           \
 		struct name##_filch_room *filch_room_;                                            \
 		void (*filch_fold_)(FILCH_POINTER(i), name##_filch_folded);                       \
 		FILCH_POINTER(i) filch_into_;                                                     \
-	} handle = { name##_filch_spawn_child, name##_filch_sync_child, name##_filch_has_kids,    \
+	} handle = { name##_filch_keep_child, name##_filch_sync_child, name##_filch_has_kids,     \
 		&FILCH_STATE_of_##handle, &FILCH_ROOM_of_##handle, f, i }
 
 /*
