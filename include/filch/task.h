@@ -45,7 +45,7 @@
  * that ends before its spawner syncs, or that waits for nothing, needs no scope.
  *
  * What compilers say of a mistake names what to do. A handle that is never synced is a warning of
- * -Wall: unused variable FILCH_SYNC_of_handle. Mistakes of order and of paths no compiler sees. A
+ * -Wall: unused variable handle_in_FILCH_SYNC. Mistakes of order and of paths no compiler sees. A
  * program built with FILCH_DEBUG >= 1 is stopped at them, with the task's name; a release build
  * goes wrong, or waits for ever.
  *
@@ -131,7 +131,7 @@ struct filch_pool;
 	filch_spawn_needs_braces_ const FILCH_UNUSED FILCH_SPAWN_of_##handle##_in_braces = \
 		((void)filch_worker_, (int)sizeof(name##_must_be_a_FILCH_TASK));           \
 	struct name##_filch handle FILCH_VERIFY_SCOPE(name);                               \
-	__typeof__(&name##_filch_sync) const FILCH_SYNC_of_##handle = name##_filch_sync;   \
+	__typeof__(&name##_filch_sync) const handle##_in_FILCH_SYNC = name##_filch_sync;   \
 	int const FILCH_UNUSED handle##_filch_spawned
 #define FILCH_SPAWN_OF(handle, ...) ((void)FILCH_SPAWN_of_##handle##_in_braces, __VA_ARGS__)
 
@@ -144,7 +144,7 @@ struct filch_pool;
  *           the thief is done, or parks. See "on top of a frame that waits" below.
  * Ordering: all writes of the task are visible afterwards.
  */
-#define FILCH_SYNC(handle) ((*FILCH_SYNC_of_##handle)(filch_worker_, &filch_carried_, &handle))
+#define FILCH_SYNC(handle) ((*handle##_in_FILCH_SYNC)(filch_worker_, &filch_carried_, &handle))
 
 /*
  * FILCH_CALL(name, arguments...): runs the task here, as a plain call; its result. From the body of
