@@ -130,13 +130,13 @@ FILCH_API bool filch_cancelled(void);
  *           its result is all zero bytes.
  */
 #define FILCH_SCOPE(...)            FILCH_CAT(FILCH_SCOPE_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
-#define FILCH_SCOPE_2(status, name) FILCH_SCOPE_OF(name, filch_worker_, filch_carried_, (status))
+#define FILCH_SCOPE_2(status, name) FILCH_SCOPE_OF(name, filch_worker_, &filch_carried_, (status))
 #define FILCH_SCOPE_3(status, name, a) \
-	FILCH_SCOPE_OF(name, filch_worker_, filch_carried_, (status), a)
+	FILCH_SCOPE_OF(name, filch_worker_, &filch_carried_, (status), a)
 #define FILCH_SCOPE_N(status, name, ...) \
-	FILCH_SCOPE_OF(name, filch_worker_, filch_carried_, (status), __VA_ARGS__)
+	FILCH_SCOPE_OF(name, filch_worker_, &filch_carried_, (status), __VA_ARGS__)
 #define FILCH_SCOPE_OF(name, ...) \
-	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_in_scope(__VA_ARGS__))
+	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_scope(__VA_ARGS__))
 
 FILCH_EXTERN_C_END
 

@@ -45,7 +45,7 @@
  * that ends before its spawner syncs, or that waits for nothing, needs no scope.
  *
  * What compilers say of a mistake names what to do. A handle that is never synced is a warning of
- * -Wall: unused variable FILCH_SYNC_of_handle. Mistakes of order and of paths no compiler sees. A
+ * -Wall: unused variable handle_in_FILCH_SYNC. Mistakes of order and of paths no compiler sees. A
  * program built with FILCH_DEBUG >= 1 is stopped at them, with the task's name; a release build
  * goes wrong, or waits for ever.
  *
@@ -131,7 +131,7 @@ struct filch_pool;
 	filch_spawn_needs_braces_ const FILCH_UNUSED FILCH_SPAWN_of_##handle##_in_braces = \
 		((void)filch_worker_, (int)sizeof(name##_must_be_a_FILCH_TASK));           \
 	struct name##_filch handle FILCH_VERIFY_SCOPE(name);                               \
-	__typeof__(&name##_filch_sync) const FILCH_SYNC_of_##handle = name##_filch_sync;   \
+	__typeof__(&name##_filch_sync) const handle##_in_FILCH_SYNC = name##_filch_sync;   \
 	int const FILCH_UNUSED handle##_filch_spawned
 #define FILCH_SPAWN_OF(handle, ...) ((void)FILCH_SPAWN_of_##handle##_in_braces, __VA_ARGS__)
 
@@ -144,19 +144,19 @@ struct filch_pool;
  *           the thief is done, or parks. See "on top of a frame that waits" below.
  * Ordering: all writes of the task are visible afterwards.
  */
-#define FILCH_SYNC(handle) ((*FILCH_SYNC_of_##handle)(filch_worker_, &filch_carried_, &handle))
+#define FILCH_SYNC(handle) ((*handle##_in_FILCH_SYNC)(filch_worker_, &filch_carried_, &handle))
 
 /*
  * FILCH_CALL(name, arguments...): runs the task here, as a plain call; its result. From the body of
  * a task.
  */
 #define FILCH_CALL(...)          FILCH_CAT(FILCH_CALL_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
-#define FILCH_CALL_1(name)       FILCH_CALL_OF(name, filch_worker_, filch_carried_)
-#define FILCH_CALL_2(name, a)    FILCH_CALL_OF(name, filch_worker_, filch_carried_, a)
-#define FILCH_CALL_3(name, a, b) FILCH_CALL_OF(name, filch_worker_, filch_carried_, a, b)
-#define FILCH_CALL_N(name, ...)  FILCH_CALL_OF(name, filch_worker_, filch_carried_, __VA_ARGS__)
+#define FILCH_CALL_1(name)       FILCH_CALL_OF(name, filch_worker_, &filch_carried_)
+#define FILCH_CALL_2(name, a)    FILCH_CALL_OF(name, filch_worker_, &filch_carried_, a)
+#define FILCH_CALL_3(name, a, b) FILCH_CALL_OF(name, filch_worker_, &filch_carried_, a, b)
+#define FILCH_CALL_N(name, ...)  FILCH_CALL_OF(name, filch_worker_, &filch_carried_, __VA_ARGS__)
 #define FILCH_CALL_OF(name, ...) \
-	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_body(__VA_ARGS__))
+	((void)sizeof(name##_must_be_a_FILCH_TASK), name##_filch_call(__VA_ARGS__))
 
 /*
  * Children in a number known only at run time, spawned in loops and synced as a whole:
@@ -194,15 +194,14 @@ struct filch_pool;
 	FILCH_CHILDREN_OF(kids, name, 1, name##_filch_drop, (const int *)0)
 #define FILCH_CHILDREN_FOLD(kids, name, fold, into) \
 	FILCH_CHILDREN_OF(kids, name, name##_filch_folds, fold, into)
-#define FILCH_SPAWN_CHILD(...) FILCH_CAT(FILCH_SPAWN_CHILD_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
-#define FILCH_SPAWN_CHILD_1(kids) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_)
+#define FILCH_SPAWN_CHILD(...)    FILCH_CAT(FILCH_SPAWN_CHILD_, FILCH_FEW(__VA_ARGS__))(__VA_ARGS__)
+#define FILCH_SPAWN_CHILD_1(kids) FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_)
 #define FILCH_SPAWN_CHILD_2(kids, a) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, a)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, a)
 #define FILCH_SPAWN_CHILD_3(kids, a, b) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, a, b)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, a, b)
 #define FILCH_SPAWN_CHILD_N(kids, ...) \
-	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, filch_carried_, (kids)->filch_state_, __VA_ARGS__)
+	FILCH_SPAWN_CHILD_OF(kids, filch_worker_, (kids)->filch_state_, __VA_ARGS__)
 #define FILCH_SYNC_CHILDREN(kids)                                                              \
 	(__extension__({                                                                       \
 		while ((kids)->filch_left_((kids)->filch_state_, (kids)->filch_room_)) {       \
@@ -212,12 +211,11 @@ struct filch_pool;
 			filch_carried_ = (kids)->filch_state_->carried;                        \
 		}                                                                              \
 	}))
-#define FILCH_SPAWN_CHILD_OF(kids, ...)                                                         \
-	((kids)->FILCH_SPAWN_CHILD_of(__VA_ARGS__),                                             \
-		(void)(filch_carried_ = (kids)->filch_state_->carried),                         \
-		FILCH_UNLIKELY((kids)->filch_state_->ran)                                       \
-			? (kids)->filch_fold_((kids)->filch_into_, (kids)->filch_state_->alone) \
-			: (void)0)
+#define FILCH_SPAWN_CHILD_OF(kids, ...)                                           \
+	(FILCH_LIKELY((kids)->FILCH_SPAWN_CHILD_of(__VA_ARGS__))                  \
+			? filch_spawn_kept(filch_worker_, &filch_carried_,        \
+				  &((kids)->filch_state_->next - 1)->filch_task_) \
+			: (kids)->filch_fold_((kids)->filch_into_, (kids)->filch_state_->alone))
 #define FILCH_CHILDREN_OF(handle, name, folds, f, i)                                              \
 	filch_spawn_needs_braces_ const FILCH_UNUSED FILCH_CHILDREN_##handle##_in_braces =        \
 		((void)filch_worker_, (int)sizeof(name##_must_be_a_FILCH_TASK));                  \
@@ -227,14 +225,14 @@ struct filch_pool;
 	int const FILCH_UNUSED handle##_filch_begun = ((void)FILCH_CHILDREN_##handle##_in_braces, \
 		name##_filch_no_kids(&FILCH_STATE_of_##handle, &FILCH_ROOM_of_##handle));         \
 	const struct FILCH_address_of_##handle {                                                  \
-		__typeof__(&name##_filch_spawn_child) FILCH_SPAWN_CHILD_of;                       \
+		__typeof__(&name##_filch_keep_child) FILCH_SPAWN_CHILD_of;                        \
 		__typeof__(&name##_filch_sync_child) FILCH_SYNC_CHILDREN_of;                      \
 		__typeof__(&name##_filch_has_kids) filch_left_;                                   \
 		struct name##_filch_kids *filch_state_;                                           \
 		struct name##_filch_room *filch_room_;                                            \
 		void (*filch_fold_)(FILCH_POINTER(i), name##_filch_folded);                       \
 		FILCH_POINTER(i) filch_into_;                                                     \
-	} handle = { name##_filch_spawn_child, name##_filch_sync_child, name##_filch_has_kids,    \
+	} handle = { name##_filch_keep_child, name##_filch_sync_child, name##_filch_has_kids,     \
 		&FILCH_STATE_of_##handle, &FILCH_ROOM_of_##handle, f, i }
 
 /*

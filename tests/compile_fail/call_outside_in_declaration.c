@@ -2,7 +2,7 @@
 /*
  * The same as the value of a new variable, where clang looks at types first.
  *
- * first: only.in.a.task.body|.leaf_filch_body
+ * first: only.in.a.task.body|.leaf_filch_call
  * expect: only in a task body|filch_only_in_a_task_body
  */
 #include <filch/filch.h>

@@ -2,7 +2,7 @@
 /*
  * A set of children is synced like a handle.
  *
- * first: FILCH_SYNC_of_kids
+ * first: kids_in_FILCH_SYNC
  */
 #include <filch/filch.h>
 

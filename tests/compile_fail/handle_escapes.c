@@ -2,7 +2,7 @@
 /*
  * A frame is synced through its address when its block is over: the handle itself never is.
  *
- * first: unused variable .FILCH_SYNC_of_inner.
+ * first: unused variable .inner_in_FILCH_SYNC.
  */
 #include <filch/filch.h>
 

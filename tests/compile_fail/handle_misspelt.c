@@ -2,7 +2,7 @@
 /*
  * The sync names a handle that does not exist.
  *
- * first: FILCH_SYNC_of_aa
+ * first: aa_in_FILCH_SYNC
  */
 #include <filch/filch.h>
 

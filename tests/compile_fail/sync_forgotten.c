@@ -2,7 +2,7 @@
 /*
  * A handle that is never synced.
  *
- * first: unused variable .FILCH_SYNC_of_a.
+ * first: unused variable .a_in_FILCH_SYNC.
  */
 #include <filch/filch.h>
 

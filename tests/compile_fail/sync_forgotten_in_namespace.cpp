@@ -2,7 +2,7 @@
 /*
  * A handle that is never synced, of a task of a namespace.
  *
- * first: unused variable .FILCH_SYNC_of_half.
+ * first: unused variable .half_in_FILCH_SYNC.
  */
 #include <filch/filch.h>
 #include <utility>

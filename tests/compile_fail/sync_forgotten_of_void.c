@@ -2,7 +2,7 @@
 /*
  * A handle of a task without a result that is never synced, beside one that is.
  *
- * first: unused variable .FILCH_SYNC_of_right.
+ * first: unused variable .right_in_FILCH_SYNC.
  */
 #include <filch/filch.h>
 

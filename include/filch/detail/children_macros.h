@@ -26,10 +26,12 @@
  *   end           of the frames that next is in
  *   own           the first frame in the stack frame
  *   annex         that next is in; NULL: it is in the stack frame
- *   carried       what the frame carries after a spawn or a sync. Compilers divide a body whose
- *                 parameters' addresses are not taken: its first tests then cost no call.
- *   ran           there was no frame for the last child: it has run,
- *   alone         and this is its result
+ *   carried       what the frame carries after a sync. Compilers divide a body whose parameters'
+ *                 addresses are not taken: its first tests then cost no call.
+ *   alone         the result of the last child that had no frame and therefore has run
+ *
+ * A spawn has two parts. The arguments may hold syncs, which move what the frame carries. So a
+ * function keeps them in the child's frame, and only then the child is pushed.
  */
 #define FILCH_CHILDREN_HERE 16
 
@@ -63,6 +65,14 @@ FILCH_API struct filch_annex *filch_annex_new(
 /* Frees @annex. Returns the older one. */
 FILCH_API FILCH_COLD struct filch_annex *filch_annex_free(struct filch_annex *annex);
 FILCH_EXTERN_C_END
+
+/* Owner only: what the running frame carries, or an index above it that may stand for it. */
+FILCH_INLINE filch_index filch_carried_here(const struct filch_worker *worker)
+{
+	filch_index bottom = filch_load_relaxed(&worker->bottom);
+
+	return filch_index_after(worker->floor, bottom) ? worker->floor : bottom;
+}
 
 /* Memory for frames, of which nothing is initialised: in C++ an array would call constructors. */
 #ifdef __cplusplus
@@ -102,7 +112,6 @@ FILCH_EXTERN_C_END
 		struct name##_filch *next, *end, *own;                                            \
 		struct filch_annex *annex;                                                        \
 		filch_index carried;                                                              \
-		bool ran;                                                                         \
 		name##_filch_folded alone;                                                        \
 	};                                                                                        \
 	FILCH_INLINE struct name##_filch *name##_filch_at(struct name##_filch_room *filch_room_)  \
@@ -122,37 +131,32 @@ FILCH_EXTERN_C_END
 	{                                                                                         \
 	}                                                                                         \
 	FILCH_COLD FILCH_UNUSED static name##_filch_folded name##_filch_alone(                    \
-		struct filch_worker *filch_worker_,                                               \
-		filch_index filch_carried_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))          \
+		struct filch_worker *filch_worker_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))  \
 	{                                                                                         \
 		FILCH_##V##_FOLD(name##_filch_body(filch_worker_,                                 \
-			filch_carried_ FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));             \
+			filch_carried_here(filch_worker_)                                         \
+				FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));                    \
 	}                                                                                         \
-	FILCH_INLINE_LATE void name##_filch_spawn_child(struct filch_worker *filch_worker_,       \
-		filch_index filch_carried_,                                                       \
+	/* Whether the child has a frame; without one it has run. */                              \
+	FILCH_INLINE_LATE bool name##_filch_keep_child(struct filch_worker *filch_worker_,        \
 		struct name##_filch_kids *filch_kids_ FILCH_EACH(                                 \
 			k, FILCH_PAIR_PARAM, __VA_ARGS__))                                        \
 	{                                                                                         \
-		filch_kids_->ran = false;                                                         \
 		if (FILCH_UNLIKELY(filch_kids_->next == filch_kids_->end)) {                      \
 			struct filch_annex *filch_annex_ = filch_annex_new(filch_kids_->annex,    \
 				sizeof(struct name##_filch), __alignof__(struct name##_filch));   \
 			if (!filch_annex_) {                                                      \
-				filch_kids_->alone = name##_filch_alone(                          \
-					filch_worker_, filch_carried_ FILCH_EACH(                 \
-							       k, FILCH_PAIR_GIVE, __VA_ARGS__)); \
-				filch_kids_->ran = true;                                          \
-				filch_kids_->carried = filch_carried_;                            \
-				return;                                                           \
+				filch_kids_->alone = name##_filch_alone(filch_worker_ FILCH_EACH( \
+					k, FILCH_PAIR_GIVE, __VA_ARGS__));                        \
+				return false;                                                     \
 			}                                                                         \
 			filch_kids_->annex = filch_annex_;                                        \
 			filch_kids_->next = (struct name##_filch *)filch_annex_->begin;           \
 			filch_kids_->end = (struct name##_filch *)filch_annex_->end;              \
 		}                                                                                 \
-		(void)name##_filch_spawn(filch_worker_, &filch_carried_,                          \
-			filch_kids_->next FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__));           \
-		filch_kids_->next++;                                                              \
-		filch_kids_->carried = filch_carried_;                                            \
+		struct name##_filch *filch_frame_ = filch_kids_->next++;                          \
+		FILCH_KEEP(name, k, __VA_ARGS__)                                                  \
+		return true;                                                                      \
 	}                                                                                         \
 	/* Whether a child is left to sync: the one below `next`. */                              \
 	FILCH_INLINE_LATE bool name##_filch_has_kids(                                             \

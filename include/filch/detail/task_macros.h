@@ -298,9 +298,18 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_TASK_LOOK(V, R, k, ...) \
 	FILCH_##V##_LOOK(R) FILCH_EACH(k, FILCH_PAIR_LOOK, __VA_ARGS__) FILCH_STATIC_ASSERT(1, "")
 
+/* Makes the frame a task that can be pushed: its arguments, its word. */
+#define FILCH_KEEP(name, k, ...)                    \
+	FILCH_EACH(k, FILCH_PAIR_KEEP, __VA_ARGS__) \
+	filch_store_relaxed(&filch_frame_->filch_task_.word, (uintptr_t)name##_filch_thunk);
+
 /*
  * The generator: everything about task `name` but its body's text.
  * V is VALUE or VOID, link is static or nothing, k the number of pairs.
+ *
+ * What is called with the user's arguments gets the address of the carried index, not its value.
+ * An argument may hold a sync or a spawn, which move the index, and compilers evaluate arguments
+ * in any order. A function's body comes after all of them.
  */
 #define FILCH_TASK_GENERATE(V, link, R, name, k, ...)                                              \
 	FILCH_TASK_LOOK(V, R, k, __VA_ARGS__);                                                     \
@@ -325,13 +334,15 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		filch_index *filch_carried_,                                                       \
 		struct name##_filch *filch_frame_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))    \
 	{                                                                                          \
-		FILCH_EACH(k, FILCH_PAIR_KEEP, __VA_ARGS__)                                        \
-		filch_store_relaxed(                                                               \
-			&filch_frame_->filch_task_.word, (uintptr_t)name##_filch_thunk);           \
-		FILCH_NOTE_PUSH(*filch_carried_);                                                  \
-		filch_push(filch_worker_, filch_carried_, &filch_frame_->filch_task_);             \
-		FILCH_NOTE_SPAWNED(&filch_frame_->filch_task_, *filch_carried_);                   \
+		FILCH_KEEP(name, k, __VA_ARGS__)                                                   \
+		filch_spawn_kept(filch_worker_, filch_carried_, &filch_frame_->filch_task_);       \
 		return 0;                                                                          \
+	}                                                                                          \
+	FILCH_INLINE R name##_filch_call(struct filch_worker *filch_worker_,                       \
+		const filch_index *filch_carried_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))    \
+	{                                                                                          \
+		FILCH_##V##_RETURN(name##_filch_body(filch_worker_,                                \
+			*filch_carried_ FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));             \
 	}                                                                                          \
 	FILCH_COLD FILCH_UNUSED static R name##_filch_sync_slow(                                   \
 		struct filch_worker *filch_worker_, filch_index filch_carried_,                    \
@@ -387,6 +398,13 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		if (filch_status_)                                                                 \
 			*filch_status_ = filch_error_;                                             \
 		FILCH_##V##_RESULT(filch_frame_);                                                  \
+	}                                                                                          \
+	FILCH_INLINE R name##_filch_scope(struct filch_worker *filch_worker_,                      \
+		const filch_index *filch_carried_,                                                 \
+		int *filch_status_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))                   \
+	{                                                                                          \
+		FILCH_##V##_RETURN(name##_filch_in_scope(filch_worker_, *filch_carried_,           \
+			filch_status_ FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));               \
 	}                                                                                          \
 	FILCH_VERIFY_DEFINE(name)                                                                  \
 	FILCH_CHILDREN_GENERATE(V, R, name, k, __VA_ARGS__)                                        \
@@ -483,6 +501,15 @@ FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_inde
 #define FILCH_VERIFY_DEFINE(name)
 #define FILCH_CHECK_SYNCED(worker, carried, name) ((void)0)
 #endif
+
+/* Pushes a task whose frame is filled. */
+FILCH_INLINE void filch_spawn_kept(
+	struct filch_worker *worker, filch_index *carried, struct filch_task *task)
+{
+	FILCH_NOTE_PUSH(*carried);
+	filch_push(worker, carried, task);
+	FILCH_NOTE_SPAWNED(task, *carried);
+}
 
 /*
  * FILCH_TASK(R, name, pair...): the number of pairs is the number of arguments less two;
