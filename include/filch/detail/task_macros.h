@@ -124,6 +124,12 @@
 #define FILCH_SAY_RESULT                                                                     \
 	"filch: a result of a task is copied as bytes: its type must be trivially copyable " \
 	"and no reference; write it through a pointer"
+#define FILCH_SAY_HELD                                                                   \
+	"filch: an argument of a task is kept in a frame: its type must have a default " \
+	"constructor, and neither it nor a member be const; give a pointer"
+#define FILCH_SAY_STORED                                                                \
+	"filch: a result of a task is stored in a frame: its type must have a default " \
+	"constructor and an assignment, and no const member; write it through a pointer"
 #define FILCH_SAY_FOLD                                                                         \
 	"filch: a fold is a function void fold(accumulator, result): the pointer given here, " \
 	"and a result of the task (a FILCH_VOID_TASK has none: FILCH_CHILDREN)"
@@ -206,9 +212,10 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_VALUE_FOLDED(R)     R
 #define FILCH_VALUE_IS_FOLDED     1
 #define FILCH_VALUE_FOLD(call)    return call
-#define FILCH_VALUE_LOOK(R)                                     \
-	FILCH_STATIC_ASSERT(!FILCH_IS_VOID(R), FILCH_SAY_VOID); \
-	FILCH_STATIC_ASSERT(FILCH_IS_COPIED(R), FILCH_SAY_RESULT);
+#define FILCH_VALUE_LOOK(R)                                        \
+	FILCH_STATIC_ASSERT(!FILCH_IS_VOID(R), FILCH_SAY_VOID);    \
+	FILCH_STATIC_ASSERT(FILCH_IS_COPIED(R), FILCH_SAY_RESULT); \
+	FILCH_STATIC_ASSERT(FILCH_IS_STORED(R), FILCH_SAY_STORED);
 #define FILCH_VALUE_COPY(frame, out) \
 	if (out)                     \
 		*out = frame->filch_result_;
@@ -232,13 +239,14 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_VOID_LOOK(R)
 #define FILCH_VOID_COPY(frame, out) (void)out;
 
-#define FILCH_PAIR_LOOK(...) \
-	FILCH_STATIC_ASSERT(FILCH_IS_COPIED(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_COPIED);
+#define FILCH_PAIR_LOOK(...)                                                                  \
+	FILCH_STATIC_ASSERT(FILCH_IS_COPIED(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_COPIED); \
+	FILCH_STATIC_ASSERT(FILCH_IS_HELD(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_HELD);
 
 /*
  * What only C++ has to look at:
  *
- *   - Types that are not copied as bytes.
+ *   - Types that are not copied as bytes, and those of which a frame cannot hold one.
  *   - A task in a class. Its constexpr function is no constant before the class is complete.
  *   - A definition unlike its declaration, which C refuses by itself. To C++ it is another function
  *     of that name.
@@ -246,6 +254,8 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #ifdef __cplusplus
 #define FILCH_IS_VOID(T)   (filch_copied_<T>::is_void)
 #define FILCH_IS_COPIED(T) (filch_copied_<T>::as_bytes)
+#define FILCH_IS_HELD(T)   (filch_copied_<T>::is_held)
+#define FILCH_IS_STORED(T) (filch_copied_<T>::is_stored)
 #define FILCH_LOOK_AROUND(name)                                   \
 	FILCH_UNUSED static constexpr bool name##_filch_outside() \
 	{                                                         \
@@ -261,6 +271,8 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_LOOK_DECLARED(R, name, k, ...)
 #define FILCH_IS_VOID(T)   __builtin_types_compatible_p(T, void)
 #define FILCH_IS_COPIED(T) 1
+#define FILCH_IS_HELD(T)   1
+#define FILCH_IS_STORED(T) 1
 #define FILCH_LOOK_AROUND(name)
 #endif
 
@@ -578,21 +590,26 @@ extern "C++" {
 #if !defined(FILCH_DIES_QUIETLY)
 #define FILCH_DIES_QUIETLY(T) __has_trivial_destructor(T)
 #endif
+template <typename T> struct filch_held_ {
+	T object;
+};
 template <typename T> struct filch_copied_ {
 	static constexpr bool is_void = false;
 	static constexpr bool as_bytes =
 		__is_trivially_constructible(T, T const &) && FILCH_DIES_QUIETLY(T);
+	static constexpr bool is_held = __is_constructible(filch_held_<T>);
+	static constexpr bool is_stored = is_held && __is_assignable(T &, T);
 };
 template <typename T, size_t n> struct filch_copied_<T[n]> : filch_copied_<T> {
 };
 template <typename T> struct filch_copied_<T &> {
-	static constexpr bool is_void = false, as_bytes = false;
+	static constexpr bool is_void = false, as_bytes = false, is_held = true, is_stored = true;
 };
 template <typename T> struct filch_copied_<T &&> {
-	static constexpr bool is_void = false, as_bytes = false;
+	static constexpr bool is_void = false, as_bytes = false, is_held = true, is_stored = true;
 };
 template <> struct filch_copied_<void> {
-	static constexpr bool is_void = true, as_bytes = true;
+	static constexpr bool is_void = true, as_bytes = true, is_held = true, is_stored = true;
 };
 
 /* Whether a task was declared with the body of type P. */
