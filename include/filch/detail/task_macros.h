@@ -457,19 +457,24 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_NOTED_RAN     ((uintptr_t)0x5bf2 << 48)
 #define FILCH_NOTED_SYNCED  ((uintptr_t)0x5bf3 << 48)
 
-FILCH_INLINE uintptr_t filch_note_index(filch_index index)
+/* With the frame's address: a frame is synced where it was spawned. */
+FILCH_INLINE uintptr_t filch_note_index(const struct filch_task *task, filch_index index)
 {
-	return (uintptr_t)index & FILCH_NOTE_INDEX;
+	return ((uintptr_t)index ^ (uintptr_t)task >> 3) & FILCH_NOTE_INDEX;
 }
 
 /* After a push, which moved the carried index from @before to @carried unless the task ran. */
 FILCH_INLINE void filch_note_spawned(
 	struct filch_task *task, filch_index before, filch_index carried)
 {
-	task->saved = carried == before ? FILCH_NOTED_RAN
-					: FILCH_NOTED_SPAWNED |
-						  filch_note_index(filch_index_add(carried, -1));
+	task->saved = carried == before
+			      ? FILCH_NOTED_RAN
+			      : FILCH_NOTED_SPAWNED |
+					filch_note_index(task, filch_index_add(carried, -1));
 }
+
+#define FILCH_SAY_ORDER \
+	"FILCH_SYNC out of order: sync the newest first, and a frame where it was spawned"
 
 /* Before a take of @index. */
 FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_index index,
@@ -483,9 +488,10 @@ FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_inde
 		filch_misuse("FILCH_SYNC of a handle synced before: sync each spawn once", name);
 	if (noted != FILCH_NOTED_SPAWNED && noted != FILCH_NOTED_RAN)
 		filch_misuse("FILCH_SYNC of a frame without a spawn", name);
-	if (noted == FILCH_NOTED_SPAWNED && task->saved != (noted | filch_note_index(index)) &&
+	if (noted == FILCH_NOTED_SPAWNED &&
+		task->saved != (noted | filch_note_index(task, index)) &&
 		!filch_index_after(worker->floor, index))
-		filch_misuse("FILCH_SYNC out of order: sync the newest first", name);
+		filch_misuse(FILCH_SAY_ORDER, name);
 }
 
 /*
