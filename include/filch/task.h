@@ -50,8 +50,8 @@
  * goes wrong, or waits for ever.
  *
  * C++: task bodies are noexcept, arguments and results trivially copyable and no references. A
- * task is no member of a class. Its generated names stand in the namespace it is defined in: spawn
- * one of another namespace after `using namespace`.
+ * task is no member of a class. Other namespaces name it as they name a function:
+ * FILCH_CALL(trees::leaves, 3).
  */
 #ifndef FILCH_TASK_H
 #define FILCH_TASK_H
@@ -141,7 +141,7 @@ struct filch_pool;
  * Callers:  the body that spawned it, newest first, once.
  * Lifetime: the frame is the caller's again.
  * Progress: runs the task here unless it was stolen; then runs other tasks of the same job until
- *           the thief is done, or parks. See "on top of a frame that waits" below.
+ *           the thief is done, or parks. See "On top of a frame that waits" above.
  * Ordering: all writes of the task are visible afterwards.
  */
 #define FILCH_SYNC(handle) ((*handle##_in_FILCH_SYNC)(filch_worker_, &filch_carried_, &handle))
@@ -331,6 +331,25 @@ FILCH_API void filch_fork(
  */
 FILCH_API void filch_join(
 	struct filch_context *context, struct filch_task *task, filch_thunk *thunk);
+
+#if FILCH_DEBUG >= 1
+/*
+ * Of debug builds: @worker, of the body where the macro stands, is that of this thread, and no task
+ * lies above @carried.
+ */
+FILCH_INLINE void filch_check_here(
+	const struct filch_worker *worker, filch_index carried, const char *name)
+{
+	struct filch_context here;
+
+	if (filch_context_here(&here))
+		return;
+	if (here.worker != worker)
+		filch_misuse(FILCH_SAY_HERE, name);
+	if (filch_index_after(here.index, carried) && filch_index_after(here.index, worker->floor))
+		filch_misuse(FILCH_SAY_ABOVE, name);
+}
+#endif
 
 /* What FILCH_RUN calls; the contract is FILCH_RUN's. Typed code has no need of it. */
 FILCH_API int filch_run_task(struct filch_pool *pool, struct filch_task *task, filch_thunk *thunk);

@@ -142,6 +142,7 @@ FILCH_INLINE filch_index filch_carried_here(const struct filch_worker *worker)
 		struct name##_filch_kids *filch_kids_ FILCH_EACH(                                 \
 			k, FILCH_PAIR_PARAM, __VA_ARGS__))                                        \
 	{                                                                                         \
+		FILCH_CHECK_HERE(filch_worker_, filch_carried_here(filch_worker_), name);         \
 		if (FILCH_UNLIKELY(filch_kids_->next == filch_kids_->end)) {                      \
 			struct filch_annex *filch_annex_ = filch_annex_new(filch_kids_->annex,    \
 				sizeof(struct name##_filch), __alignof__(struct name##_filch));   \

@@ -346,6 +346,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		filch_index *filch_carried_,                                                       \
 		struct name##_filch *filch_frame_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))    \
 	{                                                                                          \
+		FILCH_CHECK_HERE(filch_worker_, *filch_carried_, name);                            \
 		FILCH_KEEP(name, k, __VA_ARGS__)                                                   \
 		filch_spawn_kept(filch_worker_, filch_carried_, &filch_frame_->filch_task_);       \
 		return 0;                                                                          \
@@ -353,6 +354,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 	FILCH_INLINE R name##_filch_call(struct filch_worker *filch_worker_,                       \
 		const filch_index *filch_carried_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))    \
 	{                                                                                          \
+		FILCH_CHECK_HERE(filch_worker_, *filch_carried_, name);                            \
 		FILCH_##V##_RETURN(name##_filch_body(filch_worker_,                                \
 			*filch_carried_ FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));             \
 	}                                                                                          \
@@ -372,6 +374,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		filch_index *filch_carried_, struct name##_filch *filch_frame_)                    \
 	{                                                                                          \
 		filch_index filch_index_ = filch_index_add(*filch_carried_, -1);                   \
+		FILCH_CHECK_HERE(filch_worker_, *filch_carried_, name);                            \
 		FILCH_CHECK_SYNC(filch_worker_, filch_index_, &filch_frame_->filch_task_, name);   \
 		if (filch_take(filch_worker_, filch_index_, &filch_frame_->filch_task_)) {         \
 			FILCH_NOTE_SYNCED(&filch_frame_->filch_task_);                             \
@@ -415,6 +418,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		const filch_index *filch_carried_,                                                 \
 		int *filch_status_ FILCH_EACH(k, FILCH_PAIR_PARAM, __VA_ARGS__))                   \
 	{                                                                                          \
+		FILCH_CHECK_HERE(filch_worker_, *filch_carried_, name);                            \
 		FILCH_##V##_RETURN(name##_filch_in_scope(filch_worker_, *filch_carried_,           \
 			filch_status_ FILCH_EACH(k, FILCH_PAIR_GIVE, __VA_ARGS__)));               \
 	}                                                                                          \
@@ -453,19 +457,24 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 #define FILCH_NOTED_RAN     ((uintptr_t)0x5bf2 << 48)
 #define FILCH_NOTED_SYNCED  ((uintptr_t)0x5bf3 << 48)
 
-FILCH_INLINE uintptr_t filch_note_index(filch_index index)
+/* With the frame's address: a frame is synced where it was spawned. */
+FILCH_INLINE uintptr_t filch_note_index(const struct filch_task *task, filch_index index)
 {
-	return (uintptr_t)index & FILCH_NOTE_INDEX;
+	return ((uintptr_t)index ^ (uintptr_t)task >> 3) & FILCH_NOTE_INDEX;
 }
 
 /* After a push, which moved the carried index from @before to @carried unless the task ran. */
 FILCH_INLINE void filch_note_spawned(
 	struct filch_task *task, filch_index before, filch_index carried)
 {
-	task->saved = carried == before ? FILCH_NOTED_RAN
-					: FILCH_NOTED_SPAWNED |
-						  filch_note_index(filch_index_add(carried, -1));
+	task->saved = carried == before
+			      ? FILCH_NOTED_RAN
+			      : FILCH_NOTED_SPAWNED |
+					filch_note_index(task, filch_index_add(carried, -1));
 }
+
+#define FILCH_SAY_ORDER \
+	"FILCH_SYNC out of order: sync the newest first, and a frame where it was spawned"
 
 /* Before a take of @index. */
 FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_index index,
@@ -479,14 +488,26 @@ FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_inde
 		filch_misuse("FILCH_SYNC of a handle synced before: sync each spawn once", name);
 	if (noted != FILCH_NOTED_SPAWNED && noted != FILCH_NOTED_RAN)
 		filch_misuse("FILCH_SYNC of a frame without a spawn", name);
-	if (noted == FILCH_NOTED_SPAWNED && task->saved != (noted | filch_note_index(index)) &&
+	if (noted == FILCH_NOTED_SPAWNED &&
+		task->saved != (noted | filch_note_index(task, index)) &&
 		!filch_index_after(worker->floor, index))
-		filch_misuse("FILCH_SYNC out of order: sync the newest first", name);
+		filch_misuse(FILCH_SAY_ORDER, name);
 }
 
-#define FILCH_NOTE_PUSH(carried)          const filch_index filch_before_ = (carried)
-#define FILCH_NOTE_SPAWNED(task, carried) filch_note_spawned((task), filch_before_, (carried))
-#define FILCH_NOTE_SYNCED(task)           ((void)((task)->saved = FILCH_NOTED_SYNCED))
+/*
+ * A lambda in a task's body has that body's worker and index. A loop may run it on another worker,
+ * or above tasks that the index does not know.
+ */
+#define FILCH_SAY_HERE                                                                       \
+	"a lambda of a task's body runs on another worker: loops, jobs and other tasks use " \
+	"FILCH_RUN(NULL, ...)"
+#define FILCH_SAY_ABOVE                                                                \
+	"unknown tasks lie above this body's: a loop runs a lambda of it, instead of " \
+	"FILCH_RUN(NULL, ...), or a called task left a spawn unsynced"
+#define FILCH_CHECK_HERE(worker, carried, name) filch_check_here((worker), (carried), #name)
+#define FILCH_NOTE_PUSH(carried)                const filch_index filch_before_ = (carried)
+#define FILCH_NOTE_SPAWNED(task, carried)       filch_note_spawned((task), filch_before_, (carried))
+#define FILCH_NOTE_SYNCED(task)                 ((void)((task)->saved = FILCH_NOTED_SYNCED))
 #define FILCH_CHECK_SYNC(worker, index, task, name) \
 	filch_check_sync((worker), (index), (task), name##_filch_thunk, #name)
 #define FILCH_SAY_LEFT           "a handle left its block without FILCH_SYNC: sync it on every path"
@@ -505,6 +526,7 @@ FILCH_INLINE void filch_check_sync(const struct filch_worker *worker, filch_inde
 			filch_misuse("the task returned with a spawn unsynced", #name); \
 	} while (0)
 #else
+#define FILCH_CHECK_HERE(worker, carried, name)     ((void)0)
 #define FILCH_NOTE_PUSH(carried)                    ((void)0)
 #define FILCH_NOTE_SPAWNED(task, carried)           ((void)0)
 #define FILCH_NOTE_SYNCED(task)                     ((void)0)
