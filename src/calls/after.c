@@ -81,8 +81,6 @@ void filchi_submit_ready(struct filch_pool *pool, uint32_t slot, uint64_t s, boo
 	(void)filchi_worker_posted(pool);
 	if (FILCH_UNLIKELY(s & FILCHI_JOB_GROUPED))
 		filchi_group_slot_posted(pool, slot);
-	else
-		filchi_abroad_posted(); /* it may hold a credit */
 	if (s & FILCHI_JOB_FOR_WORKER)
 		filchi_worker_job_done(pool, filchi_job_id_of(&pool->jobs, job, s));
 	if (pool->has_caller && pool->running == 1)

@@ -121,8 +121,6 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 	filchi_worker_posted(pool); /* its fence is I3 and S1, for all of them */
 	if (FILCH_UNLIKELY(how->group != NULL))
 		filchi_group_posted(pool, how->group);
-	else if (how->cq)
-		filchi_abroad_posted();
 	FILCH_HOOK(submit_announced);
 	return filchi_load_acquire(&pool->closing) ? take_back(pool, job, id, n) : n;
 }

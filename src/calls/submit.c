@@ -237,8 +237,6 @@ static int64_t post_plain(struct filch_pool *pool, struct filchi_job *job,
 	 */
 	if (filchi_worker_posted(pool))
 		filchi_client_woke_for(id);
-	if (how->cq)
-		filchi_abroad_posted();
 	FILCH_HOOK(submit_announced);
 	if (filchi_load_acquire(&pool->closing) && filchi_job_withdraw(&pool->jobs, job, id)) {
 		filchi_abroad_release(pool);

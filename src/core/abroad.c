@@ -14,8 +14,6 @@
  *   2 Nothing else goes on. All workers of this pool sleep, and so do all those of each pool that
  *     they wait for, directly or not. A free one sleeps as well where nothing is queued for it.
  *     Then any such job will do.
- *     And if there is none, one that holds room in a completion queue or a group for which one of
- *     these workers waits, though nobody waits for the job itself.
  *
  * Everything else stays queued for a worker with an empty stack, as rule 3 has it.
  *
@@ -54,7 +52,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-filch_atomic_u32 filchi_abroad_count, filchi_abroad_sources, filchi_abroad_met;
+filch_atomic_u32 filchi_abroad_count, filchi_abroad_met;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct filchi_stay *filchi_stays;
 
@@ -77,8 +75,6 @@ static void link_in(struct filchi_stay *s)
 	filchi_stays = s;
 	(void)filchi_fetch_add_seq_cst(&filchi_abroad_count, 1);
 	(void)filchi_fetch_add_acq_rel(&s->worker->pool->abroad, 1);
-	if (s->source)
-		(void)filchi_fetch_add_seq_cst(&filchi_abroad_sources, 1);
 	/* last: what follows is a look that this precedes */
 	(void)filchi_fetch_add_seq_cst(count_of(s), 1);
 }
@@ -89,8 +85,6 @@ static void take_out(struct filchi_stay *s)
 	if (s->next)
 		s->next->link = s->link;
 	(void)filchi_fetch_sub_seq_cst(&filchi_abroad_count, 1);
-	if (s->source)
-		(void)filchi_fetch_sub_seq_cst(&filchi_abroad_sources, 1);
 	(void)filchi_fetch_sub_seq_cst(&s->worker->pool->abroad, 1);
 	(void)filchi_fetch_sub_seq_cst(count_of(s), 1);
 }
@@ -111,8 +105,6 @@ static struct filchi_job *claim_for(struct filchi_stay *s)
 	struct filchi_job *job = NULL;
 	struct filchi_needs needs;
 
-	if (s->may_run && filchi_job_claim(s->may_run, s->may_run_id, jobs, FILCHI_JOB_RUNNING))
-		return s->may_run;
 	if (!other)
 		return NULL;
 	needs = filchi_needs_of(s);
@@ -181,32 +173,11 @@ static void bury(struct filchi_stay *s)
 
 	s->serves = true;
 	s->has_been_told = s->may_run_any = s->is_refused = false;
-	s->may_run = NULL;
 	if (told)
 		tell_of_room(s->pool);
 }
 
 /* --- a stay ------------------------------------------------------------ */
-
-/*
- * Worker that sleeps, or NULL. What holds a source was queued by one that does not wait for it. So
- * whoever sleeps, or has queued it, looks for those that wait for sources too.
- */
-static void look_for_sources(struct filchi_worker *w)
-{
-	if (!filchi_load_acquire(&filchi_abroad_sources))
-		return;
-	FILCHI_EACH_STAY(s)
-	if (s->source && !s->serves)
-		filchi_still_end(w, s->worker->pool);
-}
-
-void filchi_abroad_look_for_sources(void)
-{
-	pthread_mutex_lock(&lock);
-	look_for_sources(NULL);
-	pthread_mutex_unlock(&lock);
-}
 
 void filchi_abroad_last_look(struct filchi_worker *w)
 {
@@ -214,7 +185,6 @@ void filchi_abroad_last_look(struct filchi_worker *w)
 	if (filchi_load_acquire(&w->awaits))
 		wake_servers(NULL);
 	filchi_still_end(w, w->pool);
-	look_for_sources(w);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -258,9 +228,9 @@ static void settle(struct filchi_stay *s)
 	s->has_been_told = false;
 	filchi_standstill_settle(&w->sleeper);
 	filchi_still_end(w, w->pool);
-	look_for_sources(w);
 	FILCHI_EACH_STAY(other)
-	if (in_vain && other != s && !other->serves && waits_for_room(other, s->pool))
+	if (in_vain && other != s && !other->serves && waits_for_room(other, s->pool) &&
+		!s->may_run_any && !s->is_refused)
 		filchi_still_end(w, other->worker->pool);
 }
 
@@ -284,11 +254,10 @@ static struct found look(struct filchi_stay *s)
 	found.sleeps = !found.job && wants_sleep(s);
 	if (found.sleeps) {
 		settle(s);
-		if (s->may_run_any || s->may_run)
+		if (s->may_run_any)
 			found.job = claim_for(s);
 	}
 	s->may_run_any = false;
-	s->may_run = NULL;
 	found.refused = s->is_refused;
 	s->is_refused = false;
 	if (found.job)
@@ -546,7 +515,6 @@ void filchi_abroad_in_child(void)
 {
 	filchi_stays = NULL;
 	filch_store_relaxed(&filchi_abroad_count, 0);
-	filch_store_relaxed(&filchi_abroad_sources, 0);
 	filch_store_relaxed(&filchi_abroad_met, 0);
 	pthread_mutex_unlock(&lock);
 }

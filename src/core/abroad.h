@@ -13,9 +13,6 @@
 /* Stays of this process that may be asleep. */
 extern filch_atomic_u32 filchi_abroad_count;
 
-/* The same for those that wait for room in a completion queue or a group. */
-extern filch_atomic_u32 filchi_abroad_sources;
-
 /* A look for a standstill has met the creator of a FILCH_POOL_CALLER pool at work there. */
 extern filch_atomic_u32 filchi_abroad_met;
 
@@ -96,29 +93,8 @@ static inline void filchi_abroad_settle_free(struct filchi_worker *w)
 {
 	filchi_standstill_settle(&w->sleeper);
 	/* after A1, likewise */
-	if (FILCH_UNLIKELY(filchi_load_acquire(&w->pool->abroad) ||
-			   filchi_load_acquire(&filchi_abroad_sources)))
+	if (FILCH_UNLIKELY(filchi_load_acquire(&w->pool->abroad)))
 		filchi_abroad_last_look(w);
-}
-
-/* The same, for those that wait for room of that kind, by the caller. */
-void filchi_abroad_look_for_sources(void);
-
-/*
- * Any thread that has queued a job which holds room in a completion queue or a group. If workers
- * that wait for such room sleep, that job may have to run on top of a wait.
- */
-static inline void filchi_abroad_posted(void)
-{
-	/*
-	 * FENCE A6   put into the ring -> read sources     pairs with: A1 of a stay in the count
-	 * Ensures:   a stay's look sees the job queued, or we see that there is such a stay.
-	 * Without:   the job waits for a worker abroad, which waits for the room that it holds.
-	 * Weaker?    no: store->load. The fence is I3's, in filchi_worker_posted().
-	 * Checked:   tests/stress/mutual.c
-	 */
-	if (FILCH_UNLIKELY(filchi_rmw_fence_then_load_acquire(&filchi_abroad_sources)))
-		filchi_abroad_look_for_sources();
 }
 
 /* Any thread: all that are abroad look whether all sleep, as if they went to sleep just now. */

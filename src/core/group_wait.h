@@ -47,7 +47,6 @@ static inline void filchi_group_posted(struct filch_pool *pool, const struct fil
 {
 	if (FILCH_UNLIKELY(filchi_rmw_fence_then_load_acquire(&pool->group_waits)))
 		filchi_group_tell(pool, group);
-	filchi_abroad_posted();
 }
 
 /* The thread of the worker has been given up, and its waits with it. */

@@ -27,9 +27,6 @@ struct filchi_stay {
 	int64_t id;
 	uint32_t depth; /* segments of the worker's that lie beneath */
 	struct filchi_need need;
-	struct filchi_job
-		*may_run; /* nothing else goes on, and it holds what a source is to give */
-	int64_t may_run_id;
 	enum filchi_stay_kind kind;
 	bool timed;
 	bool linked;        /* the worker's own: it is in the list */

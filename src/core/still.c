@@ -170,16 +170,11 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 {
 	unsigned state = filchi_stay_state(s);
 
-	if (s->may_run_any || s->may_run || s->is_refused)
-		return false; /* it has been told to go on */
 	if (s->timed)
 		still->may_change = true;
-	if (s->source) {
-		if (!is_all_held(still, s->source))
-			still->may_change = true;
+	if (s->source)
 		return !filchi_load_acquire(&s->pool->closing) &&
 		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
-	}
 	if (!s->job)
 		return !s->has_been_told && !filchi_stay_has_room(s);
 	if (state == FILCHI_JOB_RUNNING && !is_run_by_workers(s->pool, s->job))
@@ -189,6 +184,14 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 	/* or it is published, and about to be put into the queue */
 	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
 	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING;
+}
+
+static bool are_same(const struct still *still)
+{
+	for (struct filch_pool *p = still->first; p; p = p->next_still)
+		if (!is_same(p))
+			return false;
+	return true;
 }
 
 static bool is_standstill(struct still *still)
@@ -202,10 +205,19 @@ static bool is_standstill(struct still *still)
 	FILCHI_EACH_STAY(s)
 	if (is_inside(s) && !lasts(still, s))
 		return false;
-	for (struct filch_pool *p = still->first; p; p = p->next_still)
-		if (!is_same(p))
-			return false;
-	return true;
+	return are_same(still);
+}
+
+/*
+ * Whether nobody else holds what stays inside wait for. Asked last: it looks at all slots. All must
+ * still sleep afterwards.
+ */
+static bool is_room_held(const struct still *still)
+{
+	FILCHI_EACH_STAY(s)
+	if (is_inside(s) && s->source && !is_all_held(still, s->source))
+		return false;
+	return are_same(still);
 }
 
 /* @s can go on: its worker is woken, unless it is the one that looks. */
@@ -215,65 +227,17 @@ static void go_on(const struct filchi_stay *s, const struct filchi_worker *self)
 		(void)filchi_worker_wake(s->worker->pool, s->worker);
 }
 
-/* A stay on top of which a job of the pool may run. */
-static struct filchi_stay *server_of(const struct filch_pool *pool)
-{
-	FILCHI_EACH_STAY(s)
-	if (is_inside(s) && s->worker->pool == pool && s->can_run)
-		return s;
-	return NULL;
-}
-
-/* Case 2. False: no job that is waited for can be run on top of a wait. */
+/* Case 2. False: no job can be run on top of a wait. */
 static bool let_one_run(const struct filchi_worker *self)
 {
 	FILCHI_EACH_STAY(queued)
 	{
-		struct filchi_stay *s = queued->pool->is_still && filchi_stay_may_be_run(queued)
-						? server_of(queued->pool)
-						: NULL;
-
-		if (!s)
+		if (!queued->pool->is_still || !filchi_stay_may_be_run(queued))
 			continue;
-		s->may_run_any = true;
-		go_on(s, self);
-		return true;
-	}
-	return false;
-}
-
-/* A job of the pool that lies queued, may run on top of @s, and holds some of the source. */
-static bool find_holder(
-	struct filchi_stay *s, struct filch_pool *pool, const struct filchi_source *source)
-{
-	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
-
-	for (uint32_t i = 0; i < begun; i++) {
-		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
-		uint64_t state = filchi_load_acquire(&job->state);
-
-		if (FILCHI_JOB_STATE(state) != FILCHI_JOB_QUEUED || state & FILCHI_JOB_GUARDED ||
-			!source->is_held_by(source->of, pool, job))
-			continue;
-		s->may_run = job;
-		/* if it is another by now, something goes on */
-		s->may_run_id = filchi_job_id_of(&pool->jobs, job, state);
-		return true;
-	}
-	return false;
-}
-
-/* The same for jobs that nobody waits for, but for what they hold. */
-static bool let_holder_run(const struct still *still, const struct filchi_worker *self)
-{
-	FILCHI_EACH_STAY(waits)
-	{
-		if (!is_inside(waits) || !waits->source)
-			continue;
-		for (struct filch_pool *p = still->first; p; p = p->next_still) {
-			struct filchi_stay *s = p->has_free_sleeper ? NULL : server_of(p);
-
-			if (s && find_holder(s, p, waits->source)) {
+		FILCHI_EACH_STAY(s)
+		{
+			if (is_inside(s) && s->worker->pool == queued->pool && s->can_run) {
+				s->may_run_any = true;
 				go_on(s, self);
 				return true;
 			}
@@ -307,8 +271,8 @@ void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool)
 	struct still still = { .first = NULL };
 
 	gather(&still, pool);
-	if (is_standstill(&still) && !let_one_run(self) && !let_holder_run(&still, self) &&
-		!still.may_change)
+	if (is_standstill(&still) && !let_one_run(self) && !still.may_change &&
+		is_room_held(&still))
 		refuse_one(self);
 	for (struct filch_pool *p = still.first; p; p = p->next_still)
 		p->is_still = false;
