@@ -228,8 +228,14 @@ static void poll_for_end(void)
 	if (!--waiting)
 		filchi_group_clear(&word, FILCHI_GROUP_WAITED);
 	pthread_mutex_unlock(&lock);
-	while (filchi_group_unfinished(filchi_load_acquire(&word)))
+	for (;;) {
+		unsigned ends = atomic_load_explicit(&over, memory_order_acquire);
+
+		if (!filchi_group_unfinished(filchi_load_acquire(&word)))
+			break;
+		assert(ends < JOBS && "what is over was counted off");
 		RELAX();
+	}
 	atomic_fetch_add_explicit(&polled, 1, memory_order_relaxed);
 }
 
