@@ -400,12 +400,50 @@ static uint32_t release(struct runner *me, uint32_t left, uint32_t end)
 	return left;
 }
 
+/*
+ * A runner with nothing to run tells whoever has offered it that it leaves, and looks once more.
+ * True: it has found some after all.
+ *
+ * FENCE H1   say that it leaves -> look at the nodes   pairs with: H2 in comes_back()
+ * Ensures:   a thief that leaves sees the nodes that were shared, or is seen to leave.
+ * Without:   nodes lie ready behind one that takes its time, and no other worker is told.
+ * Weaker?    no: store->load.
+ * Checked:   tests/unit/graph.c, two workers that starve in turn
+ */
+static bool found_in_leaving(struct runner *me, filch_atomic_u32 *leaves)
+{
+	filchi_store_then_fence(leaves, 1);
+	if (is_over(me->run) || !look(me))
+		return false;
+	filchi_store_release(leaves, 0);
+	return true;
+}
+
 /* The newest of the offered runners has ended: its sync does not wait. */
 static bool has_ended(void *helper)
 {
 	struct filch_task *task = helper; /* a frame begins with it */
 
 	return !filchi_load_acquire(&task->word);
+}
+
+/*
+ * There is no frame for one more offer, and what was shared is to be seen by the thief of the
+ * newest. False: that has ended, and there is a frame now.
+ *
+ * FENCE H2   share nodes -> read whether it leaves   pairs with: H1 in found_in_leaving()
+ * Ensures, without: see H1.
+ * Weaker?    no: store->load.
+ * Checked:   see H1
+ */
+static bool comes_back(void *helper, filch_atomic_u32 *leaves)
+{
+	while (filchi_fence_then_load_acquire(leaves)) {
+		if (has_ended(helper))
+			return false;
+		filchi_pause();
+	}
+	return !has_ended(helper);
 }
 
 /* Others should come: there are nodes where this runner has shared or taken some. */
@@ -454,10 +492,15 @@ static void wait_for(struct runner *me, struct filchi_worker *w, void *helper)
 	me->own->waits_at = before;
 }
 
-/* @by: who has offered it, and lives as long; NULL: the first runner, which has the roots. */
-FILCH_VOID_TASK(runner, (struct run *, run), (const struct runner *, by))
+/*
+ * @by: who has offered it, and lives as long, as @leaves does; NULL: the first runner, which has
+ * the roots.
+ */
+FILCH_VOID_TASK(
+	runner, (struct run *, run), (const struct runner *, by), (filch_atomic_u32 *, leaves))
 {
 	FILCH_FRAME(runner) helper[HELPERS];
+	filch_atomic_u32 helper_leaves[HELPERS];
 	struct runner me;
 	uint32_t number, left = 0, end = 0, root = by ? run->graph->roots : 0;
 	uint64_t returned = 0;
@@ -482,11 +525,17 @@ FILCH_VOID_TASK(runner, (struct run *, run), (const struct runner *, by))
 					share(&me);
 			}
 			if (!run->alone && should_offer(&me)) {
+				if (helpers == HELPERS)
+					(void)comes_back(
+						&helper[HELPERS - 1], &helper_leaves[HELPERS - 1]);
 				while (helpers && has_ended(&helper[helpers - 1]))
 					FILCH_SYNC_FROM(runner, &helper[--helpers]);
 				if (helpers < HELPERS) {
 					filch_store_relaxed(&me.own->offered, 1);
-					FILCH_SPAWN_INTO(&helper[helpers++], runner, run, &me);
+					filch_store_relaxed(&helper_leaves[helpers], 0);
+					FILCH_SPAWN_INTO(&helper[helpers], runner, run, &me,
+						&helper_leaves[helpers]);
+					helpers++;
 				}
 			}
 			if (number != FILCHI_NO_NODE && call(&run->node[number])) {
@@ -495,8 +544,11 @@ FILCH_VOID_TASK(runner, (struct run *, run), (const struct runner *, by))
 				end = run->node[number].end;
 			}
 		}
-		if (!helpers)
+		if (!helpers) {
+			if (by && found_in_leaving(&me, leaves))
+				continue;
 			break;
+		}
 		/* thieves take the oldest first: with none left in the deque the newest is gone */
 		if (!has_ended(&helper[helpers - 1]) && filchi_deque_seems_empty(&w->deque)) {
 			wait_for(&me, w, &helper[helpers - 1]);
@@ -527,7 +579,7 @@ static int run_here(void *arg)
 		run.job = &no_job;
 	run.scope = filchi_scope_here(w);
 	filch_store_relaxed(&run.returned, 0);
-	error = FILCH_RUN(NULL, NULL, runner, &run, NULL);
+	error = FILCH_RUN(NULL, NULL, runner, &run, NULL, NULL);
 	graph->started = filch_load_relaxed(&run.returned) != graph->nodes;
 	return error || !graph->started ? error : -ECANCELED;
 }
