@@ -318,6 +318,7 @@ Test(elastic, a_spare_runs_while_a_worker_blocks_and_goes_afterwards, .timeout =
 	begin(1, 0, 2, 0);
 	EQ(filch_pool_workers(pool), 1);
 	EQ(filch_pool_workers_max(pool), 3);
+	until_retired(2); /* the spares, before they are let in */
 	blocked.blocks = true;
 	come(&blocked, 3); /* one runs, and a spare for each that blocks */
 	gate_wait(&blocked.inside, 3);
