@@ -12,6 +12,8 @@
  *     are offered anew by whoever makes them so.
  *   - A runner that nobody has stolen is synced by its spawner, and returns at once: the spawner
  *     looks for itself.
+ *   - It has frames for a bounded number of offers. With none left it relies on the thief of the
+ *     newest, which looks again before it leaves; others are told when that one has left.
  *   - A runner that has found nothing, and has offered one that a thief is in, waits for that. What
  *     it may do meanwhile it does in turns, and looks for nodes after each. An offer that it
  *     steals so is told by its depth on the stack, and returns at once, to that look. Else two
