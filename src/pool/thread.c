@@ -124,6 +124,7 @@ static void complete_and_work(struct filchi_worker *w)
 {
 	complete_all(w->thread);
 	filchi_worker_work(w);
+	filchi_blocking_mend(w); /* nobody has looked after its last job */
 }
 
 static void work_until_the_end(struct filchi_worker *w)

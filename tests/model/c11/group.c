@@ -90,7 +90,8 @@ static atomic_uint begun, over;   /* jobs */
 static atomic_uint sleeping;      /* for room, and not told */
 static atomic_uint inside;        /* threads in the mutex for an end */
 static atomic_bool destroyed;
-static int written[JOBS]; /* by the jobs; plain */
+static atomic_bool awaited; /* the waiter has said that it waits */
+static int written[JOBS];   /* by the jobs; plain */
 static atomic_ulong fast, told, slept, blocked_once, awake, polled;
 
 /*
@@ -178,6 +179,26 @@ static void end_job(void)
 	atomic_fetch_add_explicit(&told, 1, memory_order_relaxed);
 }
 
+/*
+ * What is rare by chance is made to happen in crowded rounds. Nobody who has room goes on before
+ * each of the others has begun too, or sleeps for room. And the last to begin ends after the waiter
+ * has come.
+ */
+#if defined(FILCH_EXPLORE)
+#define STAY_IN_THE_CROWD(last) ((void)(last))
+#else
+static bool crowded; /* set between the rounds */
+
+static void stay_in_the_crowd(bool last)
+{
+	while (crowded && (atomic_load(&begun) + atomic_load(&sleeping) < JOBS ||
+				  (last && !atomic_load(&awaited))))
+		RELAX();
+}
+
+#define STAY_IN_THE_CROWD(last) stay_in_the_crowd(last)
+#endif
+
 static void job(int me)
 {
 	unsigned ends;
@@ -188,7 +209,7 @@ static void job(int me)
 	assert(filchi_group_room_taken(filchi_load_acquire(&word)) + ends <= JOBS);
 	PAUSE_AT_RANDOM();
 	filchi_group_begin(&word, 1);
-	atomic_fetch_add_explicit(&begun, 1, memory_order_release);
+	STAY_IN_THE_CROWD(atomic_fetch_add_explicit(&begun, 1, memory_order_release) == JOBS - 1);
 	PAUSE_AT_RANDOM();
 	written[me] = me + 1;
 	end_job();
@@ -205,6 +226,7 @@ static void sleep_for_end(void)
 	seen = atomic_load_explicit(&ended, memory_order_relaxed);
 	if (filchi_group_await(&word)) {
 		pthread_mutex_unlock(&lock);
+		atomic_store_explicit(&awaited, true, memory_order_relaxed);
 		atomic_fetch_add_explicit(&slept, 1, memory_order_relaxed);
 		sleep_on(&ended, seen);
 		pthread_mutex_lock(&lock);
@@ -223,6 +245,7 @@ static void poll_for_end(void)
 	waiting++;
 	(void)filchi_group_await(&word);
 	pthread_mutex_unlock(&lock);
+	atomic_store_explicit(&awaited, true, memory_order_relaxed);
 	PAUSE_AT_RANDOM();
 	pthread_mutex_lock(&lock);
 	if (!--waiting)
@@ -270,6 +293,7 @@ static void begin_group(void)
 	atomic_store_explicit(&over, 0, memory_order_relaxed);
 	atomic_store_explicit(&sleeping, 0, memory_order_relaxed);
 	atomic_store_explicit(&destroyed, false, memory_order_relaxed);
+	atomic_store_explicit(&awaited, false, memory_order_relaxed);
 	for (int i = 0; i < JOBS; i++)
 		written[i] = 0;
 }
@@ -349,6 +373,7 @@ int main(void)
 		assert(!pthread_create(&thread[i], NULL, others, (void *)i));
 	for (uint32_t i = 0; i < rounds || (!covered() && i / PATIENCE < rounds); i++) {
 		begin_group();
+		crowded = random_below(8) == 0;
 		meet(&start, THREADS);
 		act(0);
 		meet(&finish_line, THREADS);
