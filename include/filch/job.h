@@ -136,6 +136,11 @@ struct filch_submit {
 	 */
 	const struct timespec *finish_by;
 	struct filch_group *group; /* the job is one of this group of the pool: group.h */
+	/*
+	 * What filch-top calls the job, in a pool that is live (filch_pool_live()); NULL = nothing.
+	 * The pointer is kept: the text must stay for the life of the pool, as one in quotes does.
+	 */
+	const char *name;
 };
 #define FILCH_SUBMIT_INIT FILCH_SIZED(struct filch_submit)
 

@@ -357,6 +357,32 @@ FILCH_API int filch_blocking_begin(void);
 FILCH_API int filch_blocking_end(void);
 
 /*
+ * Makes a pool live, or ends that: what it is at can then be seen from other processes of the same
+ * user, with filch-top and filch-info --pid. FILCH_LIVE=1 in the environment does the same for all
+ * pools from their beginning.
+ *
+ * The process has a page in shared memory, a file below /dev/shm that its user alone can read. A
+ * thread of the library's writes it: ten times a second, or once while nothing happens. On it are
+ * workers, their CPUs and time, lanes, running jobs with filch_submit.name, and histograms.
+ * docs/live.md has the details. What a job pays is not measurable, and nothing where no pool is
+ * live.
+ *
+ * Callers:  any thread, a worker included, at any time of the pool's life.
+ * Progress: takes locks, looks at the pool and writes the page, which is up to date on return; also
+ *           for a pool that is live already. The first live pool starts the thread, the last one
+ *           that ends stops it and removes the page.
+ * Ordering: none. Times and histograms begin with the call.
+ * Lifetime: until the pool's end. A child of a fork() has no page of its parent's.
+ * Returns:  0. Errors:
+ *           -ENOMEM, -EAGAIN  no memory; no thread.
+ *           -EPERM      the name of the directory is taken by another user.
+ *           -EDEADLK    in a fork handler, as of filch_pool_create().
+ *           -ECHILD     after fork(); with a NULL pool as filch_pool_default().
+ *           What the kernel says of the file: -ENOENT where there is no /dev/shm, -ENOSPC, -EACCES.
+ */
+FILCH_API int filch_pool_live(struct filch_pool *pool, int on) FILCH_MUST_CHECK;
+
+/*
  * How many workers may run: as filch_config or filch_pool_resize() has it, or fewer by a quota that
  * is followed. A pause and workers that block do not change it. Any thread, wait-free. With NULL
  * outside of workers, as filch_pool_default(), whose error it returns if there is none.

@@ -18,6 +18,7 @@ static const char *const names[FILCHI_ENV_VARIABLES] = {
 	[FILCHI_ENV_SEARCH_NS] = "FILCH_SEARCH_NS",
 	[FILCHI_ENV_MEMBARRIER] = "FILCH_MEMBARRIER",
 	[FILCHI_ENV_VERBOSE] = "FILCH_VERBOSE",
+	[FILCHI_ENV_LIVE] = "FILCH_LIVE",
 };
 
 const char *filchi_env_name(enum filchi_variable variable)

@@ -24,6 +24,7 @@ enum filchi_variable {
 	FILCHI_ENV_SEARCH_NS,  /* a number: as filch_config.search_ns, 0 = FILCH_POOL_NO_SEARCH */
 	FILCHI_ENV_MEMBARRIER, /* a switch: 0 = owners carry full fences */
 	FILCHI_ENV_VERBOSE,    /* a switch: 1 = a pool describes itself on stderr */
+	FILCHI_ENV_LIVE,       /* a switch: 1 = as filch_pool_live() from the beginning */
 	FILCHI_ENV_VARIABLES
 };
 

@@ -11,6 +11,7 @@
 #ifndef FILCHI_IMPORT_H
 #define FILCHI_IMPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -19,6 +20,18 @@
 
 /* import.c: filchi_import() for structures of another size than ours. */
 int filchi_import_other(void *to, size_t to_size, const void *from, size_t least);
+
+/* One of our own size, which needs no defaults in @to. False, with nothing written, for others. */
+static inline bool filchi_import_whole(void *to, size_t to_size, const void *from)
+{
+	size_t size;
+
+	memcpy(&size, from, sizeof size);
+	if (size != to_size)
+		return false;
+	memcpy(to, from, to_size); /* of constant size */
+	return true;
+}
 
 /*
  * Brings the caller's structure @from into @to, which is of @to_size, holds its own size and the
@@ -31,13 +44,10 @@ int filchi_import_other(void *to, size_t to_size, const void *from, size_t least
  */
 static inline int filchi_import(void *to, size_t to_size, const void *from, size_t least)
 {
-	size_t size;
-
-	memcpy(&size, from, sizeof size);
-	if (size != to_size)
-		return filchi_import_other(to, to_size, from, least);
-	memcpy(to, from, to_size); /* of constant size, as nearly every call is */
-	return 0;
+	/* of one size, as nearly every call is */
+	return filchi_import_whole(to, to_size, from)
+		       ? 0
+		       : filchi_import_other(to, to_size, from, least);
 }
 
 /*

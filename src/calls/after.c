@@ -235,8 +235,8 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 	if (how->group)
 		filchi_group_begin(&how->group->word, 1);
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
-	if (how->finish_by)
-		filchi_submit_late_at(pool, how, id);
+	if (filchi_submit_adds(how))
+		filchi_submit_add(pool, how, id);
 	FILCH_HOOK(after_published);
 	for (size_t i = 0; i < how->after_count; i++)
 		hang(&me, slot, s, how->after[i]);

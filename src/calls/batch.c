@@ -25,6 +25,7 @@
 
 #include "core/fault.h"
 #include "core/given.h"
+#include "struct/names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -115,6 +116,8 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 		filchi_submit_fill(job[i], &work, how, now);
 		filchi_job_publish(job[i], FILCHI_JOB_QUEUED, flags);
 	}
+	for (uint32_t i = 0; FILCH_UNLIKELY(how->name != NULL) && i < n; i++)
+		filchi_name_set(&pool->jobs, id[i], how->name);
 	FILCH_HOOK(submit_published);
 	filchi_injector_put_many(&pool->injector, how->lane, slot, n);
 	FILCH_HOOK(submit_put);

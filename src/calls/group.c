@@ -146,8 +146,8 @@ int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
 	filchi_submit_fill(job, work, how, now);
 	job->flags |= FILCHI_JOB_FOLLOWS;
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
-	if (how->finish_by) /* before it can run */
-		filchi_submit_late_at(pool, how, id);
+	if (filchi_submit_adds(how)) /* before it can run */
+		filchi_submit_add(pool, how, id);
 	filchi_gate_hold(groups, how->group, slot, s, false);
 	pthread_mutex_unlock(gate);
 	FILCH_HOOK(group_held);

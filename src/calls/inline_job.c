@@ -45,12 +45,12 @@ static void run_here(struct filch_pool *pool, struct filchi_job *job)
 {
 	struct inline_job me = { .here = { .jobs = &pool->jobs, .job = job }, .pool = pool };
 
-	job->started_at = filchi_now();
-	if (job->start_by && job->started_at > job->start_by) {
+	filch_store_relaxed(&job->started_at, filchi_now());
+	if (job->start_by && filch_load_relaxed(&job->started_at) > job->start_by) {
 		(void)filchi_fetch_add_acq_rel(&pool->external.expired, 1);
 		(void)filchi_fetch_add_acq_rel(
 			&pool->external_lane[filch_load_relaxed(&job->lane)].shed, 1);
-		job->started_at = 0;
+		filch_store_relaxed(&job->started_at, 0);
 		job->status = -ETIMEDOUT;
 		filchi_complete(pool, job, job->id);
 		return;

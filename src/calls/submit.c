@@ -18,6 +18,7 @@
 #include "core/fault.h"
 #include "core/given.h"
 #include "struct/credit.h"
+#include "struct/names.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -57,24 +58,39 @@ static bool consistent(const struct filch_pool *pool, const struct filch_submit 
 	       (pool->guards && how->when_full != FILCH_CALLER_RUNS);
 }
 
-int filchi_submit_import(
+/* Of a program that is older or newer. */
+FILCH_COLD static int import_other(struct filch_submit *to, const struct filch_submit *how)
+{
+	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
+	return filchi_import(to, sizeof *to, how, SUBMIT_SIZE_V1);
+}
+
+FILCH_INLINE int import(
 	const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
 {
 	int error;
 
-	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
-	if (filchi_forked(pool))
-		return -ECHILD;
-	if (!how)
-		return 0;
-	error = filchi_import(to, sizeof *to, how, SUBMIT_SIZE_V1);
-	if (error)
-		return error;
+	if (FILCH_UNLIKELY(!filchi_import_whole(to, sizeof *to, how))) {
+		error = import_other(to, how);
+		if (error)
+			return error;
+	}
 	if (!known(to) || !consistent(pool, to))
 		return -EINVAL;
 	if (FILCH_UNLIKELY(to->after_count != 0) && !filchi_after_known(pool, to))
 		return -ESRCH;
 	return to->cq && filchi_cq_forked(to->cq) ? -ECHILD : 0;
+}
+
+int filchi_submit_import(
+	const struct filch_pool *pool, struct filch_submit *to, const struct filch_submit *how)
+{
+	if (filchi_forked(pool))
+		return -ECHILD;
+	if (how)
+		return import(pool, to, how);
+	*to = (struct filch_submit)FILCH_SUBMIT_INIT;
+	return 0;
 }
 
 void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
@@ -101,7 +117,8 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	 */
 	filchi_store_release(&job->queued_at, now);
 	filch_store_release(&job->lane, (uint8_t)how->lane);
-	job->started_at = job->ended_at = 0;
+	filch_store_relaxed(&job->started_at, 0);
+	job->ended_at = 0;
 	job->status = 0;
 	job->worker = -1;
 }
@@ -127,7 +144,7 @@ uint64_t filchi_submit_time(const struct filch_submit *how)
 		       : filchi_now();
 }
 
-void filchi_submit_late_at(struct filch_pool *pool, const struct filch_submit *how, int64_t id)
+static void late_at(struct filch_pool *pool, const struct filch_submit *how, int64_t id)
 {
 	/* nothing of the slot, which a pool that closes may have given to another job */
 	const uint32_t slot = (uint32_t)(filchi_job_find(&pool->jobs, id) - pool->jobs.slot);
@@ -138,6 +155,14 @@ void filchi_submit_late_at(struct filch_pool *pool, const struct filch_submit *h
 	if (filchi_deadlines_set(&timer->deadlines, slot, id, at))
 		pthread_cond_signal(&timer->change);
 	pthread_mutex_unlock(&timer->lock);
+}
+
+void filchi_submit_add(struct filch_pool *pool, const struct filch_submit *how, int64_t id)
+{
+	if (how->name)
+		filchi_name_set(&pool->jobs, id, how->name);
+	if (how->finish_by)
+		late_at(pool, how, id);
 }
 
 void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
@@ -210,8 +235,8 @@ static int64_t post_plain(struct filch_pool *pool, struct filchi_job *job,
 	filchi_submit_fill(job, work, how, now);
 	filchi_job_publish(job, here ? FILCHI_JOB_RUNNING : FILCHI_JOB_QUEUED,
 		filchi_submit_flags(how) | (work->fn ? 0 : FILCHI_JOB_OF_TASK));
-	if (FILCH_UNLIKELY(how->finish_by != NULL))
-		filchi_submit_late_at(pool, how, id);
+	if (FILCH_UNLIKELY(filchi_submit_adds(how)))
+		filchi_submit_add(pool, how, id);
 	FILCH_HOOK(submit_published);
 	if (here) {
 		/*
@@ -513,20 +538,28 @@ int64_t filchi_submit_one(struct filch_pool *pool, const struct filchi_work *wor
 int64_t filch_submit(
 	struct filch_pool *pool, filch_job_fn *fn, void *arg, const struct filch_submit *how)
 {
+	static const struct filch_submit defaults = FILCH_SUBMIT_INIT;
+	const struct filch_submit *as = &defaults;
 	struct filch_submit to;
 	int error;
 
 	if (!fn)
 		return -EINVAL;
 	error = filchi_given(&pool);
-	if (!error)
-		error = filchi_submit_import(pool, &to, how);
 	if (error)
 		return error;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	if (how) {
+		error = import(pool, &to, how);
+		if (error)
+			return error;
+		as = &to;
+	}
 	filchi_fault_touch(NULL, 0);
 	return filchi_submit_one(pool,
-		&(struct filchi_work){ .fn = fn, .arg = arg, .user = to.user }, &to,
-		filchi_submit_time(&to));
+		&(struct filchi_work){ .fn = fn, .arg = arg, .user = as->user }, as,
+		filchi_submit_time(as));
 }
 
 /* --- wait and cancel -------------------------------------------------- */

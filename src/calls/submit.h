@@ -96,8 +96,16 @@ void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed)
 /* The submitter of a RUNNING job: runs it here, on whatever lies on this thread's stack. */
 void filchi_run_inline(struct filch_pool *pool, struct filchi_job *job);
 
-/* The submitter of a published job with finish_by, which no worker can have yet: sets its time. */
-void filchi_submit_late_at(struct filch_pool *pool, const struct filch_submit *how, int64_t id);
+/*
+ * The submitter of a published job, which no worker can have yet: its finish_by and its name, which
+ * few jobs have.
+ */
+static inline bool filchi_submit_adds(const struct filch_submit *how)
+{
+	return ((uintptr_t)how->finish_by | (uintptr_t)how->name) != 0;
+}
+FILCH_COLD void filchi_submit_add(
+	struct filch_pool *pool, const struct filch_submit *how, int64_t id);
 
 /*
  * Its finish_by has come: one that has not started completes with -ETIMEDOUT, else its cancel flag

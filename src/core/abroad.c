@@ -47,6 +47,7 @@
 #include "core/errand.h"
 
 #include "core/fault.h"
+#include "core/live_words.h"
 #include "core/stays.h"
 
 #include <errno.h>
@@ -355,7 +356,7 @@ static int step(struct filchi_stay *s, const struct timespec *deadline)
 	FILCH_HOOK(abroad_looked);
 	if (found.sleeps) {
 		filchi_count(&w->counters, parks);
-		return filchi_idle_sleep(&w->pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
+		return filchi_worker_sleep(w, deadline) ? 0 : -ETIMEDOUT;
 	}
 	if (found.job)
 		serve(s, found.job);

@@ -26,6 +26,7 @@
 #include "core/abroad.h"
 #include "core/errand.h"
 #include "core/fault.h"
+#include "core/live_words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static int park(struct filchi_worker *w, const struct filchi_filter *filter, boo
 	filchi_abroad_settle(w);
 	FILCH_HOOK(join_park_decided);
 	filchi_count(&w->counters, parks);
-	return filchi_idle_sleep(&pool->idle, &w->sleeper, deadline) ? 0 : -ETIMEDOUT;
+	return filchi_worker_sleep(w, deadline) ? 0 : -ETIMEDOUT;
 }
 
 /*

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Summing the workers' counters: see filch/stats.h. */
+#include "core/counters.h"
+
 #include <errno.h>
+#include <string.h>
 
 #include "base/import.h"
 #include "core/given.h"
@@ -36,11 +39,11 @@ int filch_pool_stats(const struct filch_pool *pool, struct filch_stats *out)
  * another job between two looks: a generation seen twice the same says that what was read between
  * them belongs to it.
  */
-static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane_stats *sum)
+void filchi_lanes_look(struct filch_pool *p, struct filchi_lane_look *look)
 {
 	const uint32_t begun = filchi_jobs_begun(&p->jobs);
-	uint64_t oldest = 0, now = filchi_now();
 
+	memset(look, 0, FILCH_LANES * sizeof look[0]);
 	/* the caller's slot is in no lane */
 	for (uint32_t i = 0; i + 1 < begun; i++) {
 		struct filchi_job *job = filchi_jobs_at(&p->jobs, begun, i);
@@ -51,29 +54,43 @@ static void count_pending(struct filch_pool *p, uint32_t lane, struct filch_lane
 			continue;
 		of = filch_load_acquire(&job->lane);
 		at = filchi_load_acquire(&job->queued_at);
-		if (of != lane || FILCHI_JOB_GENERATION(filch_load_relaxed(&job->state)) !=
-					  FILCHI_JOB_GENERATION(s))
+		if (of >= FILCH_LANES || FILCHI_JOB_GENERATION(filch_load_relaxed(&job->state)) !=
+						 FILCHI_JOB_GENERATION(s))
 			continue;
 		if (state == FILCHI_JOB_WAITING) { /* in no lane yet */
-			sum->accepted++;
+			look[of].waiting++;
 			continue;
 		}
 		if (state != FILCHI_JOB_QUEUED) {
-			sum->running++;
+			look[of].running++;
 			continue;
 		}
-		sum->queued++;
-		if (!oldest || at < oldest)
-			oldest = at;
+		look[of].queued++;
+		if (!look[of].oldest_at || at < look[of].oldest_at)
+			look[of].oldest_at = at;
 	}
-	sum->oldest_ns = oldest && oldest < now ? now - oldest : 0;
+}
+
+void filchi_lane_counted(struct filch_pool *p, uint32_t lane, struct filch_lane_stats *sum)
+{
+	for (uint32_t i = 0; i <= p->workers; i++) {
+		struct filchi_lane_counts *c = i < p->workers ? &filchi_worker_at(p, i)->lane[lane]
+							      : &p->external_lane[lane];
+
+		sum->completed += filch_load_relaxed(&c->completed);
+		sum->shed += filch_load_relaxed(&c->shed);
+		sum->cancelled += filch_load_relaxed(&c->cancelled);
+		sum->rejected += filch_load_relaxed(&c->rejected);
+	}
 }
 
 int filch_pool_lane_stats(
 	const struct filch_pool *pool, uint32_t lane, struct filch_lane_stats *out)
 {
 	struct filch_lane_stats sum = FILCH_LANE_STATS_INIT;
+	struct filchi_lane_look look[FILCH_LANES];
 	struct filch_pool *p;
+	uint64_t now, oldest;
 	int error;
 
 	if (!out || lane >= FILCH_LANES)
@@ -81,16 +98,14 @@ int filch_pool_lane_stats(
 	error = filchi_given_const(pool, &p);
 	if (error)
 		return error;
-	for (uint32_t i = 0; i <= p->workers; i++) {
-		struct filchi_lane_counts *c = i < p->workers ? &filchi_worker_at(p, i)->lane[lane]
-							      : &p->external_lane[lane];
-
-		sum.completed += filch_load_relaxed(&c->completed);
-		sum.shed += filch_load_relaxed(&c->shed);
-		sum.cancelled += filch_load_relaxed(&c->cancelled);
-		sum.rejected += filch_load_relaxed(&c->rejected);
-	}
-	count_pending(p, lane, &sum);
-	sum.accepted += sum.completed + sum.shed + sum.cancelled + sum.queued + sum.running;
+	filchi_lane_counted(p, lane, &sum);
+	filchi_lanes_look(p, look);
+	now = filchi_now();
+	sum.queued = look[lane].queued;
+	sum.running = look[lane].running;
+	oldest = look[lane].oldest_at;
+	sum.oldest_ns = oldest && oldest < now ? now - oldest : 0;
+	sum.accepted = look[lane].waiting + sum.completed + sum.shed + sum.cancelled + sum.queued +
+		       sum.running;
 	return filchi_export(out, &sum, sizeof sum);
 }

@@ -30,6 +30,7 @@
 
 #include <sched.h>
 
+#include "core/live_words.h"
 #include "struct/policy.h"
 
 #define PAUSES        16u   /* pause instructions between two looks of a search */
@@ -130,10 +131,13 @@ bool filchi_spin_wait(const struct filch_pool *pool, struct filchi_worker *self,
 	if (pool->no_search)
 		return false;
 	now = filchi_now();
-	if (begins)
+	if (begins) {
 		*since = now;
-	else if (filchi_policy_search_over(now, *since, pool->search_ns))
-		return false;
+		if (self && filchi_is_live(pool))
+			filchi_live_search(self, now);
+	} else if (filchi_policy_search_over(now, *since, pool->search_ns)) {
+		return false; /* its sleep ends the search */
+	}
 	if (self) {
 		at_once = filch_load_relaxed(&self->yield_asked);
 		if (at_once)

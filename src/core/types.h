@@ -125,6 +125,11 @@ struct filchi_worker {
 	/* errand.c: the number of the last whose share it has begun; it declines them (vacant) */
 	filch_atomic_u32 errands_begun;
 	bool declines;
+	/*
+	 * core/live_words.h: from which of its jobs on it must heed what work in its pool must see
+	 * to; 0 = each, FILCHI_HEED_NONE = none
+	 */
+	filch_atomic_u64 heed_at;
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	filch_atomic_u32 timed;  /* 1: that wait has a deadline */
 	/* group_wait.c: the group it waits for, 0 = none, only compared; how often it had news */
@@ -135,6 +140,8 @@ struct filchi_worker {
 	struct filchi_need need;
 	struct filchi_counters counters;
 	struct filchi_lane_counts lane[FILCH_LANES];
+	/* core/live_words.h: its own of the pool's live_words; NULL until the pool is live */
+	FILCH_ATOMIC(struct filchi_live_words *) live;
 	bool is_blocked; /* elastic.c, under its lock: not at work, and a spare may be */
 
 	/* the pool's, for starting and ending the thread */
@@ -180,6 +187,8 @@ struct filch_pool {
 	struct filchi_cpu_control control; /* of the creating thread */
 	int *pin_error;
 	size_t map_size;
+	/* FILCHI_HEEDS_...: what work that begins must see to; changes when it becomes live */
+	filch_atomic_u32 heeds;
 	bool guards;                 /* FILCH_POOL_GUARD */
 	bool has_jobs, has_injector; /* have been made */
 	/* FILCH_POOL_CALLER: the thread whose calls run as worker 0, which has no other thread */
@@ -245,6 +254,10 @@ struct filch_pool {
 	/* one per worker, with a limit for jobs; the attendant's: watchdog.c */
 	struct filchi_watch *watch;
 	bool has_service;
+
+	/* core/live_words.h: mapped when the pool is first live, and kept */
+	FILCH_ATOMIC(struct filchi_live_words *) live_words;
+	struct filchi_live *live; /* pool/live.c's, under its lock; NULL: it is not live */
 
 	/* abroad.c, under its lock: the pools of which it is asked whether they sleep */
 	struct filch_pool *next_still;

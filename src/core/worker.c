@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "core/fault.h"
+#include "core/live_words.h"
 #include "struct/policy.h"
 
 /* --- waking ----------------------------------------------------------- */
@@ -254,6 +255,24 @@ static int call_otherwise(struct filchi_worker *w, struct filchi_job *job)
 	return 0;
 }
 
+/* Work begins in a pool that asks for more than running it. */
+FILCH_COLD static void heed_task(struct filchi_worker *w, struct filchi_team *team)
+{
+	if (filchi_is_live(w->pool))
+		filchi_live_task(w);
+	if (w->pool->guards)
+		filchi_worker_arm(w, team);
+}
+
+/* The same for job number @jobs; for how many it is to be measured, 0 = it is not. */
+FILCH_COLD static unsigned heed_job(
+	struct filchi_worker *w, struct filchi_job *job, bool timed, uint64_t jobs)
+{
+	if (w->pool->guards)
+		filchi_worker_arm(w, &job->team);
+	return filchi_live_job(w, job, timed, jobs);
+}
+
 static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct filchi_team *team,
 	struct filchi_found *in)
 {
@@ -264,8 +283,8 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 	FILCH_HOOK(task_stolen);
 	thunk = filchi_task_begin(task, &w->pool->marks, w->id);
 	control = filchi_worker_control(w, false, true);
-	if (w->pool->guards)
-		filchi_worker_arm(w, team);
+	if (FILCH_UNLIKELY(filch_load_relaxed(&w->pool->heeds)))
+		heed_task(w, team);
 	filchi_worker_enter(w, team, task, in->scope);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	filchi_worker_restore(w, control);
@@ -347,8 +366,8 @@ FILCH_COLD static void end_unstarted(struct filchi_worker *w, struct filchi_job 
 		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], shed);
 		job->status = -ETIMEDOUT;
 	}
-	job->ended_at = job->started_at;
-	job->started_at = 0;
+	job->ended_at = filch_load_relaxed(&job->started_at);
+	filch_store_relaxed(&job->started_at, 0);
 	job->worker = -1;
 	if (w->pool->guards)
 		filchi_worker_arm(w, NULL); /* for its callback */
@@ -358,26 +377,30 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 {
 	struct filch_pool *pool = w->pool;
 	struct filchi_cpu_control control;
-	bool timed = filchi_job_is_timed(job), plain = timed && !nested && !job->on_complete;
+	unsigned timed = filchi_job_is_timed(job); /* and above that: for how many it is measured */
+	bool plain = timed && !nested && !job->on_complete;
 	int64_t id = job->id;
-	uint64_t told;
+	uint64_t told, started_at = 0, jobs;
 
 	job->worker = (int16_t)w->id;
-	if (timed)
+	if (timed) {
 		/* the last job's end, unless this one was not in the queue by then */
-		job->started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested &&
-						  !(job->flags & FILCHI_JOB_FOLLOWS)
-					  ? w->clock
-					  : filchi_now();
+		started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested &&
+					     !(job->flags & FILCHI_JOB_FOLLOWS)
+				     ? w->clock
+				     : filchi_now();
+		filch_store_relaxed(&job->started_at, started_at);
+	}
 	if (FILCH_UNLIKELY(job->flags & FILCHI_JOB_FOLLOWS && filchi_job_is_behind(job)) ||
-		(job->start_by && job->started_at > job->start_by)) {
+		(job->start_by && started_at > job->start_by)) {
 		end_unstarted(w, job);
 	} else {
-		filchi_count(&w->counters, jobs);
+		jobs = filch_load_relaxed(&w->counters.jobs) + 1;
+		filch_store_relaxed(&w->counters.jobs, jobs);
 		if (nested)
 			filchi_count(&w->counters, jobs_nested);
-		if (pool->guards)
-			filchi_worker_arm(w, &job->team);
+		if (FILCH_UNLIKELY(jobs >= filch_load_relaxed(&w->heed_at)))
+			timed |= heed_job(w, job, timed, jobs) << 1;
 		control = filchi_worker_control(w, true, nested);
 		filchi_worker_enter(w, &job->team, NULL, NULL);
 		job->status = job->flags & (FILCHI_JOB_TASK | FILCH_JOB_FREE)
@@ -398,8 +421,11 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		 * aborted, and its own 1 stays in the team
 		 */
 		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], completed);
-		if (timed)
+		if (timed) {
 			job->ended_at = filchi_now();
+			if (FILCH_UNLIKELY(timed > 1))
+				filchi_live_job_ends(w, job, timed & 1, timed >> 1);
+		}
 	}
 	/* callbacks, and what goes on under a nested job, take time of their own */
 	w->clock = plain ? job->ended_at : 0;
@@ -507,7 +533,7 @@ FILCH_COLD static void retire(struct filchi_worker *w)
 		}
 		filchi_abroad_settle_free(w);
 		filchi_count(&w->counters, parks);
-		(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
+		(void)filchi_worker_sleep(w, NULL);
 		filchi_pin_review(&w->pin_watch, filchi_now());
 	}
 	filchi_idle_search(&pool->idle);
@@ -551,7 +577,7 @@ static void park(struct filchi_worker *w)
 	filchi_abroad_settle_free(w);
 	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
-	(void)filchi_idle_sleep(&pool->idle, &w->sleeper, NULL);
+	(void)filchi_worker_sleep(w, NULL);
 	filchi_pin_review(&w->pin_watch, filchi_now());
 }
 

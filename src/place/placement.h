@@ -245,6 +245,17 @@ int filchi_pin_mask(struct filchi_cpuset *mask, bool *widened);
 void filchi_pin_add_process(struct filchi_cpuset *mask, bool *widened);
 
 /*
+ * The mask of worker @w: as it is now where @state names the thread, else as planned. False: it is
+ * not known.
+ */
+bool filchi_plan_mask_now(const struct filchi_plan *plan, const struct filchi_pin_state *state,
+	uint32_t w, struct filchi_cpuset *mask);
+
+/* What pinning did to worker @w, in one word; "moved": its thread has another mask now. */
+const char *filchi_plan_pin_word(
+	const struct filchi_plan *plan, const struct filchi_pin_state *state, uint32_t w);
+
+/*
  * Writes the plan for people (FILCH_TEXT) or programs (FILCH_JSON). @state may be NULL: then
  * nothing is said about what pinning did. With the threads in it the masks are as they are now.
  * Returns 0, -EINVAL for another format, or -EIO when @out reports an error.

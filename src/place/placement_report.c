@@ -20,11 +20,7 @@
 #include "base/json.h"
 #include "base/libc.h"
 
-/*
- * The mask of worker @w: as it is now where @state names the thread, else as planned. False: it is
- * not known.
- */
-static bool mask_of(const struct filchi_plan *plan, const struct filchi_pin_state *state,
+bool filchi_plan_mask_now(const struct filchi_plan *plan, const struct filchi_pin_state *state,
 	uint32_t w, struct filchi_cpuset *mask)
 {
 	if (plan->simulated || !state)
@@ -33,8 +29,7 @@ static bool mask_of(const struct filchi_plan *plan, const struct filchi_pin_stat
 	       !filchi_cpuset_of_thread(state->tid[w], mask);
 }
 
-/* What pinning did to worker @w, in one word; "moved": its thread has another mask now. */
-static const char *pin_word(
+const char *filchi_plan_pin_word(
 	const struct filchi_plan *plan, const struct filchi_pin_state *state, uint32_t w)
 {
 	struct filchi_cpuset planned, now;
@@ -45,7 +40,7 @@ static const char *pin_word(
 		return "simulated";
 	if (!state || w >= state->workers || state->error[w] == FILCHI_PIN_PENDING)
 		return "planned";
-	if (!mask_of(plan, state, w, &now))
+	if (!filchi_plan_mask_now(plan, state, w, &now))
 		return state->error[w] ? "failed" : "pinned";
 	/* also one that failed at first, and whose CPUs were allowed later */
 	if (!memcmp(&planned, &now, sizeof now))
@@ -110,8 +105,8 @@ static void write_text(
 		cell(out, seat->node);
 		cell(out, seat->package);
 		cell(out, seat->kind);
-		fprintf(out, "  %-9s  ", pin_word(plan, state, w));
-		if (mask_of(plan, state, w, &mask))
+		fprintf(out, "  %-9s  ", filchi_plan_pin_word(plan, state, w));
+		if (filchi_plan_mask_now(plan, state, w, &mask))
 			filchi_cpuset_print(&mask, out);
 		else
 			fputc('-', out);
@@ -169,7 +164,7 @@ static void json_seat(struct filchi_json *json, const struct filchi_plan *plan,
 	const struct filchi_pin_state *state, uint32_t w)
 {
 	const struct filchi_seat *seat = &plan->seat[w];
-	const char *pin = pin_word(plan, state, w);
+	const char *pin = filchi_plan_pin_word(plan, state, w);
 	struct filchi_cpuset mask;
 
 	filchi_json_line(json, 2);
@@ -182,7 +177,7 @@ static void json_seat(struct filchi_json *json, const struct filchi_plan *plan,
 	filchi_json_int(json, "kind", seat->kind);
 	filchi_json_string(json, "pin", pin, strlen(pin));
 	filchi_json_int(json, "error", pin_error(state, w));
-	json_cpus(json, "mask", mask_of(plan, state, w, &mask) ? &mask : NULL);
+	json_cpus(json, "mask", filchi_plan_mask_now(plan, state, w, &mask) ? &mask : NULL);
 	json_cpus(json, "gives_way_to", filchi_plan_wide(plan, w, &mask) ? &mask : NULL);
 	filchi_json_end_object(json);
 }

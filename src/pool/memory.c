@@ -13,6 +13,7 @@
 
 #include "base/import.h"
 #include "core/given.h"
+#include "core/live_words.h"
 #include "pool/thread.h"
 
 #define PAGE  4096u
@@ -86,6 +87,8 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 	for (uint32_t i = 0; i < p->running; i++)
 		add_worker(&m, p, filchi_worker_at(p, i));
 	add(&m.workers, p, sizeof *p);
+	add(&m.workers, filchi_load_acquire(&p->live_words),
+		p->workers * sizeof(struct filchi_live_words));
 	add(&m.slots, p->jobs.slot, (size_t)p->jobs.slots * sizeof p->jobs.slot[0]);
 	add_ring(&m, &p->jobs.free);
 	for (uint32_t i = 0; i < FILCH_LANES; i++)

@@ -23,15 +23,18 @@
 #include "base/environment.h"
 #include "base/fork.h"
 #include "base/libc.h"
+#include "base/map.h"
 #include "base/membarrier.h"
 #include "calls/close.h"
 #include "calls/submit.h"
 #include "core/elastic.h"
 #include "core/errand.h"
 #include "core/given.h"
+#include "core/live_words.h"
 #include "place/topology.h"
 #include "pool/attendant.h"
 #include "pool/config.h"
+#include "pool/live.h"
 #include "pool/making.h"
 #include "pool/service.h"
 #include "pool/timer.h"
@@ -55,11 +58,13 @@ static void in_child(void)
 	filchi_fault_in_child();
 	filchi_watchdog_in_child();
 	filchi_default_in_child();
+	filchi_live_in_child();
 }
 
 static void before_fork(void)
 {
 	filchi_this_thread.forks = true;
+	filchi_live_before_fork();
 	filchi_seats_before_fork();
 	filchi_watchdog_before_fork();
 	filchi_fault_before_fork();
@@ -78,6 +83,7 @@ static void in_parent(void)
 	filchi_fault_after_fork();
 	filchi_watchdog_after_fork();
 	filchi_seats_after_fork();
+	filchi_live_after_fork();
 	filchi_this_thread.forks = false;
 }
 
@@ -117,6 +123,8 @@ static void worker_init(struct filch_pool *pool, uint32_t i)
 
 	w->pool = pool;
 	w->id = w->rank = i;
+	filch_store_relaxed(
+		&w->heed_at, pool->config.flags & FILCH_POOL_GUARD ? 0 : FILCHI_HEED_NONE);
 	filchi_sleeper_init(&w->sleeper);
 	filchi_victim_init(&w->victim, pool->plan, i, filchi_now() ^ (uint64_t)i << 32);
 }
@@ -189,6 +197,7 @@ static int pool_free(struct filch_pool *pool)
 	if (!pool)
 		return 0;
 	if (pool->first) {
+		filchi_live_end(pool);
 		filchi_thread_fill_no_more(pool);
 		filchi_timer_stop(pool);
 		filchi_service_stop(pool);
@@ -198,6 +207,8 @@ static int pool_free(struct filch_pool *pool)
 			return -ECHILD;
 		join_workers(pool);
 		munmap(pool->first, pool->map_size);
+		filchi_unmap(filch_load_relaxed(&pool->live_words),
+			pool->workers * sizeof(struct filchi_live_words));
 	}
 	if (pool->has_injector)
 		filchi_injector_destroy(&pool->injector);
@@ -346,6 +357,7 @@ static int catch_faults(struct making *m)
 		return 0;
 	error = filchi_fault_install();
 	pool->guards = !error;
+	filch_store_relaxed(&pool->heeds, error ? 0 : FILCHI_HEEDS_GUARDS);
 	return error;
 }
 
@@ -357,6 +369,15 @@ static int start_service(struct making *m)
 			       pool->config.flags & FILCH_POOL_FOLLOW_QUOTA
 		       ? -filchi_service_start(pool)
 		       : 0;
+}
+
+/* FILCH_LIVE=1: its workers count their time from the beginning. */
+static int heed_live(struct making *m)
+{
+	bool live = false;
+
+	(void)filchi_env_switch(FILCHI_ENV_LIVE, &live, m->notes);
+	return live ? filchi_live_prepare(m->pool) : 0;
 }
 
 /* Waits for the threads of workers @first to running to start; -ENOMEM if one has no deque. */
@@ -419,6 +440,7 @@ static int describe(struct making *m)
 	bool verbose = false;
 
 	filchi_plan_settled(m->pool->plan);
+	filchi_live_begin(m->pool, m->notes);
 	(void)filchi_env_switch(FILCHI_ENV_VERBOSE, &verbose, m->notes);
 	add_notes(m);
 	if (verbose)
@@ -429,8 +451,8 @@ static int describe(struct making *m)
 static int create_pool(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	static int (*const step[])(struct making * m) = { make_pool, take_config, make_plan,
-		choose_fences, map_workers, make_jobs, make_injector, catch_faults, start_service,
-		start_workers, describe };
+		choose_fences, map_workers, make_jobs, make_injector, catch_faults, heed_live,
+		start_service, start_workers, describe };
 	struct making m = { .from = config, .of_process = of_process };
 	int error = 0;
 
@@ -592,81 +614,9 @@ int filch_worker_id(void)
 }
 
 /*
- * The kernel's numbers of the workers' threads, to be freed; NULL: without memory, or in the child
- * of a fork, whose numbers they are not.
- */
-static pid_t *threads_of(struct filch_pool *pool)
-{
-	pid_t *tid = filchi_forked(pool) ? NULL : calloc(pool->running, sizeof *tid);
-
-	for (uint32_t i = 0; tid && i < pool->running; i++) {
-		struct filchi_worker *w = filchi_worker_at(pool, i);
-
-		if (filchi_load_acquire(&w->runs_on) || (!i && pool->has_caller))
-			tid[i] = (pid_t)filch_load_relaxed(&w->tid);
-	}
-	return tid;
-}
-
-/* In *@text, to be freed: the plan's reasons, @notes, and whether seats are empty. */
-static int tell_all(struct filch_pool *pool, const char *notes, char **text)
-{
-	uint32_t vacant = filchi_load_acquire(&pool->vacant);
-	int length;
-
-	if (vacant)
-		length = asprintf(text, "%s%s%u of %u workers lost and not replaced: %s\n",
-			pool->plan->reasons, notes, vacant, pool->running,
-			filchi_error_text((int)filch_load_relaxed(&pool->vacant_error)));
-	else
-		length = asprintf(text, "%s%s", pool->plan->reasons, notes);
-	return length < 0 ? -ENOMEM : 0;
-}
-
-static int describe_pool(const struct filch_pool *pool, FILE *out, int format)
-{
-	/* read only, the loads want them plain */
-	struct filch_pool *p = (struct filch_pool *)(uintptr_t)pool;
-	struct filchi_plan plan;
-	const char *notes;
-	char *text = NULL;
-	pid_t *tid;
-	int error;
-
-	if (!out)
-		return -EINVAL;
-	error = filchi_given(&p);
-	if (error)
-		return error;
-	plan = *p->plan;
-	notes = filchi_load_acquire(&p->notes);
-	error = tell_all(p, notes ? notes : "", &text);
-	if (error)
-		return error;
-	plan.reasons = text;
-	tid = threads_of(p);
-	error = filchi_plan_write(&plan, out, format,
-		&(struct filchi_pin_state){
-			.error = p->pin_error, .tid = tid, .workers = p->running });
-	free(tid);
-	free(text);
-	return error;
-}
-
-/*
  * A thread that is cancelled in one of these would leave a lock held, or a pool in two halves. It
  * ends at its next cancellation point instead.
  */
-int filch_pool_describe(const struct filch_pool *pool, FILE *out, int format)
-{
-	int before, error;
-
-	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	error = describe_pool(pool, out, format);
-	(void)pthread_setcancelstate(before, &before);
-	return error;
-}
-
 int filchi_pool_make(struct filch_pool **out, const struct filch_config *config, bool of_process)
 {
 	int before, error;

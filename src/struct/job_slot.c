@@ -14,6 +14,7 @@
 #include "base/park_futex.h"
 #include "struct/callbacks.h"
 #include "struct/credit.h"
+#include "struct/names.h"
 #include "struct/tags.h"
 
 #define TAG_BITS      FILCHI_TAG_BITS
@@ -90,6 +91,7 @@ void filchi_jobs_destroy(struct filchi_jobs *jobs)
 	filchi_tag_give(jobs->tag);
 	filchi_followers_free(filch_load_relaxed(&jobs->followers));
 	filchi_groups_free(filch_load_relaxed(&jobs->groups));
+	filchi_names_free(jobs);
 	filchi_scq_destroy(&jobs->free);
 	filchi_unmap(jobs->slot, slot_bytes(jobs));
 }
@@ -435,8 +437,9 @@ bool filchi_job_claim_waiting(struct filchi_job *job, int64_t id, const struct f
 
 void filchi_job_completion(const struct filchi_job *job, struct filch_completion *out)
 {
-	uint64_t queued_at = filch_load_relaxed(&job->queued_at),
-		 left = job->started_at ? job->started_at : job->ended_at;
+	uint64_t queued_at = filch_load_relaxed(&job->queued_at);
+	uint64_t started_at = filch_load_relaxed(&job->started_at);
+	uint64_t left = started_at ? started_at : job->ended_at;
 
 	*out = (struct filch_completion){
 		.id = job->id,
@@ -445,7 +448,7 @@ void filchi_job_completion(const struct filchi_job *job, struct filch_completion
 		.status = job->status,
 		.worker = job->worker,
 		.queued_ns = left > queued_at ? left - queued_at : 0,
-		.run_ns = job->started_at ? job->ended_at - job->started_at : 0,
+		.run_ns = started_at ? job->ended_at - started_at : 0,
 	};
 	if (job->finish_by && job->ended_at > job->finish_by)
 		out->flags = FILCH_DONE_LATE;

@@ -122,7 +122,9 @@ struct filchi_job {
 		uint64_t start_by;      /* nanoseconds, 0 = none */
 		uint64_t fault_address; /* aborted */
 	};
-	uint64_t started_at, ended_at;
+	filch_atomic_u64
+		started_at; /* 0 = it has not started, or is not timed; read by a live page */
+	uint64_t ended_at;
 	int32_t end_status; /* deferred: of the finish */
 	uint64_t finish_by; /* nanoseconds, 0 = none */
 } FILCH_ALIGNED(FILCH_CACHELINE);
@@ -171,6 +173,8 @@ struct filchi_jobs {
 	void (*release)(struct filchi_jobs *jobs, uint32_t first, bool failed);
 	/* groups: NULL until the first one */
 	FILCH_ATOMIC(struct filchi_groups *) groups;
+	/* names.h: NULL until the first job that has one */
+	FILCH_ATOMIC(struct filchi_name *) names;
 	/* before the job in @slot ends, of a group with running_max */
 	void (*let_next)(struct filchi_jobs *jobs, uint32_t slot);
 };

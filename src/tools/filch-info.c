@@ -8,8 +8,11 @@
  * FILCH_WORKERS, FILCH_CPUSET, FILCH_NO_PIN, FILCH_PIN. HWLOC_SYNTHETIC and HWLOC_XMLFILE show
  * another machine's plan. --proc and --sys read the quota from a copy of these trees instead.
  *
- * Exit status: 0 the plan was printed; 1 there is no such plan, or the output failed; 2 the options
- * were wrong.
+ * With --pid or --running it tells of pools that are live in other processes of the same user, from
+ * their pages (pool/live.c).
+ *
+ * Exit status: 0 the plan was printed; 1 there is no such plan or process, or the output failed; 2
+ * the options were wrong.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -27,6 +30,7 @@
 
 #include "base/environment.h"
 #include "base/number.h"
+#include "tools/live_print.h"
 
 enum option_code {
 	OPT_WORKERS = 1,
@@ -40,6 +44,8 @@ enum option_code {
 	OPT_OVERSUBSCRIBE,
 	OPT_USE_SMT,
 	OPT_JSON,
+	OPT_PID,
+	OPT_RUNNING,
 	OPT_PROC,
 	OPT_SYS,
 	OPT_HELP,
@@ -58,6 +64,8 @@ static const struct option options[] = {
 	{ "oversubscribe", no_argument, NULL, OPT_OVERSUBSCRIBE },
 	{ "use-smt", no_argument, NULL, OPT_USE_SMT },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "pid", required_argument, NULL, OPT_PID },
+	{ "running", no_argument, NULL, OPT_RUNNING },
 	{ "proc", required_argument, NULL, OPT_PROC },
 	{ "sys", required_argument, NULL, OPT_SYS },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -79,6 +87,9 @@ static void usage(FILE *out)
 	      "  --pin                workers stay on their CPUs, whatever else runs there\n"
 	      "  --oversubscribe      allow more workers than usable cores\n"
 	      "  --use-smt            a worker per hardware thread, not per core\n"
+	      "  --pid N              instead: live pools of this process, where their workers\n"
+	      "                       sit, why, and what has changed\n"
+	      "  --running            instead: which processes of yours have live pools\n"
 	      "  --json               for programs\n"
 	      "  --proc DIR           read cgroup membership and mounts from DIR instead of /proc\n"
 	      "  --sys DIR            read cgroup limits from DIR instead of /sys\n"
@@ -112,6 +123,8 @@ struct asked {
 	struct filchi_place_request request;
 	struct filchi_surroundings where;
 	int format;
+	uint32_t pid; /* 0 = a plan is asked for, or: */
+	bool running;
 };
 
 static bool take_workload(const char *text, uint32_t *workload)
@@ -144,6 +157,8 @@ static bool take_value(struct asked *a, int code, const char *value)
 		return filchi_number_is(value, UINT32_MAX, &a->request.reserve_cores);
 	case OPT_CPUSET:
 		return take_cpuset(value, &a->request.cpuset);
+	case OPT_PID:
+		return filchi_number_is(value, INT32_MAX, &a->pid) && a->pid;
 	case OPT_PROC:
 		a->where.roots.proc = value;
 		return true;
@@ -168,6 +183,9 @@ static void take_switch(struct asked *a, int code)
 		break;
 	case OPT_USE_SMT:
 		a->request.flags |= FILCH_POOL_USE_SMT;
+		break;
+	case OPT_RUNNING:
+		a->running = true;
 		break;
 	default: /* OPT_JSON */
 		a->format = FILCH_JSON;
@@ -203,6 +221,52 @@ static int read_options(int argc, char **argv, struct asked *a)
 	return optind < argc ? wrong("argument", argv[optind]) : -1;
 }
 
+static void write_running(const struct live_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct live_process *p = &list->process[i];
+
+		live_title(p, stdout);
+		fputc('\n', stdout);
+		for (uint32_t j = 0; j < p->header->pools; j++)
+			printf("  pool %llu \"%s\", %u workers\n",
+				(unsigned long long)p->pool[j]->number, p->pool[j]->name,
+				p->pool[j]->allowed);
+	}
+	if (!list->count)
+		printf("no live pool: start the program with %s=1\n",
+			filchi_env_name(FILCHI_ENV_LIVE));
+}
+
+/* What live processes tell: the exit status. */
+static int tell_live(const struct asked *a)
+{
+	struct live_list list;
+	bool missing;
+	int error = live_read(&list, NULL, a->pid);
+
+	missing = a->pid && !list.count;
+	if (list.why[0])
+		fprintf(stderr, "filch-info: %s\n", list.why);
+	if (missing && !error)
+		fprintf(stderr, "filch-info: process %u has no live pool, or is not yours\n",
+			a->pid);
+	if (!error && !missing) {
+		if (a->pid)
+			live_write_seats(&list.process[0], a->format == FILCH_JSON, stdout);
+		else if (a->format == FILCH_JSON)
+			live_write_json(&list, stdout);
+		else
+			write_running(&list);
+	}
+	live_free(&list);
+	if (ferror(stdout) || fflush(stdout)) {
+		fprintf(stderr, "filch-info: the output could not be written\n");
+		return 1;
+	}
+	return error || missing ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct asked a = { .format = FILCH_TEXT };
@@ -211,6 +275,8 @@ int main(int argc, char **argv)
 
 	if (err >= 0)
 		return err;
+	if (a.pid || a.running)
+		return tell_live(&a);
 	err = filchi_plan_make_in(&a.request, &a.where, &plan);
 	if (err)
 		return failed(err);

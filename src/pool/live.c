@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Live pools: the page of this process, and the thread that writes it.
+ *
+ * One publisher for all live pools of the process, begun with the first and ended with the last. It
+ * looks at them ten times a second, and once a second while nothing happens; more seldom where a
+ * look takes so long that it would be more than a two-hundredth of one core.
+ *
+ * Each page is a new file that takes the place of the one before (live_page.h). Compared with
+ * memory that is mapped and written in place:
+ *   - a reader gets a whole page, without looking twice, and a writer that is stopped leaves one
+ *   - nobody can truncate a file under the writer's stores
+ *   - no descriptor stays open, which a daemon would close, or a child inherit
+ *   - the child of a fork has nothing to write to
+ *   - a file that was removed, with the directory, comes back with the next page
+ *
+ * The directory is the user's alone, so that nobody else can read pages or put something in their
+ * place. Should its name be taken by another user there is no page.
+ *
+ * Locks: `life` orders begins and ends, and is held while the thread is joined. `lock` is held
+ * while pools are looked at; so a pool that is unlinked under it is not looked at any more.
+ */
+#define _GNU_SOURCE
+#include "pool/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <filch/version.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/environment.h"
+#include "base/libc.h"
+#include "base/map.h"
+#include "base/park_futex.h"
+#include "core/given.h"
+#include "core/live_words.h"
+#include "pool/thread.h"
+
+#define BUSY_NS UINT64_C(100000000)  /* between two pages */
+#define IDLE_NS UINT64_C(1000000000) /* the same, while nothing happens */
+#define PART    200u                 /* of the time, at most, looks take */
+
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER, lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* under `life` */
+static pthread_t publisher;
+static bool has_publisher;
+static uint64_t begun; /* pools that have been live */
+
+/* under `lock` */
+static struct filchi_live *first;
+static struct filchi_page_buffer buffer;
+static uint64_t pages;
+static bool is_over; /* the process ends */
+static struct {
+	uid_t uid;
+	char directory[64], name[48], next[56]; /* of the page; "" = none was written */
+} file;
+
+static filch_atomic_u32 wake_word; /* of the publisher; its last bit means: end */
+#define END 1u
+
+/* --- the page --------------------------------------------------------- */
+
+bool filchi_page_add(struct filchi_page_buffer *page, size_t size, size_t *place)
+{
+	size_t rounded = filchi_page_round(size), room = page->room ? page->room : 4096;
+	char *at;
+
+	while (room - page->size < rounded)
+		room *= 2;
+	if (room > page->room) {
+		at = realloc(page->at, room);
+		if (!at)
+			return false;
+		page->at = at;
+		page->room = room;
+	}
+	*place = page->size;
+	memset(page->at + page->size, 0, rounded);
+	page->size += rounded;
+	return true;
+}
+
+/* When this process began, as /proc/PID/stat has it; 0 = it is not told. */
+static uint64_t process_started(void)
+{
+	char text[1024], *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strrchr(
+		text, ')'); /* behind the name, which may hold anything: the state is field 3 */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static void fill_header(struct filchi_page_header *to, uint32_t pools, uint64_t now)
+{
+	struct timespec real = { 0 };
+	struct stat namespace;
+	int fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, to->program, sizeof to->program - 1);
+
+	if (fd >= 0)
+		(void)close(fd);
+	to->program[n > 0 ? n - 1 : 0] = '\0'; /* without its newline */
+	(void)clock_gettime(CLOCK_REALTIME, &real);
+	memcpy(to->magic, FILCHI_PAGE_MAGIC, sizeof to->magic);
+	to->version = FILCHI_PAGE_VERSION;
+	to->header_size = sizeof *to;
+	to->pool_size = sizeof(struct filchi_page_pool);
+	to->worker_size = sizeof(struct filchi_page_worker);
+	to->size = buffer.size;
+	to->sum = filchi_page_sum((const char *)to + sizeof *to, buffer.size - sizeof *to);
+	to->number = ++pages;
+	to->pid = (uint64_t)getpid();
+	to->started = process_started();
+	to->pid_namespace = stat("/proc/self/ns/pid", &namespace) ? 0 : namespace.st_ino;
+	to->uid = geteuid();
+	to->realtime = (uint64_t)real.tv_sec * UINT64_C(1000000000) + (uint64_t)real.tv_nsec;
+	to->now = now;
+	to->pools = pools;
+	(void)snprintf(to->library, sizeof to->library, "%s", FILCH_VERSION_STRING);
+}
+
+/* --- the file --------------------------------------------------------- */
+
+/* The user's directory of pages, made if it is not there: a descriptor, or -errno. */
+static int open_directory(void)
+{
+	struct stat is;
+	int fd, error = 0;
+
+	if (mkdir(file.directory, 0700) && errno != EEXIST)
+		return -errno;
+	fd = open(file.directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &is))
+		error = -errno;
+	else if (is.st_uid != file.uid || is.st_mode & 077)
+		error = -EPERM;
+	if (!error)
+		return fd;
+	(void)close(fd);
+	return error;
+}
+
+static int write_all(int fd, const char *at, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, at, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			at += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static void name_file(void)
+{
+	const struct filchi_page_header *header = (void *)buffer.at;
+
+	file.uid = geteuid();
+	(void)snprintf(file.directory, sizeof file.directory, FILCHI_PAGE_ROOT "/filch-%u",
+		(unsigned)file.uid);
+	(void)snprintf(file.name, sizeof file.name, "%llu-%llu", (unsigned long long)header->pid,
+		(unsigned long long)header->started);
+	(void)snprintf(file.next, sizeof file.next, "%s.new", file.name);
+}
+
+static int try_to_write(void)
+{
+	int directory, fd, error;
+
+	directory = open_directory();
+	if (directory < 0)
+		return directory;
+	(void)unlinkat(directory, file.next, 0); /* one that a process before us left */
+	fd = openat(
+		directory, file.next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	error = fd < 0 ? -errno : write_all(fd, buffer.at, buffer.size);
+	if (fd >= 0)
+		(void)close(fd);
+	if (!error && renameat(directory, file.next, directory, file.name))
+		error = -errno;
+	if (error)
+		(void)unlinkat(directory, file.next, 0);
+	(void)close(directory);
+	return error;
+}
+
+/*
+ * Puts what is in the buffer in the place of the page before: 0 or -errno. Once more where the
+ * directory went with another process' page just then.
+ */
+static int write_file(void)
+{
+	int error;
+
+	name_file();
+	error = try_to_write();
+	return error == -ENOENT ? try_to_write() : error;
+}
+
+/* The directory goes with the last page in it. */
+static void remove_file(void)
+{
+	int directory = file.name[0] ? open_directory() : -1;
+
+	if (directory < 0)
+		return;
+	(void)unlinkat(directory, file.name, 0);
+	(void)close(directory);
+	(void)rmdir(file.directory);
+	file.name[0] = '\0';
+}
+
+/* --- the publisher ---------------------------------------------------- */
+
+/* Under `lock`: looks at all live pools and writes a page; 0 or -errno. *@next: until another. */
+static int publish(uint64_t *next)
+{
+	uint64_t now = filchi_now(), took;
+	bool active = false, ok = true;
+	uint32_t pools = 0;
+	size_t header;
+
+	*next = IDLE_NS;
+	if (is_over)
+		return 0;
+	buffer.size = 0;
+	ok = filchi_page_add(&buffer, sizeof(struct filchi_page_header), &header);
+	for (struct filchi_live *live = first; ok && live; live = live->next) {
+		ok = filchi_live_look(live, &buffer, now);
+		active |= live->active;
+		pools++;
+	}
+	if (!ok)
+		return -ENOMEM;
+	took = (filchi_now() - now) * PART;
+	*next = active ? BUSY_NS : IDLE_NS;
+	if (*next < took)
+		*next = took;
+	((struct filchi_page_header *)(void *)buffer.at)->interval = *next;
+	fill_header((struct filchi_page_header *)(void *)buffer.at, pools, now);
+	return write_file();
+}
+
+static void *publisher_main(void *arg)
+{
+	uint32_t word;
+
+	(void)arg;
+	while (!((word = filchi_load_acquire(&wake_word)) & END)) {
+		struct timespec until;
+		uint64_t next;
+
+		pthread_mutex_lock(&lock);
+		(void)publish(&next); /* what is in the way now may be gone the next time */
+		pthread_mutex_unlock(&lock);
+		until = filch_after(next);
+		(void)filchi_futex_wait(&wake_word, word, &until);
+	}
+	return NULL;
+}
+
+/* Under `life`. 0 or -errno. */
+static int start_publisher(const struct filch_pool *pool)
+{
+	/* a job may make a pool live: the thread is not to get its worker's one CPU */
+	const struct filchi_plan *pinned;
+	pthread_attr_t attr;
+	sigset_t signals;
+	int error;
+
+	if (has_publisher)
+		return 0;
+	error = pthread_attr_init(&attr);
+	if (error)
+		return -error;
+	filch_store_relaxed(&wake_word, 0);
+	filchi_thread_signals(pool, FILCHI_THREAD_OWN, &signals);
+	pinned = filchi_pin_lift();
+	error = filchi_thread_create(&publisher, &attr, &signals, publisher_main, NULL);
+	filchi_pin_restore(pinned);
+	pthread_attr_destroy(&attr);
+	has_publisher = !error;
+	if (!error)
+		(void)pthread_setname_np(publisher, "filch/live");
+	return -error;
+}
+
+/* Under `life`, with no live pool left. */
+static void stop_publisher(void)
+{
+	if (has_publisher) {
+		filchi_store_release(&wake_word, END);
+		filchi_futex_wake(&wake_word, INT_MAX);
+		pthread_join(publisher, NULL);
+	}
+	has_publisher = false;
+	pthread_mutex_lock(&lock);
+	remove_file();
+	free(buffer.at);
+	buffer = (struct filchi_page_buffer){ .at = NULL };
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- pools ------------------------------------------------------------ */
+
+int filchi_live_prepare(struct filch_pool *pool)
+{
+	const size_t size = pool->workers * sizeof(struct filchi_live_words);
+	struct filchi_live_words *words = filchi_load_acquire(&pool->live_words);
+
+	if (!words) {
+		words = filchi_map(size);
+		if (!words)
+			return -ENOMEM;
+		filchi_store_release(&pool->live_words, words);
+	}
+	/* searches that were under way when it was live before */
+	for (uint32_t i = 0; i < pool->workers; i++) {
+		filchi_store_release(&words[i].search_since, 0);
+		filchi_store_release(&filchi_worker_at(pool, i)->live, &words[i]);
+	}
+	(void)filchi_fetch_add_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+	for (uint32_t i = 0; i < pool->workers; i++)
+		filchi_store_release(&filchi_worker_at(pool, i)->heed_at, 0);
+	return 0;
+}
+
+/* Under `life`: the pool, which is prepared, is on the page when this returns 0. */
+static int begin(struct filch_pool *pool)
+{
+	struct filchi_live *live = calloc(1, sizeof *live + pool->running * sizeof live->worker[0]);
+	uint64_t ignored;
+	int error;
+
+	if (!live)
+		return -ENOMEM;
+	live->pool = pool;
+	live->number = ++begun;
+	pthread_mutex_lock(&lock);
+	live->next = first;
+	first = pool->live = live;
+	error = publish(&ignored);
+	if (!error)
+		error = start_publisher(pool);
+	if (error) {
+		first = live->next;
+		pool->live = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	if (error)
+		free(live);
+	else
+		filchi_futex_wake(&wake_word, INT_MAX);
+	return error;
+}
+
+/* Under `life`. */
+static void end(struct filch_pool *pool)
+{
+	struct filchi_live *live = pool->live, **at = &first;
+
+	(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+	pthread_mutex_lock(&lock);
+	while (*at != live)
+		at = &(*at)->next;
+	*at = live->next;
+	pool->live = NULL;
+	pthread_mutex_unlock(&lock);
+	free(live);
+	if (!first)
+		stop_publisher();
+}
+
+static int make_live(struct filch_pool *pool)
+{
+	uint64_t ignored;
+	int error;
+
+	if (pool->live) {
+		pthread_mutex_lock(&lock);
+		/* all of it of now, also what is else looked at more seldom */
+		pool->live->lanes_next = pool->live->seats_next = 0;
+		error = publish(&ignored);
+		pthread_mutex_unlock(&lock);
+		return error;
+	}
+	error = filchi_live_prepare(pool);
+	if (error)
+		return error;
+	error = begin(pool);
+	if (error) {
+		(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+		if (!first)
+			stop_publisher();
+	}
+	return error;
+}
+
+static int set_live(struct filch_pool *pool, bool on)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&life);
+	if (on)
+		error = make_live(pool);
+	else if (pool->live)
+		end(pool);
+	pthread_mutex_unlock(&life);
+	return error;
+}
+
+void filchi_live_begin(struct filch_pool *pool, FILE *notes)
+{
+	int error;
+
+	if (!filchi_is_live(pool))
+		return;
+	pthread_mutex_lock(&life);
+	error = begin(pool);
+	if (error) {
+		(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+		fprintf(notes, "%s=1: no page could be written: %s\n",
+			filchi_env_name(FILCHI_ENV_LIVE), filchi_error_text(-error));
+		if (!first)
+			stop_publisher();
+	}
+	pthread_mutex_unlock(&life);
+}
+
+void filchi_live_end(struct filch_pool *pool)
+{
+	(void)set_live(pool, false);
+}
+
+int filch_pool_live(struct filch_pool *pool, int on)
+{
+	int before, error = filchi_given(&pool);
+
+	if (error)
+		return error;
+	if (filchi_forked(pool))
+		return -ECHILD;
+	if (filchi_this_thread_forks())
+		return -EDEADLK;
+	/* a thread that is cancelled in here would leave the locks held */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	error = set_live(pool, on != 0);
+	(void)pthread_setcancelstate(before, &before);
+	return error;
+}
+
+/* --- the process ------------------------------------------------------ */
+
+void filchi_live_before_fork(void)
+{
+	pthread_mutex_lock(&life);
+	pthread_mutex_lock(&lock);
+}
+
+void filchi_live_after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&life);
+}
+
+void filchi_live_in_child(void)
+{
+	first = NULL;
+	has_publisher = false;
+	file.name[0] = '\0'; /* it is the parent's */
+	buffer = (struct filchi_page_buffer){ .at = NULL };
+	pages = 0;
+	filchi_live_after_fork();
+}
+
+/*
+ * The program ends with live pools: its page goes. The publisher may hold the lock, for a moment;
+ * or the very thread that ends may, in a handler.
+ */
+__attribute__((destructor(101))) static void leave(void)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 100; i++) {
+		if (!pthread_mutex_trylock(&lock)) {
+			is_over = true;
+			remove_file();
+			pthread_mutex_unlock(&lock);
+			return;
+		}
+		(void)nanosleep(&moment, NULL);
+	}
+}
