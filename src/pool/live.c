@@ -10,15 +10,19 @@
  * memory that is mapped and written in place:
  *   - a reader gets a whole page, without looking twice, and a writer that is stopped leaves one
  *   - nobody can truncate a file under the writer's stores
- *   - no descriptor stays open, which a daemon would close, or a child inherit
+ *   - no descriptor stays open, which a child would inherit
  *   - the child of a fork has nothing to write to
  *   - a file that was removed, with the directory, comes back with the next page
  *
  * The directory is the user's alone, so that nobody else can read pages or put something in their
  * place. Should its name be taken by another user there is no page.
  *
- * Locks: `life` orders begins and ends, and is held while the thread is joined. `lock` is held
- * while pools are looked at; so a pool that is unlinked under it is not looked at any more.
+ * The publisher alone opens files, and has a table of descriptors of its own. A daemon that closes
+ * all that it does not know does not close these, and opens none of its own under their numbers.
+ *
+ * Locks: `life` orders begins and ends, and is held while the publisher writes a page that was
+ * asked for, and while it is joined. `lock` is held while pools are looked at; so a pool that is
+ * unlinked under it is not looked at any more.
  */
 #define _GNU_SOURCE
 #include "pool/live.h"
@@ -26,10 +30,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <filch/version.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/environment.h"
@@ -61,8 +65,12 @@ static struct {
 	char directory[64], name[48], next[56]; /* of the page; "" = none was written */
 } file;
 
-static filch_atomic_u32 wake_word; /* of the publisher; its last bit means: end */
-#define END 1u
+/* what the publisher sleeps on: how many pages were asked for, and in its last bit: end */
+static filch_atomic_u32 wake_word;
+/* the count that was served last, and with what error */
+static filch_atomic_u32 served, served_error;
+#define END   1u
+#define ASKED 2u
 
 /* --- the page --------------------------------------------------------- */
 
@@ -218,15 +226,15 @@ static int write_file(void)
 	return error == -ENOENT ? try_to_write() : error;
 }
 
-/* The directory goes with the last page in it. */
+/* By its name: no descriptor is needed. The directory goes with the last page in it. */
 static void remove_file(void)
 {
-	int directory = file.name[0] ? open_directory() : -1;
+	char path[sizeof file.directory + sizeof file.name];
 
-	if (directory < 0)
+	if (!file.name[0])
 		return;
-	(void)unlinkat(directory, file.name, 0);
-	(void)close(directory);
+	(void)snprintf(path, sizeof path, "%s/%s", file.directory, file.name);
+	(void)unlink(path);
 	(void)rmdir(file.directory);
 	file.name[0] = '\0';
 }
@@ -262,22 +270,54 @@ static int publish(uint64_t *next)
 	return write_file();
 }
 
+/* Where the kernel can: descriptors of its own, none but the first three. */
+static void leave_descriptors(void)
+{
+#if defined(SYS_close_range)
+	(void)syscall(SYS_close_range, 3u, UINT32_MAX, 2u /* CLOSE_RANGE_UNSHARE */);
+#endif
+}
+
 static void *publisher_main(void *arg)
 {
 	uint32_t word;
 
 	(void)arg;
+	leave_descriptors();
 	while (!((word = filchi_load_acquire(&wake_word)) & END)) {
 		struct timespec until;
 		uint64_t next;
+		int error;
 
 		pthread_mutex_lock(&lock);
-		(void)publish(&next); /* what is in the way now may be gone the next time */
+		error = publish(&next); /* what is in the way now may be gone the next time */
 		pthread_mutex_unlock(&lock);
+		filch_store_relaxed(&served_error, (uint32_t)-error);
+		filchi_store_release(&served, word);
+		filchi_futex_wake(&served, 1);
 		until = filch_after(next);
 		(void)filchi_futex_wait(&wake_word, word, &until);
 	}
 	return NULL;
+}
+
+/* Under `life`, with a publisher: another page is due. */
+static uint32_t wake_publisher(void)
+{
+	uint32_t word = filchi_fetch_add_acq_rel(&wake_word, ASKED) + ASKED;
+
+	filchi_futex_wake(&wake_word, 1);
+	return word;
+}
+
+/* The same, and waits for it: 0 or -errno. */
+static int ask_for_page(void)
+{
+	uint32_t word = wake_publisher(), is;
+
+	while ((is = filchi_load_acquire(&served)) != word)
+		(void)filchi_futex_wait(&served, is, NULL);
+	return -(int)filch_load_relaxed(&served_error);
 }
 
 /* Under `life`. 0 or -errno. */
@@ -295,6 +335,7 @@ static int start_publisher(const struct filch_pool *pool)
 	if (error)
 		return -error;
 	filch_store_relaxed(&wake_word, 0);
+	filch_store_relaxed(&served, 0);
 	filchi_thread_signals(pool, FILCHI_THREAD_OWN, &signals);
 	pinned = filchi_pin_lift();
 	error = filchi_thread_create(&publisher, &attr, &signals, publisher_main, NULL);
@@ -310,8 +351,8 @@ static int start_publisher(const struct filch_pool *pool)
 static void stop_publisher(void)
 {
 	if (has_publisher) {
-		filchi_store_release(&wake_word, END);
-		filchi_futex_wake(&wake_word, INT_MAX);
+		(void)filchi_fetch_add_acq_rel(&wake_word, END);
+		filchi_futex_wake(&wake_word, 1);
 		pthread_join(publisher, NULL);
 	}
 	has_publisher = false;
@@ -346,37 +387,15 @@ int filchi_live_prepare(struct filch_pool *pool)
 	return 0;
 }
 
-/* Under `life`: the pool, which is prepared, is on the page when this returns 0. */
-static int begin(struct filch_pool *pool)
+static void link_pool(struct filch_pool *pool, struct filchi_live *live)
 {
-	struct filchi_live *live = calloc(1, sizeof *live + pool->running * sizeof live->worker[0]);
-	uint64_t ignored;
-	int error;
-
-	if (!live)
-		return -ENOMEM;
-	live->pool = pool;
-	live->number = ++begun;
 	pthread_mutex_lock(&lock);
 	live->next = first;
 	first = pool->live = live;
-	error = publish(&ignored);
-	if (!error)
-		error = start_publisher(pool);
-	if (error) {
-		first = live->next;
-		pool->live = NULL;
-	}
 	pthread_mutex_unlock(&lock);
-	if (error)
-		free(live);
-	else
-		filchi_futex_wake(&wake_word, INT_MAX);
-	return error;
 }
 
-/* Under `life`. */
-static void end(struct filch_pool *pool)
+static void unlink_pool(struct filch_pool *pool)
 {
 	struct filchi_live *live = pool->live, **at = &first;
 
@@ -388,33 +407,46 @@ static void end(struct filch_pool *pool)
 	pool->live = NULL;
 	pthread_mutex_unlock(&lock);
 	free(live);
-	if (!first)
+	if (first)
+		(void)wake_publisher();
+	else
 		stop_publisher();
 }
 
+/* Under `life`: the pool, which is prepared, is on the page when this returns 0. */
+static int begin(struct filch_pool *pool)
+{
+	struct filchi_live *live = calloc(1, sizeof *live + pool->running * sizeof live->worker[0]);
+	int error = live ? start_publisher(pool) : -ENOMEM;
+
+	if (error) {
+		free(live);
+		(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+		return error;
+	}
+	live->pool = pool;
+	live->number = ++begun;
+	link_pool(pool, live);
+	error = ask_for_page();
+	if (error)
+		unlink_pool(pool);
+	return error;
+}
+
+/* Under `life`. */
 static int make_live(struct filch_pool *pool)
 {
-	uint64_t ignored;
 	int error;
 
-	if (pool->live) {
-		pthread_mutex_lock(&lock);
-		/* all of it of now, also what is else looked at more seldom */
-		pool->live->lanes_next = pool->live->seats_next = 0;
-		error = publish(&ignored);
-		pthread_mutex_unlock(&lock);
-		return error;
+	if (!pool->live) {
+		error = filchi_live_prepare(pool);
+		return error ? error : begin(pool);
 	}
-	error = filchi_live_prepare(pool);
-	if (error)
-		return error;
-	error = begin(pool);
-	if (error) {
-		(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
-		if (!first)
-			stop_publisher();
-	}
-	return error;
+	pthread_mutex_lock(&lock);
+	/* all of it of now, also what is else looked at more seldom */
+	pool->live->lanes_next = pool->live->seats_next = 0;
+	pthread_mutex_unlock(&lock);
+	return ask_for_page();
 }
 
 static int set_live(struct filch_pool *pool, bool on)
@@ -425,7 +457,7 @@ static int set_live(struct filch_pool *pool, bool on)
 	if (on)
 		error = make_live(pool);
 	else if (pool->live)
-		end(pool);
+		unlink_pool(pool);
 	pthread_mutex_unlock(&life);
 	return error;
 }
@@ -438,13 +470,9 @@ void filchi_live_begin(struct filch_pool *pool, FILE *notes)
 		return;
 	pthread_mutex_lock(&life);
 	error = begin(pool);
-	if (error) {
-		(void)filchi_fetch_sub_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
+	if (error)
 		fprintf(notes, "%s=1: no page could be written: %s\n",
 			filchi_env_name(FILCHI_ENV_LIVE), filchi_error_text(-error));
-		if (!first)
-			stop_publisher();
-	}
 	pthread_mutex_unlock(&life);
 }
 

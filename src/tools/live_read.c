@@ -154,7 +154,7 @@ static bool is_ours(const struct stat *is)
 	return is->st_uid == geteuid() && !(is->st_mode & 077);
 }
 
-/* The contents of a page's file, to be freed; NULL, and why not. */
+/* The contents of a page's file, to be freed; NULL, and why not, or NULL where it is not there. */
 static char *load(int directory, const char *name, size_t *size, const char **why)
 {
 	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -162,7 +162,8 @@ static char *load(int directory, const char *name, size_t *size, const char **wh
 	char *page = NULL;
 	size_t have = 0;
 
-	*why = "it cannot be opened";
+	/* one that has gone since its name was read is no fault */
+	*why = fd < 0 && errno == ENOENT ? NULL : "it cannot be opened";
 	if (fd < 0)
 		return NULL;
 	*why = "it is not a file that is yours alone";
@@ -268,6 +269,8 @@ static void take(struct live_list *list, int directory, const char *name, int64_
 	page = load(directory, name, &size, &why);
 	if (page)
 		why = live_check(page, size);
+	else if (!why)
+		return;
 	header = (const void *)page;
 	if (!why && (header->pid != pid || header->started != started))
 		why = "a page of another process";
