@@ -49,6 +49,7 @@ static void on_request(struct request *r)
 	how.when_full = FILCH_TRY;
 	how.start_by = &start_by; /* not started by then: shed, with -ETIMEDOUT */
 	how.cq = cq;
+	how.name = "request"; /* what filch-top calls it: a text that stays */
 	id = filch_submit(pool, work, r, &how);
 	if (id > 0)
 		in_flight++;

@@ -55,7 +55,8 @@ static void submission(void)
 {
 	AT(filch_submit, group, 88, 8);
 	AT(filch_submit, finish_by, 80, 8);
-	SIZE(filch_submit, 96);
+	AT(filch_submit, name, 96, 8);
+	SIZE(filch_submit, 104);
 	AT(filch_submit, size, 0, 8);
 	AT(filch_submit, flags, 8, 8);
 	AT(filch_submit, when_full, 16, 4);

@@ -622,6 +622,7 @@ CASE(resize_none, open_one(); return filch_pool_resize(pool, 0);)
 AFTER_FORK(resize_child, filch_pool_resize(pool, 1))
 AFTER_FORK(pause_child, filch_pool_pause(pool))
 AFTER_FORK(resume_child, filch_pool_resume(pool))
+AFTER_FORK(live_child, filch_pool_live(pool, 1))
 CASE(blocking_outside, int begun = filch_blocking_begin(); int ended = filch_blocking_end();
 	return begun == ended ? ended : NO_RESULT;)
 IN_JOB(blocking_end_alone, filch_blocking_end())
@@ -725,6 +726,7 @@ static const struct refusal refusals[] = {
 	{ { POOL("resize") }, ECHILD, resize_child },
 	{ { POOL("pause") }, ECHILD, pause_child },
 	{ { POOL("resume") }, ECHILD, resume_child },
+	{ { POOL("live") }, ECHILD, live_child },
 	{ { BLOCKING }, EPERM, blocking_outside },
 	{ { BLOCKING }, EINVAL, blocking_end_alone },
 	{ { POOL("describe") }, EINVAL, describe_null },
@@ -826,6 +828,13 @@ static const struct {
 #endif
 	{ { POOL("create") }, "EDEADLK", "in a program's fork handlers: late/host.c" },
 	{ { POOL("each") }, "ENOMEM", "no memory for one piece: stress/faults" },
+	{ { POOL("live") }, "ENOMEM", "no memory for the words of its workers" },
+	{ { POOL("live") }, "EAGAIN", "no thread, as of create" },
+	{ { POOL("live") }, "EPERM", "another file system in the place of /dev/shm: unit/live" },
+	{ { POOL("live") }, "ENOENT", "likewise" },
+	{ { POOL("live") }, "ENOSPC", "likewise" },
+	{ { POOL("live") }, "EACCES", "likewise" },
+	{ { POOL("live") }, "EDEADLK", "in a program's fork handlers, as of create" },
 	{ { SUBMIT }, "ENOMEM", "no memory or thread for a timer: stress/faults" },
 	{ { JOB("cq_create") }, "EDEADLK", "likewise" },
 	{ { JOB("cq_create_with") }, "EDEADLK", "likewise" },

@@ -102,6 +102,9 @@ if ! cmake -G "$generator" -S "$consumer/cxx_only" -B "$work/cxx_only" -DCMAKE_P
 fi
 try "find_package, C++ alone" "$work/cxx_only/cxx_only"
 
+if [[ -x $work/moved/bin/filch-top ]]; then
+	"$work/moved/bin/filch-top" --once --json >"$work/top.log" 2>&1 || { cat "$work/top.log"; echo "package: filch-top failed"; exit 1; }
+fi
 if [[ -x $work/moved/bin/filch-info ]]; then
 	"$work/moved/bin/filch-info" >"$work/info.log" 2>&1 || { cat "$work/info.log"; echo "package: filch-info failed"; exit 1; }
 	passed=$((passed + 1))

@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -582,6 +583,60 @@ Test(live, the_child_of_a_fork_cannot_make_the_parents_pool_live)
 	look();
 	EQ(me->header->pid, getpid());
 	end();
+}
+
+/* A /dev/shm of its own for the child, @room bytes large; -1: it may not have one. */
+static int own_shm(const char *room)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	return mount("none", FILCHI_PAGE_ROOT, "tmpfs", 0, room);
+}
+
+#define NO_NAMESPACE 99
+
+static int try_directories(void *arg)
+{
+	struct filch_pool *own;
+	struct filch_config config = FILCH_CONFIG_INIT;
+	char path[64];
+
+	(void)arg;
+	(void)snprintf(path, sizeof path, FILCHI_PAGE_ROOT "/filch-%u", (unsigned)geteuid());
+	if (own_shm("size=8k"))
+		return NO_NAMESPACE;
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	if (filch_pool_create(&own, &config))
+		return 1;
+	/* a directory that others may read, a link, a file: none is used */
+	if (mkdir(path, 0755) || filch_pool_live(own, 1) != -EPERM || rmdir(path))
+		return 2;
+	if (symlink("/tmp", path) || filch_pool_live(own, 1) >= 0 || unlink(path))
+		return 3;
+	if (mknod(path, S_IFREG | 0600, 0) || filch_pool_live(own, 1) != -ENOTDIR || unlink(path))
+		return 4;
+	/* then there is room for one page, but not for another beside it: the first stays */
+	if (filch_pool_live(own, 1) || filch_pool_live(own, 1) != -ENOSPC ||
+		live_read(&list, NULL, getpid()) || list.count != 1)
+		return 5;
+	live_free(&list);
+	if (filch_pool_live(own, 0) || !access(path, F_OK) || umount(FILCHI_PAGE_ROOT) ||
+		mount("none", FILCHI_PAGE_ROOT, "tmpfs", 0, "size=1m"))
+		return 6;
+	if (filch_pool_live(own, 1) || access(path, F_OK))
+		return 7;
+	return filch_pool_destroy(own) || !access(path, F_OK) ? 8 : 0;
+}
+
+Test(live, a_directory_that_is_not_the_users_alone_is_not_used)
+{
+	char text[256];
+	int status = in_child(try_directories, NULL, text, sizeof text);
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_NAMESPACE)
+		cr_skip("no namespace of its own for /dev/shm");
+	EQ(status, 0);
 }
 
 /* --- pages that are not as they should be -------------------------------- */
