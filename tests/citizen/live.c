@@ -369,15 +369,46 @@ static void forks_and_pages_do_not_hold_each_other_up(void)
 /* --- filch-top -------------------------------------------------------- */
 
 #if defined(FILCH_TOP)
-static int shell(const char *format, int pid)
+static int shell_of(const char *program, const char *format, int pid)
 {
 	char command[1024];
 	int status;
 
-	snprintf(command, sizeof command, format, FILCH_TOP, pid);
+	snprintf(command, sizeof command, format, program, pid);
 	fflush(NULL);
 	status = system(command);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int shell(const char *format, int pid)
+{
+	return shell_of(FILCH_TOP, format, pid);
+}
+
+static void filch_info_tells_where_workers_of_a_process_sit(void)
+{
+	struct other o = start_other(true);
+	int pid = (int)o.pid;
+
+	CHECK_EQ(shell_of(FILCH_INFO, "%s --running | grep -q ' %d, filch '", pid), 0);
+	CHECK_EQ(shell_of(FILCH_INFO, "%s --pid %d | grep -q '^  workers: '", pid), 0);
+	CHECK_EQ(
+		shell_of(FILCH_INFO,
+			"test $(%s --pid %d | awk '/^seats/ { in_seats = 1 } /^changes/ { in_seats = 0 }"
+			" in_seats && $1 ~ /^[0-9]+$/' | wc -l) = 2",
+			pid),
+		0);
+	if (!system("jq --version >/dev/null 2>&1"))
+		CHECK_EQ(
+			shell_of(FILCH_INFO,
+				"%s --json --pid %d | jq -e '.pools[0] | (.seats | length == 2) and"
+				" (.reasons | length > 2) and (.changes | length == 0)' >/dev/null",
+				pid),
+			0);
+	CHECK_EQ(kill(o.pid, SIGKILL), 0);
+	CHECK_EQ(end_other(o), -SIGKILL);
+	CHECK_EQ(shell_of(FILCH_INFO, "%s --pid %d 2>/dev/null", pid), 1);
+	CHECK_EQ(shell_of(FILCH_INFO, "%s --pid 0 >/dev/null 2>&1 # %d", pid), 2);
 }
 
 static void filch_top_is_read_by_programs(void)
@@ -501,6 +532,8 @@ int main(int argc, char **argv)
 	test_case("forks and pages do not hold each other up",
 		forks_and_pages_do_not_hold_each_other_up);
 #if defined(FILCH_TOP)
+	test_case("filch-info tells where workers of a process sit",
+		filch_info_tells_where_workers_of_a_process_sit);
 	test_case("filch-top is read by programs", filch_top_is_read_by_programs);
 	test_case("filch-top gives the terminal back", filch_top_gives_the_terminal_back);
 #endif
