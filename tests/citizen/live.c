@@ -392,11 +392,10 @@ static void filch_info_tells_where_workers_of_a_process_sit(void)
 
 	CHECK_EQ(shell_of(FILCH_INFO, "%s --running | grep -q ' %d, filch '", pid), 0);
 	CHECK_EQ(shell_of(FILCH_INFO, "%s --pid %d | grep -q '^  workers: '", pid), 0);
-	CHECK_EQ(
-		shell_of(FILCH_INFO,
-			"test $(%s --pid %d | awk '/^seats/ { in_seats = 1 } /^changes/ { in_seats = 0 }"
-			" in_seats && $1 ~ /^[0-9]+$/' | wc -l) = 2",
-			pid),
+	CHECK_EQ(shell_of(FILCH_INFO,
+			 "test $(%s --pid %d | awk '/^seats/ { on = 1 } /^changes/ { on = 0 }"
+			 " on && $1 ~ /^[0-9]+$/' | wc -l) = 2",
+			 pid),
 		0);
 	if (!system("jq --version >/dev/null 2>&1"))
 		CHECK_EQ(

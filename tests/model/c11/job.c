@@ -114,6 +114,12 @@ void filchi_followers_free(struct filchi_followers *f)
 	assert(!f);
 }
 
+/* and none has a name */
+void filchi_names_free(struct filchi_jobs *jobs)
+{
+	assert(!filch_load_relaxed(&jobs->names));
+}
+
 /* --- what the text above calls ---------------------------------------- */
 
 filch_atomic_u32 filchi_forks; /* none here */
@@ -195,7 +201,7 @@ static void submit(void)
 	job->fn = (filch_job_fn *)0;
 	job->flags = 0;
 	job->on_complete = NULL;
-	job->started_at = 0;
+	filch_store_relaxed(&job->started_at, 0);
 	argument = 41;
 	filchi_job_publish(job, FILCHI_JOB_QUEUED, 0);
 	filchi_scq_put(&lane, 0);
