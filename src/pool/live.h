@@ -19,7 +19,8 @@ struct filchi_live_seen {
 	uint32_t tid;
 	int64_t job;
 	uint64_t job_since;
-	char pin[16], mask[64];
+	char pin[16], mask[64], gives_way_to[64];
+	struct filchi_cpuset cpus; /* that `mask` names */
 };
 
 #define FILCHI_LIVE_CHANGES 4096u /* bytes of text */

@@ -203,22 +203,29 @@ static void print_cpus(const struct filchi_cpuset *cpus, char *text, size_t room
 	free(all);
 }
 
-/* Where worker @w's thread may run now: system calls. */
+/* Where worker @w's thread may run now: system calls. Texts are made where they change. */
 static void look_at_seat(struct filchi_live *live, uint32_t w, const struct filchi_pin_state *state)
 {
 	const struct filchi_plan *plan = live->pool->plan;
 	struct filchi_live_seen *seen = &live->worker[w];
 	const char *pin = filchi_plan_pin_word(plan, state, w);
-	struct filchi_cpuset mask;
+	struct filchi_cpuset cpus = { { 0 } };
 	char text[sizeof seen->mask] = "";
 
-	if (filchi_plan_mask_now(plan, state, w, &mask))
-		print_cpus(&mask, text, sizeof text);
+	if (!filchi_plan_mask_now(plan, state, w, &cpus))
+		memset(&cpus, 0, sizeof cpus); /* it is not known */
+	else if (!memcmp(&cpus, &seen->cpus, sizeof cpus))
+		memcpy(text, seen->mask, sizeof text);
+	else
+		print_cpus(&cpus, text, sizeof text);
 	if (live->looked && (strcmp(pin, seen->pin) || strcmp(text, seen->mask)))
 		tell(live, "worker %u: %s on %s, was %s on %s", w, pin, text, seen->pin,
 			seen->mask);
 	(void)snprintf(seen->pin, sizeof seen->pin, "%s", pin);
 	memcpy(seen->mask, text, sizeof text);
+	seen->cpus = cpus;
+	if (!live->looked && filchi_plan_wide(plan, w, &cpus))
+		print_cpus(&cpus, seen->gives_way_to, sizeof seen->gives_way_to);
 }
 
 static void take_seat(
@@ -228,7 +235,6 @@ static void take_seat(
 	const struct filchi_seat *seat = &plan->seat[w->id];
 	struct filchi_live_seen *seen = &live->worker[w->id];
 	int error = live->pool->pin_error[w->id];
-	struct filchi_cpuset wide;
 
 	to->cpu = seat->pu;
 	to->core = seat->core;
@@ -238,8 +244,7 @@ static void take_seat(
 	to->pin_error = error < 0 ? -error : 0;
 	memcpy(to->pin, seen->pin, sizeof to->pin);
 	memcpy(to->mask, seen->mask, sizeof to->mask);
-	if (filchi_plan_wide(plan, w->id, &wide))
-		print_cpus(&wide, to->gives_way_to, sizeof to->gives_way_to);
+	memcpy(to->gives_way_to, seen->gives_way_to, sizeof to->gives_way_to);
 	to->tid = filchi_load_acquire(&w->runs_on) || (!w->id && live->pool->has_caller)
 			  ? filch_load_relaxed(&w->tid)
 			  : 0;

@@ -515,6 +515,15 @@ static void filch_top_gives_the_terminal_back(void)
 }
 #endif
 
+/* Pages of those that were killed above. */
+static void remove_what_is_left(void)
+{
+	struct live_list list;
+
+	CHECK_EQ(live_read(&list, NULL, 0), 0);
+	live_free(&list);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && (!strcmp(argv[1], "--job") || !strcmp(argv[1], "--idle")))
@@ -536,5 +545,6 @@ int main(int argc, char **argv)
 	test_case("filch-top is read by programs", filch_top_is_read_by_programs);
 	test_case("filch-top gives the terminal back", filch_top_gives_the_terminal_back);
 #endif
+	remove_what_is_left();
 	return test_finish("citizen.live");
 }

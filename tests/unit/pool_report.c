@@ -171,6 +171,8 @@ Test(pool_report, what_the_environment_asks_for_in_vain_is_told_and_what_it_gets
 	expect_note("FILCH_MEMBARRIER", "1", NULL);
 	expect_note("FILCH_VERBOSE", "2", "ignored: FILCH_VERBOSE=\"2\": it may be 0 or 1\n");
 	expect_note("FILCH_VERBOSE", "0", NULL);
+	expect_note("FILCH_LIVE", "yes", "ignored: FILCH_LIVE=\"yes\": it may be 0 or 1\n");
+	expect_note("FILCH_LIVE", "1", NULL);
 	expect_note("FILCH_SEARCH_NS", "soon",
 		"ignored: FILCH_SEARCH_NS=\"soon\": it may be a number from 0 to 4294967295\n");
 	expect_note("FILCH_NO_PIN", "yes", "ignored: FILCH_NO_PIN=\"yes\": it may be 0 or 1\n");
