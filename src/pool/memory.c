@@ -15,6 +15,7 @@
 #include "core/given.h"
 #include "core/live_words.h"
 #include "pool/thread.h"
+#include "struct/names.h"
 
 #define PAGE  4096u
 #define PAGES 1024u /* asked for at once */
@@ -94,6 +95,8 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 	groups = filchi_load_acquire(&p->jobs.groups); /* stay until the pool's end */
 	if (groups)
 		add(&m.slots, groups, groups->bytes);
+	add(&m.slots, filchi_load_acquire(&p->jobs.names),
+		p->jobs.slots * sizeof(struct filchi_name));
 	add_ring(&m, &p->jobs.free);
 	for (uint32_t i = 0; i < FILCH_LANES; i++)
 		add_ring(&m, &p->injector.lane[i]);

@@ -307,6 +307,25 @@ Test(live, batches_followers_and_held_jobs_have_their_names)
 	end();
 }
 
+Test(live, what_a_live_pool_and_names_need_of_memory_is_told)
+{
+	struct filch_memory before = FILCH_MEMORY_INIT, live = FILCH_MEMORY_INIT,
+			    named = FILCH_MEMORY_INIT;
+
+	pool = pool_of(WORKERS, 0);
+	EQ(filch_pool_memory(pool, &before), 0);
+	look();
+	EQ(filch_pool_memory(pool, &live), 0);
+	wait_for(submit(nothing, 0, "name"));
+	EQ(filch_pool_memory(pool, &named), 0);
+	EQ(live.workers.reserved - before.workers.reserved,
+		WORKERS * sizeof(struct filchi_live_words));
+	EQ(live.slots.reserved, before.slots.reserved);
+	EQ(named.slots.reserved - live.slots.reserved,
+		pool->jobs.slots * sizeof(struct filchi_name));
+	end();
+}
+
 Test(live, lanes_have_their_depth_and_the_age_of_the_oldest)
 {
 	uint64_t before, queued;
