@@ -204,6 +204,12 @@ static void run(struct filch_worker *w, filch_index carried, struct filch_task *
 
 /* --- src/core/await.c and src/core/fault.c without the pool ---------------------- */
 
+void filch_take_quiet(struct filch_worker *hot)
+{
+	assert(is_at(hot, &deque.hot));
+	filchi_deque_look(&deque);
+}
+
 filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	filch_index index = 0;
