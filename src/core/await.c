@@ -395,6 +395,11 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	return carried;
 }
 
+void filch_take_quiet(struct filch_worker *hot)
+{
+	filchi_deque_look(&filchi_worker_of(hot)->deque);
+}
+
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	struct filchi_worker *w = filchi_worker_of(hot);

@@ -165,7 +165,7 @@ static void wake_next(struct filchi_worker *w)
 
 		if (filchi_deque_seems_empty(d))
 			continue;
-		team = filchi_segment_find(d, filchi_load_acquire(&d->hot.top), &scope);
+		team = filchi_segment_find(d, filchi_deque_top(d), &scope);
 		if (wake_one(pool, w->id, false, team, scope, true, &more) == FILCHI_ASLEEP_FREE)
 			return;
 	}
@@ -315,7 +315,8 @@ static enum filchi_steal attempt(
 	struct filchi_team *team = NULL;
 	struct filchi_found in;
 	struct filch_task *task;
-	enum filchi_steal outcome = filchi_deque_steal(&victim->deque, filter, &task, &team, &in);
+	enum filchi_steal outcome =
+		filchi_deque_steal_as(&victim->deque, victim == w, filter, &task, &team, &in);
 
 	switch (outcome) {
 	case FILCHI_STEAL_GOT:
@@ -486,7 +487,7 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_filte
 		 */
 		if (filchi_deque_seems_empty(d))
 			continue;
-		team = filchi_segment_find(d, filchi_load_acquire(&d->hot.top), &scope);
+		team = filchi_segment_find(d, filchi_deque_top(d), &scope);
 		if (filchi_filter_allows(filter, team, scope) &&
 			filchi_places_take(scope, filter->worker, NULL))
 			return true;
@@ -637,9 +638,9 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 		    &w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
 		return false;
 	w->has_deque = true;
-	/*
-	 * takes by exchange also where membarrier(2) is at hand: a steal then costs no system call
-	 * (docs/adr/0006)
-	 */
+	/* a membarrier interrupts all workers that run: what is to pay for it grows with them */
+	if (w->pool->workers > 2)
+		w->deque.watch.patience *= (w->pool->workers + 1) / 2;
+	w->deque.hot.patience = w->deque.watch.patience;
 	return true;
 }

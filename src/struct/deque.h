@@ -58,6 +58,7 @@
 #include "base/context.h"
 #include "base/map.h"
 #include "struct/crew.h"
+#include "struct/gate.h"
 
 #ifndef FILCHI_SEGMENTS
 /* pieces of work that may lie nested on one worker's stack; deeper waits do not nest, they park */
@@ -112,6 +113,7 @@ struct filchi_deque {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 depth;
 	struct filchi_segment *segment;
 	uint64_t grows;
+	struct filchi_gate_watch watch;
 	/* made when the first scope of limited width opens; the owner's but for what places hold */
 	struct filchi_crew *crew;
 	uint32_t crews; /* in use */
@@ -277,6 +279,7 @@ static inline int filchi_deque_init(struct filchi_deque *d, filch_index capacity
 		return -1;
 	}
 	d->grows = 0;
+	filchi_gate_init(&d->hot, &d->watch, fenced);
 	d->crew = NULL;
 	d->crews = 0;
 	d->hot.slot = array->slot;
@@ -285,7 +288,6 @@ static inline int filchi_deque_init(struct filchi_deque *d, filch_index capacity
 	d->hot.limit = fenced ? 0 : (filch_uindex)capacity;
 	filch_store_relaxed(&d->hot.array, array); /* published with the worker itself */
 	filch_store_relaxed(&d->hot.bottom, (filch_index)FILCH_INDEX_START);
-	filch_store_relaxed(&d->hot.top, (filch_index)FILCH_INDEX_START);
 	filch_store_relaxed(&d->hot.ask, 0);
 	filch_store_relaxed(&d->depth, 0);
 	return 0;
@@ -311,9 +313,18 @@ static inline void filchi_deque_destroy(struct filchi_deque *d)
  */
 static inline bool filchi_deque_seems_empty(struct filchi_deque *d)
 {
-	filch_index top = filchi_load_acquire(&d->hot.top);
+	uint64_t top = filchi_load_acquire(&d->hot.top);
+	filch_index bottom = filchi_load_acquire(&d->hot.bottom);
 
-	return !filch_index_after(filchi_load_acquire(&d->hot.bottom), top);
+	return !filch_index_after(bottom, filchi_top_index(top, bottom));
+}
+
+/* Any thread: the index of the oldest task, as a hint. */
+static inline filch_index filchi_deque_top(struct filchi_deque *d)
+{
+	uint64_t top = filchi_load_acquire(&d->hot.top);
+
+	return filchi_top_index(top, filchi_load_acquire(&d->hot.bottom));
 }
 
 /*
@@ -474,15 +485,21 @@ static inline struct filchi_team *filchi_segment_find(
  * caller's to run, *team its job, whose count it has raised and must lower when the task is done.
  * *in says where the task belongs, and the places in it are given back when it is done.
  */
-static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
+static inline enum filchi_steal filchi_deque_steal_as(struct filchi_deque *d, bool owner,
 	const struct filchi_filter *filter, struct filch_task **task, struct filchi_team **team,
 	struct filchi_found *in)
 {
-	filch_index top = filchi_load_acquire(&d->hot.top), expected = top;
+	uint64_t seen = filchi_load_acquire(&d->hot.top);
+	filch_index bottom = filchi_load_acquire(&d->hot.bottom);
+	filch_index top = filchi_top_index(seen, bottom);
 
 	/* a first look without the fence: most victims of a search are empty */
-	if (!filch_index_after(filchi_load_acquire(&d->hot.bottom), top))
+	if (!filch_index_after(bottom, top))
 		return FILCHI_STEAL_EMPTY;
+	if (owner)
+		filchi_gate_shut_own(&d->hot);
+	else
+		filchi_gate_shut(&d->hot, seen);
 	/*
 	 * FENCE D2   load top -> load bottom               pairs with: D1 in filch_take()
 	 * Ensures:   the thief sees the owner's lowered bottom, or the owner sees the thief's top.
@@ -492,7 +509,7 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
 	 * Checked:   tests/model/c11/deque.c, mutant steal_without_fence (found by a model checker
 	 *            only)
 	 */
-	filch_index bottom = filchi_fence_then_load_acquire(&d->hot.bottom);
+	bottom = filchi_fence_then_load_acquire(&d->hot.bottom);
 	if (!filch_index_after(bottom, top))
 		return FILCHI_STEAL_EMPTY;
 	/* pairs with the release in grow; after bottom */
@@ -509,7 +526,7 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
 		return FILCHI_STEAL_BARRED;
 	if (job)
 		(void)filchi_fetch_add_acq_rel(&job->inside, 1);
-	if (!filchi_cas_seq_cst(&d->hot.top, &expected, filch_index_add(top, 1))) {
+	if (!filchi_cas_seq_cst(&d->hot.top, &seen, seen + FILCHI_TOP_ONE)) {
 		filchi_places_leave(in, filter->worker);
 		/*
 		 * the caller lowers the count: if it was the last one out it has a duty to the job
@@ -523,6 +540,13 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
 	return FILCHI_STEAL_GOT;
 }
 
+static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
+	const struct filchi_filter *filter, struct filch_task **task, struct filchi_team **team,
+	struct filchi_found *in)
+{
+	return filchi_deque_steal_as(d, false, filter, task, team, in);
+}
+
 /*
  * Owner: raises the floor to what thieves have passed; true if @carried then has room. Pairs with
  *        the thieves' CAS.
@@ -530,7 +554,7 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
 static inline bool filchi_deque_refresh(struct filchi_deque *d, filch_index carried)
 {
 	/* slots below top have been read: they may be written again */
-	filch_index top = filchi_load_acquire(&d->hot.top);
+	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), carried);
 
 	if (filch_index_after(top, d->hot.floor) && !filch_index_after(top, carried))
 		d->hot.floor = top;
@@ -591,7 +615,7 @@ static inline bool filchi_deque_push_slow(
  */
 static inline void filchi_deque_settle(struct filchi_deque *d, filch_index carried)
 {
-	filch_index top = filchi_load_acquire(&d->hot.top);
+	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), carried);
 
 	/*
 	 * Everything at or above the taken index is gone. So top <= carried here, unless thieves
@@ -603,6 +627,12 @@ static inline void filchi_deque_settle(struct filchi_deque *d, filch_index carri
 		&d->hot.bottom, filch_index_after(d->hot.floor, carried) ? d->hot.floor : carried);
 }
 
+/* Owner: filch_take_quiet(). */
+static inline void filchi_deque_look(struct filchi_deque *d)
+{
+	filchi_gate_look(&d->hot, &d->watch, filch_load_relaxed(&d->hot.bottom));
+}
+
 /*
  * Owner: decides a take at @index that met the top. True: the last task was still there and is the
  *        owner's, to be run at hot.floor. False: thieves have it; the deque is settled.
@@ -610,12 +640,18 @@ static inline void filchi_deque_settle(struct filchi_deque *d, filch_index carri
 static inline bool filchi_deque_take_last(
 	struct filchi_deque *d, filch_index carried, filch_index index)
 {
-	filch_index top = index;
+	uint64_t top = filchi_load_acquire(&d->hot.top);
 
 	FILCH_HOOK(take_before_cas);
-	if (filchi_cas_seq_cst(&d->hot.top, &top, filch_index_add(index, 1))) {
+	if (filchi_top_index(top, index) == index &&
+		filchi_cas_seq_cst(&d->hot.top, &top, top + FILCHI_TOP_ONE)) {
 		d->hot.floor = filch_index_add(index, 1);
 		filchi_store_release(&d->hot.bottom, d->hot.floor);
+		/* that it has moved top itself is no thief's coming */
+		if (d->watch.top == top)
+			d->watch.top += FILCHI_TOP_ONE;
+		if (!--d->hot.patience)
+			filchi_deque_look(d);
 		return true;
 	}
 	filchi_deque_settle(d, carried);
@@ -628,17 +664,19 @@ static inline bool filchi_deque_take_last(
  */
 static inline uint32_t filchi_deque_withdraw(struct filchi_deque *d)
 {
-	filch_index top = filchi_load_acquire(&d->hot.top);
+	const filch_index bottom = filch_load_relaxed(&d->hot.bottom); /* we alone write it */
+	uint64_t top;
 	uint32_t withdrawn = 0;
 
-	/* we are bottom's only writer */
-	while (filch_index_after(filch_load_relaxed(&d->hot.bottom), top)) {
-		if (filchi_cas_seq_cst(&d->hot.top, &top, filch_index_add(top, 1))) {
-			top = filch_index_add(top, 1);
+	filchi_gate_shut_own(&d->hot);
+	top = filchi_load_acquire(&d->hot.top);
+	while (filch_index_after(bottom, filchi_top_index(top, bottom))) {
+		if (filchi_cas_seq_cst(&d->hot.top, &top, top + FILCHI_TOP_ONE)) {
+			top += FILCHI_TOP_ONE;
 			withdrawn++;
 		}
 	}
-	filchi_deque_settle(d, top);
+	filchi_deque_settle(d, filchi_top_index(top, bottom));
 	return withdrawn;
 }
 

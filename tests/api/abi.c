@@ -159,8 +159,11 @@ static void the_inlined_path(void)
 	AT(filch_worker, mask, 24, 8);
 	AT(filch_worker, floor, 32, 8);
 	AT(filch_worker, limit, 40, 8);
-	AT(filch_worker, top, 128, 8);
+	AT(filch_worker, patience, 48, 4);
+	AT(filch_worker, gate, 128, 8);
 	AT(filch_worker, ask, 136, 4);
+	AT(filch_worker, sure, 140, 4);
+	AT(filch_worker, top, 144, 8);
 	CHECK_EQ(sizeof(filch_index), 8);
 }
 

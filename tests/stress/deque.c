@@ -148,6 +148,11 @@ void filch_push_asked(struct filch_worker *hot)
 	filch_store_relaxed(&hot->ask, 0);
 }
 
+void filch_take_quiet(struct filch_worker *hot)
+{
+	filchi_deque_look(&hand_of(hot)->deque);
+}
+
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
 	struct hand *h = hand_of(hot);

@@ -80,6 +80,12 @@ void filch_push_asked(struct filch_worker *worker)
 	filch_store_relaxed(&worker->ask, 0);
 }
 
+void filch_take_quiet(struct filch_worker *worker)
+{
+	(void)worker;
+	filchi_deque_look(&d);
+}
+
 static void begin(filch_index capacity, bool fenced)
 {
 	if (!fenced)
@@ -160,7 +166,7 @@ SPEC(a_take_on_a_fresh_deque_finds_nothing_and_leaves_it_in_order)
 	begin(2, fenced);
 	cr_assert(!take(&carried));
 	EQ(d.hot.bottom, at(0));
-	EQ(d.hot.top, at(0));
+	EQ(filchi_deque_top(&d), at(0));
 	EQ(d.hot.floor, at(0));
 	EQ(steal(), EMPTY);
 	EQ(push(&carried, 7), at(0));
@@ -180,7 +186,8 @@ SPEC(the_owner_takes_the_newest_first)
 		EQ(index[i], at(i));
 		EQ(d.hot.slot[index[i] & d.hot.mask] - task, i);
 		cr_assert(take(&carried), "task %d", i);
-		EQ(carried, index[i] + (i == 0));
+		/* the last by moving top, unless nobody else does */
+		EQ(carried, index[i] + (i == 0 && fenced));
 	}
 	cr_assert(filchi_deque_seems_empty(&d));
 	EQ(steal(), EMPTY);
@@ -383,9 +390,10 @@ SPEC(the_last_task_taken_by_its_owner_raises_the_floor_past_it)
 
 	begin(2, fenced);
 	index = push(&carried, 0);
+	filchi_gate_shut_own(&d.hot);
 	cr_assert(take(&carried));
 	EQ(d.hot.floor, at(1));
-	EQ(d.hot.top, at(1));
+	EQ(filchi_deque_top(&d), at(1));
 	EQ(d.hot.bottom, at(1));
 	carried = index; /* the frame below: its index is stale by one */
 	EQ(push(&carried, 1), at(1));
@@ -478,10 +486,155 @@ SPEC(a_thief_that_comes_while_the_owner_takes_the_last_task_sees_none)
 
 	begin(2, fenced);
 	push(&carried, 0);
+	filchi_gate_shut_own(&d.hot);
 	window_stole = 99;
 	in_window("take_before_cas", thief_steals_in_the_window);
 	cr_assert(take(&carried));
 	EQ(window_stole, EMPTY);
+	end();
+}
+
+/* --- the gate --------------------------------------------------------- */
+
+static bool gate_is_open(void)
+{
+	return d.hot.gate != FILCH_GATE_SHUT;
+}
+
+/* So many takes of one task, which lies above another. */
+static void take_quietly(filch_index *carried, uint32_t times)
+{
+	for (uint32_t i = 0; i < times; i++) {
+		push(carried, 1);
+		cr_assert(take(carried));
+	}
+}
+
+static void take_in_the_window(void)
+{
+	window_took = take(&window_carried);
+}
+
+SPEC(the_gate_is_open_until_a_thief_comes)
+{
+	filch_index carried = at(0);
+
+	begin(4, fenced);
+	EQ(gate_is_open(), !fenced);
+	EQ(steal(), EMPTY);
+	EQ(gate_is_open(), !fenced); /* a look into an empty deque is none */
+	push(&carried, 0);
+	push(&carried, 1);
+	EQ(steal(), 0);
+	cr_assert(!gate_is_open());
+	EQ(d.hot.sure, filchi_top_epoch(d.hot.top));
+	cr_assert(take(&carried));
+	end();
+}
+
+SPEC(with_the_gate_open_the_owner_takes_the_last_task_and_top_stays)
+{
+	filch_index carried = at(0);
+
+	begin(2, fenced);
+	for (int i = 0; i < 10; i++) {
+		push(&carried, i);
+		cr_assert(take(&carried));
+		EQ(filchi_deque_top(&d), fenced ? at(i + 1) : at(0));
+	}
+	EQ(steal(), EMPTY);
+	push(&carried, 11);
+	EQ(steal(), 11);
+	cr_assert(!take(&carried));
+	end();
+}
+
+SPEC(the_gate_opens_when_no_thief_has_come_for_long_enough)
+{
+	filch_index carried = at(0);
+
+	begin(4, fenced);
+	if (!fenced)
+		d.watch.patience = d.hot.patience = 5;
+	push(&carried, 0);
+	push(&carried, 2);
+	EQ(steal(), 0);
+	take_quietly(&carried, 9);
+	cr_assert(!gate_is_open()); /* at the fifth it was seen that top had moved */
+	take_quietly(&carried, 1);
+	EQ(gate_is_open(), !fenced);
+	take_quietly(&carried, 20);
+	cr_assert(take(&carried));
+	EQ(steal(), EMPTY);
+	/* and again, of the last tasks alone, which their owner takes by moving top */
+	push(&carried, 0);
+	EQ(steal(), 0);
+	cr_assert(!take(&carried));
+	carried = filchi_deque_carried(&d);
+	take_quietly(&carried, 10);
+	EQ(gate_is_open(), !fenced);
+	end();
+}
+
+SPEC(a_thief_that_has_read_top_before_the_gate_opens_gets_nothing)
+{
+	filch_index carried = at(0);
+	struct filchi_team *team;
+
+	if (fenced)
+		return; /* it never opens */
+	begin(4, fenced);
+	d.watch.patience = d.hot.patience = 1;
+	push(&carried, 0);
+	push(&carried, 1);
+	EQ(steal(), 0);
+	push(&carried, 2);
+	window_carried = carried;
+	in_window("steal_before_cas", take_in_the_window); /* which opens the gate */
+	EQ(steal(), 1);
+	cr_assert(window_took);
+	cr_assert(!gate_is_open()); /* top had moved since its last take */
+	carried = window_carried;
+	push(&carried, 3);
+	push(&carried, 4);
+	cr_assert(take(&carried));
+	cr_assert(!gate_is_open());
+	push(&carried, 4);
+	window_carried = carried;
+	in_window("steal_before_cas", take_in_the_window);
+	EQ(steal_as(&anything, &team), LOST);
+	cr_assert(window_took);
+	cr_assert(gate_is_open());
+	carried = window_carried;
+	EQ(steal(), 3);
+	cr_assert(!gate_is_open());
+	end();
+}
+
+static void thief_moves_top_in_the_window(void)
+{
+	window_stole = steal();
+}
+
+SPEC(the_gate_stays_shut_if_a_thief_comes_while_it_is_opened)
+{
+	filch_index carried = at(0);
+
+	if (fenced)
+		return;
+	begin(8, fenced);
+	d.watch.patience = d.hot.patience = 1;
+	for (int i = 0; i < 6; i++)
+		push(&carried, i);
+	EQ(steal(), 0);
+	cr_assert(take(&carried));
+	in_window("gate_opens", thief_moves_top_in_the_window);
+	cr_assert(take(&carried));
+	EQ(window_stole, 1);
+	cr_assert(!gate_is_open());
+	for (int i = 3; i >= 2; i--)
+		cr_assert(take(&carried));
+	EQ(steal(), EMPTY);
 	end();
 }
 

@@ -10,6 +10,8 @@
 #include "task_support.h"
 #include <fib.h>
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* --- numbers of arguments --------------------------------------------- */
@@ -323,6 +325,51 @@ static void check_helpers(struct filch_pool *pool)
 
 	EQ(FILCH_RUN(pool, &r, through_a_helper, 50), 0);
 	EQ(r, 50 * (21 + 34) + 55);
+}
+
+/* --- the gate --------------------------------------------------------- */
+
+FILCH_TASK(int, give, (int, n))
+{
+	return n;
+}
+
+FILCH_TASK(int, tell, (atomic_int *, started))
+{
+	atomic_store(started, 1);
+	return 1;
+}
+
+/* Takes for so long that its deque's gate opens. Then one task, and a long leaf of its own. */
+FILCH_TASK(int, compute, (atomic_int *, started))
+{
+	int sum = 0;
+
+	for (int i = 0; i < 40000; i++) {
+		FILCH_SPAWN(a, give, 1);
+		sum += FILCH_SYNC(a);
+	}
+	FILCH_SPAWN(b, tell, started);
+	while (!atomic_load(started))
+		sched_yield();
+	return sum + FILCH_SYNC(b);
+}
+
+Test(task, what_a_task_has_spawned_starts_elsewhere_while_it_computes, .timeout = 120)
+{
+	struct filch_stats stats = FILCH_STATS_INIT;
+	struct filch_pool *pool = pool_of(2, 0);
+
+	for (int i = 0; i < 50; i++) {
+		atomic_int started = 0;
+		int sum = 0;
+
+		EQ(FILCH_RUN(pool, &sum, compute, &started), 0);
+		EQ(sum, 40001);
+	}
+	EQ(filch_pool_stats(pool, &stats), 0);
+	cr_assert(stats.steals >= 50);
+	EQ(filch_pool_destroy(pool), 0);
 }
 
 Test(task, a_plain_helper_runs_tasks_inside_a_task)

@@ -17,12 +17,13 @@
  * both.
  *
  * The asymmetric pair. An owner must order some stores before a later load: a push's bottom, then
- * ask. It pays nothing for that where membarrier(2) is at hand. Its *_light operation only keeps
- * the compiler from reordering. The other side's filchi_heavy_* (src/base/atomic.h) makes every
- * running thread of the process pass a full fence. A model checker knows no membarrier, so with
- * FILCH_MODEL the light side is a full fence as well: the pair amounts to that when it matters.
- * But such a fence also does the work of later releases, and a checker would not miss them. So with
- * FILCH_MODEL_LIGHT the light side is a release store and no more: for drivers that do not park.
+ * ask; a take's bottom, then the gate. It pays nothing for that where membarrier(2) is at hand. Its
+ * _light operation only keeps the compiler from reordering. The other side calls membarrier(2)
+ * (src/base/atomic.h): every running thread of the process passes a full fence. A model checker
+ * knows no membarrier, so with FILCH_MODEL the light side is a full fence as well: the pair amounts
+ * to that when it matters. But such a fence also does the work of later releases, and a checker
+ * would not miss them. So with FILCH_MODEL_LIGHT a push is a release store and no more: for drivers
+ * that do not park.
  */
 #ifndef FILCH_DETAIL_ATOMIC_H
 #define FILCH_DETAIL_ATOMIC_H
@@ -40,12 +41,11 @@
 #define filch_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define filch_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #if defined(FILCH_MODEL)
-#if defined(FILCH_MODEL_LIGHT)
-#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
-#else
 #define filch_store_release_light(p, v)                         \
 	(atomic_store_explicit((p), (v), memory_order_release), \
 		atomic_thread_fence(memory_order_seq_cst))
+#if defined(FILCH_MODEL_LIGHT)
+#define filch_publish_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #endif
 #define filch_store_release_full(p, v)                          \
 	(atomic_store_explicit((p), (v), memory_order_release), \
@@ -80,6 +80,11 @@
 	(__atomic_store_n((p), (v), __ATOMIC_RELEASE), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
 
+#endif
+
+/* The same for what a push publishes: its partner is a worker that parks. See above for models. */
+#if !defined(filch_publish_release_light)
+#define filch_publish_release_light(p, v) filch_store_release_light((p), (v))
 #endif
 
 /*

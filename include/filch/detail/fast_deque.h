@@ -19,8 +19,8 @@
  *                                    carried index, or the floor.
  *   bottom - floor <= capacity       so that each slot belongs to one index at a time.
  *
- * A task at index top leaves by a CAS on top, whichever thread takes it. Only the owner may take
- * one above top.
+ * A task at index top leaves by a CAS on top, whichever thread takes it, if the gate is shut. Only
+ * the owner may take one above top, and while the gate is open the one at top.
  *
  * Stale frames:
  * - Syncs are strictly newest first. So the index of the task to take is one below the carried one,
@@ -34,8 +34,9 @@
  * - A task that ran at its spawn for want of room has no index. Its word is 0, and the take looks
  *   at that first.
  *
- * A spawn and its sync that meet no thief cost one exchange: no other read-modify-write, no fence,
- * no allocation. docs/adr/0007 has the form of the take and of the handle, and counts instructions.
+ * A spawn and its sync on a deque that no thief looks into cost no read-modify-write, no fence, no
+ * allocation: src/struct/gate.h. docs/adr/0007 has the form of the take and of the handle, and
+ * counts instructions.
  */
 #ifndef FILCH_DETAIL_DEQUE_H
 #define FILCH_DETAIL_DEQUE_H
@@ -55,21 +56,43 @@ struct filch_task;
 #if defined(FILCH_NARROW_INDEX)
 typedef int32_t filch_index;
 typedef uint32_t filch_uindex;
-#define FILCH_INDEX_START               (INT32_MAX - 6)
-#define filch_index_add(a, n)           ((filch_index)((filch_uindex)(a) + (filch_uindex)(n)))
-#define filch_index_diff(a, b)          ((filch_index)((filch_uindex)(a) - (filch_uindex)(b)))
-#define filch_index_after(a, b)         (filch_index_diff((a), (b)) > 0)
-#define filch_index_above_relaxed(a, p) filch_index_after((a), filch_load_relaxed(p))
+#define FILCH_INDEX_START       (INT32_MAX - 6)
+#define filch_index_add(a, n)   ((filch_index)((filch_uindex)(a) + (filch_uindex)(n)))
+#define filch_index_diff(a, b)  ((filch_index)((filch_uindex)(a) - (filch_uindex)(b)))
+#define filch_index_after(a, b) (filch_index_diff((a), (b)) > 0)
 #else
 typedef int64_t filch_index;
 typedef uint64_t filch_uindex;
-#define FILCH_INDEX_START               0
-#define filch_index_add(a, n)           ((a) + (n))
-#define filch_index_diff(a, b)          ((a) - (b))
-#define filch_index_after(a, b)         ((a) > (b))
-#define filch_index_above_relaxed(a, p) filch_is_above_relaxed((a), (p))
+#define FILCH_INDEX_START       0
+#define filch_index_add(a, n)   ((a) + (n))
+#define filch_index_diff(a, b)  ((a) - (b))
+#define filch_index_after(a, b) ((a) > (b))
 #endif
 typedef FILCH_ATOMIC(filch_index) filch_atomic_index;
+
+/* The gate is shut: a value above every index. */
+#define FILCH_GATE_SHUT INT64_MAX
+#if defined(FILCH_NARROW_INDEX)
+FILCH_INLINE bool filch_is_above_gate(filch_index index, const filch_atomic_i64 *gate)
+{
+	int64_t at = filch_load_relaxed(gate);
+
+	return at != FILCH_GATE_SHUT && filch_index_after(index, (filch_index)at);
+}
+#else
+#define filch_is_above_gate(index, gate) filch_is_above_relaxed((index), (gate))
+#endif
+
+/* The word top: an index, modulo 2^40, above how often the gate was opened. */
+#define FILCH_EPOCH_BITS 24
+FILCH_INLINE bool filch_is_above_top(filch_index index, uint64_t top)
+{
+#if defined(FILCH_NARROW_INDEX)
+	return filch_index_after(index, (filch_index)(top >> FILCH_EPOCH_BITS));
+#else
+	return (int64_t)(((uint64_t)index << FILCH_EPOCH_BITS) - top) > 0;
+#endif
+}
 
 /* Runs one task: @worker executes it, @index is where its first push goes, @task is its frame. */
 typedef void filch_thunk(struct filch_worker *worker, filch_index index, struct filch_task *task);
@@ -103,11 +126,14 @@ struct filch_worker {
 	filch_index mask;
 	filch_index floor;
 	filch_uindex limit; /* capacity; 0 sends every push through the slow path (fenced mode) */
-	/* written by others */
-	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_index top;
+	uint32_t patience;  /* takes with the gate shut until a look whether to open it */
+	/* written by others; gate and top also by the owner: src/struct/gate.h */
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_i64 gate; /* takes above it need no fence */
 	filch_atomic_u32 ask; /* a parked worker wants to hear of a push */
+	filch_atomic_u32 sure;
+	filch_atomic_u64 top;
 };
-FILCH_STATIC_ASSERT(offsetof(struct filch_worker, top) - offsetof(struct filch_worker, bottom) >=
+FILCH_STATIC_ASSERT(offsetof(struct filch_worker, gate) - offsetof(struct filch_worker, bottom) >=
 			    FILCH_CACHELINE,
 	"owner and thieves must not share a line");
 
@@ -121,6 +147,8 @@ FILCH_STATIC_ASSERT(offsetof(struct filch_worker, top) - offsetof(struct filch_w
  * filch_push_asked: a push was published and a worker asks. Wakes a parked worker if one may run
  * the task.
  *
+ * filch_take_quiet: after so many takes with the gate shut: opens it if no thief has come.
+ *
  * filch_sync_slow: a take that met the top, or a task that is done. True: the task is the caller's
  * after all, to be run at index worker->floor. False: it is complete and its result can be read.
  * @carried stays as it is in the frame.
@@ -131,6 +159,7 @@ FILCH_STATIC_ASSERT(offsetof(struct filch_worker, top) - offsetof(struct filch_w
 FILCH_API FILCH_COLD filch_index filch_push_slow(
 	struct filch_worker *worker, filch_index carried, struct filch_task *task);
 FILCH_API FILCH_COLD void filch_push_asked(struct filch_worker *worker);
+FILCH_API FILCH_COLD void filch_take_quiet(struct filch_worker *worker);
 FILCH_API FILCH_COLD bool filch_sync_slow(
 	struct filch_worker *worker, filch_index carried, struct filch_task *task);
 FILCH_API int filch_scope_enter(struct filch_worker *worker);
@@ -165,7 +194,7 @@ FILCH_INLINE void filch_push(
 	 */
 	filch_tsan_release(&worker->bottom);
 	/* pairs with the thief's acquire of bottom */
-	filch_store_release_light(&worker->bottom, i);
+	filch_publish_release_light(&worker->bottom, i);
 	if (FILCH_UNLIKELY(!filch_is_zero_relaxed(&worker->ask)))
 		filch_push_asked(worker);
 }
@@ -185,15 +214,31 @@ FILCH_INLINE bool filch_take(
 	if (FILCH_UNLIKELY(!filch_load_relaxed(&task->word)))
 		return false;
 	/*
-	 * FENCE D1   store bottom -> load top              pairs with: D2 in filchi_deque_steal()
+	 * FENCE D3   store bottom -> load gate             pairs with: D4 in filchi_gate_shut()
+	 * Ensures:   the owner sees the gate shut, or the thief sees the lowered bottom.
+	 * Without:   both take the task.
+	 * Weaker?    no: store->load. Light here; a thief pays with the heavy side. The store is a
+	 *            release: it keeps the release sequence of the pushes below it (RC11, found by
+	 *            exploration).
+	 * Checked:   tests/model/c11/deque.c, mutant take_without_order
+	 */
+	filch_store_release_light(&worker->bottom, index);
+	if (FILCH_LIKELY(filch_is_above_gate(index, &worker->gate)))
+		return true;
+	/*
+	 * FENCE D1   store bottom -> load top              pairs with: D2 in
+	 *                                                  filchi_deque_steal_as()
 	 * Ensures:   the owner sees the thief's top, or the thief sees the lowered bottom.
 	 * Without:   both pass their test and the last task runs twice.
-	 * Weaker?    no: store->load; an exchange on x86-64. Its store is a release: it keeps the
-	 *            release sequence of the pushes below it (RC11, found by exploration).
+	 * Weaker?    no: store->load; an exchange on x86-64. Its store is a release as above.
 	 * Checked:   tests/model/c11/deque.c, mutant take_without_fence
 	 */
 	filch_store_release_full(&worker->bottom, index);
-	return FILCH_LIKELY(filch_index_above_relaxed(index, &worker->top));
+	if (FILCH_UNLIKELY(!filch_is_above_top(index, filch_load_relaxed(&worker->top))))
+		return false;
+	if (FILCH_UNLIKELY(!--worker->patience))
+		filch_take_quiet(worker);
+	return true;
 }
 
 FILCH_EXTERN_C_END

@@ -17,6 +17,8 @@
  * - thief: filchi_deque_steal(), any job; runs the task on a deque of its own. Explored: STEALS
  *   times (default 1).
  *
+ * The owner looks whether to open the gate at every take (explored), or every fourth.
+ *
  * Explored also with -DFILCH_MODEL_LIGHT, where a push is a release store and no fence: a fence
  * there would stand in for later releases.
  *
@@ -28,11 +30,14 @@
  * - No task runs twice, and none is left.
  * - The runner sees the spawner's writes, the spawner the runner's.
  * - After a program the deque is empty.
- * - In an ordinary run these have happened: steals, raced ones, takes of the last task, growth, and
- *   tasks that ran at their spawn (the array stops at 8).
+ * - In an ordinary run these have happened: steals, raced ones, takes of the last task, growth,
+ *   tasks that ran at their spawn (the array stops at 8), and openings of the gate.
  *
  * Mutants found by an ordinary run:
- *   take_without_fence     filch_take() without its store-load fence: D1
+ *   take_without_fence     filch_take() with the gate shut, without its store-load fence: D1
+ *   take_without_order     the same with the gate open: D3
+ *   gate_opened_late       the owner opens the gate after it has moved the epoch
+ *   epoch_left_out         it opens the gate and leaves the epoch as it is
  *   settle_left_out        the slow sync of a task that is done leaves bottom and floor as they are
  *   steal_by_store         a thief moves top by load, compare and store
  *
@@ -48,13 +53,26 @@
 #define FILCHI_SEGMENTS 2u
 #if defined(FILCH_EXPLORE)
 #define FILCHI_DEQUE_MAX INT32_C(16)
+#define FILCHI_PATIENCE  1
 #else
 #define FILCHI_DEQUE_MAX INT32_C(8)
+#if defined(MUTANT_TAKE_WITHOUT_FENCE)
+#define FILCHI_PATIENCE 1000000 /* once shut the gate stays so */
+#else
+#define FILCHI_PATIENCE 4
+#endif
 #endif
 
 #include "base/atomic.h"
 
 #if defined(MUTANT_TAKE_WITHOUT_FENCE)
+/* and a model's light side, which here is a full fence, fences nothing where the gate is shut */
+#undef filch_store_release_light
+#define filch_store_release_light(p, v)                              \
+	(atomic_store_explicit((p), (v), memory_order_release),      \
+		filch_load_relaxed(&worker->gate) == FILCH_GATE_SHUT \
+			? (void)0                                    \
+			: atomic_thread_fence(memory_order_seq_cst))
 #undef filch_store_release_full
 #if defined(FILCH_EXPLORE)
 #define filch_store_release_full(p, v) atomic_store_explicit((p), (v), memory_order_release)
@@ -65,20 +83,66 @@
 #endif
 #endif
 #if defined(MUTANT_PUSH_WITHOUT_RELEASE)
-#undef filch_store_release_light
+#undef filch_publish_release_light
 #if defined(FILCH_MODEL_LIGHT)
-#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define filch_publish_release_light(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #else
-#define filch_store_release_light(p, v)                         \
+#define filch_publish_release_light(p, v)                       \
 	(atomic_store_explicit((p), (v), memory_order_relaxed), \
 		atomic_thread_fence(memory_order_seq_cst))
 #endif
 #endif
 #if defined(MUTANT_PUSH_WITHOUT_RELEASE) || defined(MUTANT_TAKE_WITHOUT_RELEASE)
+#undef filch_store_release_light
+#define filch_store_release_light(p, v)                         \
+	(atomic_store_explicit((p), (v), memory_order_relaxed), \
+		atomic_thread_fence(memory_order_seq_cst))
 #undef filch_store_release_full
 #define filch_store_release_full(p, v)                          \
 	(atomic_store_explicit((p), (v), memory_order_relaxed), \
 		atomic_thread_fence(memory_order_seq_cst))
+#endif
+#if defined(MUTANT_TAKE_WITHOUT_ORDER)
+#undef filch_store_release_light
+#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#endif
+/* inside filchi_gate_open() */
+#define OPENING \
+	(__func__[sizeof "filchi_" - 1] == 'g' && __func__[sizeof "filchi_gate_" - 1] == 'o')
+#if defined(MUTANT_EPOCH_LEFT_OUT)
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v)                   \
+	(OPENING || atomic_compare_exchange_strong_explicit( \
+			    (p), (expected), (v), memory_order_seq_cst, memory_order_acquire))
+#endif
+#if defined(MUTANT_GATE_OPENED_LATE)
+/* the gate is stored after the CAS on top, and not before */
+static filch_atomic_i64 *gate_held;
+static int64_t gate_value;
+static inline bool is_shut(int64_t gate)
+{
+	return gate == INT64_MAX;
+}
+static inline bool gate_after(bool opened)
+{
+	if (opened && gate_held) {
+		HOLD();
+		atomic_store_explicit(gate_held, gate_value, memory_order_release);
+	}
+	gate_held = NULL;
+	return opened;
+}
+#undef filchi_store_release
+#define filchi_store_release(p, v)                                                   \
+	(OPENING && !is_shut((int64_t)(v))                                           \
+			? (void)(gate_held = (void *)(p), gate_value = (int64_t)(v)) \
+			: atomic_store_explicit((p), (v), memory_order_release))
+#undef filchi_cas_seq_cst
+#define filchi_cas_seq_cst(p, expected, v)                                                    \
+	(OPENING ? gate_after(atomic_compare_exchange_strong_explicit(                        \
+			   (p), (expected), (v), memory_order_seq_cst, memory_order_acquire)) \
+		 : atomic_compare_exchange_strong_explicit(                                   \
+			   (p), (expected), (v), memory_order_seq_cst, memory_order_acquire))
 #endif
 #if defined(MUTANT_STEAL_WITHOUT_FENCE)
 #undef filchi_fence_then_load_acquire
@@ -180,6 +244,11 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 void filch_push_asked(struct filch_worker *hot)
 {
 	assert(!hot); /* nobody parks here */
+}
+
+void filch_take_quiet(struct filch_worker *hot)
+{
+	filchi_deque_look((struct filchi_deque *)(void *)hot);
 }
 
 bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
@@ -395,7 +464,7 @@ static struct meeting start, end;
 static uint32_t rounds;
 static atomic_bool over, finished;
 static atomic_ulong steals, lost;
-static uint64_t grows;
+static uint64_t grows, openings;
 
 static void *thief(void *number)
 {
@@ -429,7 +498,8 @@ static void *thief(void *number)
 
 static bool covered(void)
 {
-	return atomic_load(&steals) && atomic_load(&lost) && last_taken && grows && inlined;
+	return atomic_load(&steals) && atomic_load(&lost) && last_taken && grows && inlined &&
+	       openings;
 }
 
 /* Each round a new deque; what it grew to goes with it. */
@@ -466,6 +536,7 @@ static void owner(void)
 		meet(&end, thieves + 1);
 		ledger();
 		grows += deque.grows;
+		openings += filchi_top_epoch(filchi_load_acquire(&deque.hot.top));
 		filchi_deque_destroy(&deque);
 	}
 	atomic_store(&finished, true);

@@ -64,8 +64,8 @@ static void hold_until_asleep(void);
 #if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
 /* ask alone is read through a pointer to 32 bits in detail/fast_deque.h */
 static _Thread_local uint32_t early_ask;
-#undef filch_store_release_light
-#define filch_store_release_light(p, v)                                                \
+#undef filch_publish_release_light
+#define filch_publish_release_light(p, v)                                              \
 	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(), \
 		atomic_store_explicit((p), (v), memory_order_release),                 \
 		atomic_thread_fence(memory_order_seq_cst))
@@ -82,11 +82,11 @@ static _Thread_local uint32_t early_ask;
 		__func__[sizeof "filchi_" - 1] == 'd' ? (void)0 \
 						      : atomic_thread_fence(memory_order_seq_cst))
 #elif defined(MUTANT_PUSH_WITHOUT_FENCE)
-#undef filch_store_release_light
+#undef filch_publish_release_light
 #if defined(FILCH_EXPLORE)
-#define filch_store_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define filch_publish_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #else
-#define filch_store_release_light(p, v)                         \
+#define filch_publish_release_light(p, v)                       \
 	(atomic_store_explicit((p), (v), memory_order_release), \
 		atomic_signal_fence(memory_order_seq_cst))
 #endif
@@ -394,6 +394,12 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	if (filch_load_relaxed(&hot->ask))
 		filch_push_asked(hot);
 	return filch_index_add(index, 1);
+}
+
+void filch_take_quiet(struct filch_worker *hot)
+{
+	assert(is_at(hot, &deque.hot));
+	filchi_deque_look(&deque);
 }
 
 /* Only for tasks that thieves have done. */

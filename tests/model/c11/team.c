@@ -56,7 +56,7 @@
 static _Thread_local filch_atomic_u64 *to_raise;
 #undef filchi_fetch_add_acq_rel
 #define filchi_fetch_add_acq_rel(p, v) ((void)(v), to_raise = (p), (uint64_t)0)
-static bool cas_then_count(filch_atomic_index *p, filch_index *expected, filch_index v, bool steals)
+static bool cas_then_count(filch_atomic_u64 *p, uint64_t *expected, uint64_t v, bool steals)
 {
 	bool won = atomic_compare_exchange_strong_explicit(
 		p, expected, v, memory_order_seq_cst, memory_order_seq_cst);
@@ -98,7 +98,7 @@ static bool place_by_cas(filch_atomic_u32 *p, uint32_t *expected, uint32_t v, bo
 		 : place_by_cas, default   \
 		 : count_by_store)((p), (expected), (v), STORES)
 #elif defined(MUTANT_WITHDRAW_BY_STORE)
-static bool top_by_store(filch_atomic_index *p, filch_index *expected, filch_index v, bool stores)
+static bool top_by_store(filch_atomic_u64 *p, uint64_t *expected, uint64_t v, bool stores)
 {
 	if (!stores)
 		return atomic_compare_exchange_strong_explicit(
@@ -203,6 +203,12 @@ static void run(struct filch_worker *w, filch_index carried, struct filch_task *
 }
 
 /* --- src/core/await.c and src/core/fault.c without the pool ---------------------- */
+
+void filch_take_quiet(struct filch_worker *hot)
+{
+	assert(is_at(hot, &deque.hot));
+	filchi_deque_look(&deque);
+}
 
 filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struct filch_task *task)
 {
