@@ -104,8 +104,8 @@ FILCH_API int filch_group_destroy(struct filch_group *group) FILCH_MUST_CHECK;
  *                       of stack or because it is guarded, as with filch_wait(); or waits for jobs
  *                       that are not of the group, and are not run here.
  *           -EDEADLK    the pool's one worker is the calling thread, which works for another pool.
- *           -EDEADLK    on a worker of another pool: all workers of the pools that wait for each
- *                       other wait, and none can go on.
+ *           -EDEADLK    on a worker: all workers of the pools that wait for each other wait, and
+ *                       none can go on; of the group's own pool only if that is one of them.
  *           -ECHILD     after fork().
  */
 FILCH_API int filch_group_wait(

@@ -195,7 +195,7 @@ struct filch_job_spec {
  *                       the cq, or cannot run them beneath what it does.
  *           -EDEADLK    the same, on a worker of another pool, where all workers of the pools that
  *                       wait for each other wait or have nothing to do, and none can go on. For
- *                       the group and the cq: if jobs of these pools hold all of the room.
+ *                       the group and the cq: if jobs and submits of these hold all of the room.
  *           -ESHUTDOWN  the pool is closed.
  *           -ECHILD     after fork().
  *           With a NULL pool also why there is no default pool, as filch_pool_create().
@@ -262,10 +262,11 @@ FILCH_API int64_t filch_submit_batch(struct filch_pool *pool, const struct filch
  *                       stack or because it is guarded, so waiting could be for ever.
  *           -EDEADLK    on a worker of the pool: the job waits for others that it comes after, or
  *                       its group holds it; and those are not run here, so waiting could be for
- *                       ever.
+ *                       ever. It is not asked whether another worker is about to run them.
  *           -EDEADLK    the pool's one worker is the calling thread, which works for another pool.
- *           -EDEADLK    on a worker of another pool: all workers of the pools that wait for each
- *                       other wait, and none can go on. The id stays valid.
+ *           -EDEADLK    on a worker: all workers of the pools that wait for each other wait, and
+ *                       none can go on; of the job's own pool only if that is one of them. The id
+ *                       stays valid.
  *           -ECHILD     after fork().
  */
 FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct timespec *deadline,

@@ -96,9 +96,24 @@ static void ready(struct filch_pool *pool, uint32_t slot, uint64_t s, bool faile
 	filchi_submit_ready(pool, slot, s, failed);
 }
 
+/*
+ * A job that waits, and that nothing comes before any more, is about to become ready: until the
+ * release no look for a standstill takes it for one that cannot.
+ */
 void filchi_after_hold(struct filchi_jobs *jobs)
 {
-	filchi_client_in(filchi_pool_of(jobs));
+	struct filch_pool *pool = filchi_pool_of(jobs);
+
+	filchi_client_in(pool);
+	(void)filchi_fetch_add_acq_rel(&pool->releases, 1);
+}
+
+/* It is ready, or not about to be. */
+static void let_go(struct filch_pool *pool)
+{
+	(void)filchi_fetch_sub_seq_cst(&pool->releases, 1);
+	filchi_abroad_changed(&pool->involved);
+	filchi_client_out(pool);
 }
 
 void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed)
@@ -118,7 +133,7 @@ void filchi_after_release(struct filchi_jobs *jobs, uint32_t first, bool failed)
 	}
 	if (last != FILCHI_EDGE_NONE)
 		filchi_edges_give(f, first, last);
-	filchi_client_out(pool);
+	let_go(pool);
 }
 
 /* A submit of a job that follows others. */
@@ -234,6 +249,7 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 	filchi_after_begin(&me.f->of[slot].count, s, me.left);
 	if (how->group)
 		filchi_group_begin(&how->group->word, 1);
+	filchi_after_hold(&pool->jobs);
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
 	if (filchi_submit_adds(how))
 		filchi_submit_add(pool, how, id);
@@ -249,10 +265,12 @@ int64_t filchi_submit_after(struct filch_pool *pool, struct filchi_job *job,
 	if (filchi_fence_then_load_acquire(&pool->closing) &&
 		filchi_job_claim_waiting(job, id, &pool->jobs)) {
 		filchi_job_take_back(&pool->jobs, job);
+		let_go(pool);
 		return -ESHUTDOWN;
 	}
 	failed = me.failed && !(how->flags & FILCH_JOB_AFTER_ANY);
 	if (filchi_after_ended(&me.f->of[slot].count, s, me.left + 1, &failed))
 		ready(pool, slot, s, failed);
+	let_go(pool); /* and it holds room of its group from now on */
 	return id;
 }

@@ -124,6 +124,8 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 	filchi_worker_posted(pool); /* its fence is I3 and S1, for all of them */
 	if (FILCH_UNLIKELY(how->group != NULL))
 		filchi_group_posted(pool, how->group);
+	if (how->cq)
+		filchi_abroad_changed(&how->cq->blocked); /* as filch_submit() */
 	FILCH_HOOK(submit_announced);
 	return filchi_load_acquire(&pool->closing) ? take_back(pool, job, id, n) : n;
 }
@@ -156,7 +158,11 @@ static int submit_next(struct filch_pool *pool, const struct filch_job_spec *spe
 	const struct filchi_work work = { .fn = spec->fn, .arg = spec->arg, .user = spec->user };
 
 	*id = filchi_submit_one(pool, &work, how, now);
-	return *id < 0 ? (int)*id : 1;
+	if (*id < 0)
+		return (int)*id;
+	if (how->cq)
+		filchi_abroad_changed(&how->cq->blocked); /* as filch_submit() */
+	return 1;
 }
 
 int64_t filch_submit_batch(struct filch_pool *pool, const struct filch_job_spec *jobs, size_t n,

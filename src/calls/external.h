@@ -62,7 +62,7 @@ static inline void filchi_caller_leave(void)
 {
 	filchi_worker_set_self(NULL);
 	/* no pool is touched from here on: it may be gone */
-	if (FILCH_UNLIKELY(filchi_standstill_was_met(&filchi_abroad_met)))
+	if (FILCH_UNLIKELY(filchi_standstill_was_met(&filchi_abroad_words.met)))
 		filchi_abroad_creator_left();
 }
 

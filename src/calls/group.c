@@ -157,6 +157,7 @@ int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
 		filchi_job_take_back(&pool->jobs, job);
 		return -ESHUTDOWN;
 	}
+	filchi_abroad_changed(&pool->involved); /* the job has room that stays may wait for */
 	return id;
 }
 

@@ -167,9 +167,14 @@ void filchi_submit_add(struct filch_pool *pool, const struct filch_submit *how, 
 
 void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id)
 {
+	uint64_t told;
+
 	job->ended_at = filchi_now();
-	if (filchi_job_complete(&pool->jobs, job) & FILCHI_JOB_FOR_WORKER)
+	told = filchi_job_complete(&pool->jobs, job);
+	if (told & FILCHI_JOB_FOR_WORKER)
 		filchi_worker_job_done(pool, id);
+	if (told != FILCHI_JOB_IN_CHILD)
+		filchi_abroad_changed(&pool->involved);
 }
 
 /*
@@ -200,10 +205,11 @@ static int make_room(struct filch_pool *pool, const struct timespec *deadline)
 }
 
 /*
- * Room in the queue for one more job: 0, with *@here set if the job is to be run by the submitter;
- * or the policy's error.
+ * Room in the queue for @job: 0, with *@here set if it is to be run by the submitter; or the
+ * policy's error.
  */
-static int find_room(struct filch_pool *pool, const struct filch_submit *how, bool *here)
+static int find_room(
+	struct filch_pool *pool, struct filchi_job *job, const struct filch_submit *how, bool *here)
 {
 	const struct timespec *deadline = how->when_full == FILCH_UNTIL ? how->deadline : NULL;
 	int error;
@@ -221,7 +227,7 @@ static int find_room(struct filch_pool *pool, const struct filch_submit *how, bo
 		if (filchi_caller_is_away(pool))
 			return -EDEADLK;
 		if (filchi_worker_self())
-			return filchi_abroad_room(filchi_worker_self(), pool, deadline);
+			return filchi_abroad_room(filchi_worker_self(), pool, deadline, job);
 		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
 	}
 }
@@ -375,7 +381,7 @@ static int64_t submit_to_full(struct filch_pool *pool, struct filchi_job *job,
 	/* to the last touch of the pool: a destroy that let us out of the queue waits for that */
 	filchi_client_in(pool);
 	pthread_cleanup_push(full_exited, &f);
-	id = here ? 0 : find_room(pool, how, &f.here);
+	id = here ? 0 : find_room(pool, job, how, &f.here);
 	if (id) {
 		(void)refuse(pool, how, (int)id);
 	} else {
@@ -445,7 +451,8 @@ static int find_credit(struct filch_pool *pool, const struct filch_submit *how, 
 	if (pool->has_caller && pool->running == 1 && pthread_equal(pool->caller, pthread_self()))
 		return -EDEADLK;
 	if (filchi_worker_self())
-		return filchi_abroad_credit(filchi_worker_self(), pool, how->cq, deadline, cell);
+		return filchi_abroad_credit(
+			filchi_worker_self(), pool, how->cq, how->group, deadline, cell);
 	return filchi_credit_wait(how->cq, &pool->closing, deadline, cell);
 }
 
@@ -463,7 +470,7 @@ static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_wo
 	if (!id) {
 		job = new_slot(pool);
 		if (job) {
-			job->cell = cell;
+			filch_store_relaxed(&job->cell, cell);
 			filch_store_relaxed(&job->cq, how->cq);
 			f.group = NULL; /* the slot has its room */
 			id = submit_slot(pool, job, work, how, now, how->group, here);
@@ -541,6 +548,7 @@ int64_t filch_submit(
 	static const struct filch_submit defaults = FILCH_SUBMIT_INIT;
 	const struct filch_submit *as = &defaults;
 	struct filch_submit to;
+	int64_t id;
 	int error;
 
 	if (!fn)
@@ -557,9 +565,13 @@ int64_t filch_submit(
 		as = &to;
 	}
 	filchi_fault_touch(NULL, 0);
-	return filchi_submit_one(pool,
+	id = filchi_submit_one(pool,
 		&(struct filchi_work){ .fn = fn, .arg = arg, .user = as->user }, as,
 		filchi_submit_time(as));
+	if (FILCH_UNLIKELY(as->cq != NULL) && id > 0)
+		filchi_abroad_changed(
+			&as->cq->blocked); /* A7: it holds a credit, and I3 has passed */
+	return id;
 }
 
 /* --- wait and cancel -------------------------------------------------- */

@@ -30,8 +30,9 @@
  *     the job there.
  *
  * Where it cannot be run, for want of stack, in a guarding pool or because it is guarded, a wait is
- * refused: -EDEADLK. That is said only where nothing can change it from outside: no deadline, no
- * job on a thread that is no worker, no creator of a FILCH_POOL_CALLER pool that may yet come.
+ * refused: -EDEADLK. So it is where the way ends at room that jobs hold which nobody waits for.
+ * That is said only where nothing can change it from outside: no deadline, no job on a thread that
+ * is no worker, no creator of a FILCH_POOL_CALLER pool that may yet come.
  *
  * One lock for all stays of the process. It is taken by a worker that has looked in vain and will
  * sleep, and by whoever ends such a sleep. A stay is in the list before its job's word is flagged,
@@ -53,7 +54,8 @@
 #include <errno.h>
 #include <pthread.h>
 
-filch_atomic_u32 filchi_abroad_count, filchi_abroad_met;
+filch_atomic_u32 filchi_abroad_count;
+struct filchi_abroad_words filchi_abroad_words;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct filchi_stay *filchi_stays;
 
@@ -76,6 +78,8 @@ static void link_in(struct filchi_stay *s)
 	filchi_stays = s;
 	(void)filchi_fetch_add_seq_cst(&filchi_abroad_count, 1);
 	(void)filchi_fetch_add_acq_rel(&s->worker->pool->abroad, 1);
+	filchi_standstill_count(&s->worker->pool->involved);
+	filchi_standstill_count(&s->pool->involved);
 	/* last: what follows is a look that this precedes */
 	(void)filchi_fetch_add_seq_cst(count_of(s), 1);
 }
@@ -87,6 +91,8 @@ static void take_out(struct filchi_stay *s)
 		s->next->link = s->link;
 	(void)filchi_fetch_sub_seq_cst(&filchi_abroad_count, 1);
 	(void)filchi_fetch_sub_seq_cst(&s->worker->pool->abroad, 1);
+	(void)filchi_fetch_sub_acq_rel(&s->worker->pool->involved, 1);
+	(void)filchi_fetch_sub_acq_rel(&s->pool->involved, 1);
 	(void)filchi_fetch_sub_seq_cst(count_of(s), 1);
 }
 
@@ -183,9 +189,10 @@ static void bury(struct filchi_stay *s)
 void filchi_abroad_last_look(struct filchi_worker *w)
 {
 	pthread_mutex_lock(&lock);
+	filch_store_relaxed(&filchi_abroad_words.met_holder, 0); /* A6 follows, likewise */
 	if (filchi_load_acquire(&w->awaits))
 		wake_servers(NULL);
-	filchi_still_end(w, w->pool);
+	filchi_still_look(w);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -217,22 +224,13 @@ static bool wants_sleep(struct filchi_stay *s)
 }
 
 /*
- * The stay sleeps: whether with it all do. If it had been told of room, that has been taken by
- * somebody else. Others may have looked while it was there, and seen no standstill. They are not
- * told any more, so we look for them.
+ * The stay sleeps: whether with it all do. If it had been told of room, somebody else has that.
  */
 static void settle(struct filchi_stay *s)
 {
-	struct filchi_worker *w = s->worker;
-	const bool in_vain = s->has_been_told;
-
 	s->has_been_told = false;
-	filchi_standstill_settle(&w->sleeper);
-	filchi_still_end(w, w->pool);
-	FILCHI_EACH_STAY(other)
-	if (in_vain && other != s && !other->serves && waits_for_room(other, s->pool) &&
-		!s->may_run_any && !s->is_refused)
-		filchi_still_end(w, other->worker->pool);
+	filchi_standstill_settle(&s->worker->sleeper);
+	filchi_still_look(s->worker);
 }
 
 /*
@@ -252,19 +250,18 @@ static struct found look(struct filchi_stay *s)
 		wake_servers(s);
 	}
 	found.job = claim_for(s);
-	found.sleeps = !found.job && wants_sleep(s);
-	if (found.sleeps) {
+	s->may_run_any = false; /* what that was for is claimed, by this or by another */
+	if (!found.job && !s->is_refused && wants_sleep(s)) {
 		settle(s);
 		if (s->may_run_any)
 			found.job = claim_for(s);
+		s->may_run_any = false;
+		found.sleeps = !found.job && !s->is_refused;
 	}
-	s->may_run_any = false;
 	found.refused = s->is_refused;
 	s->is_refused = false;
 	if (found.job)
 		bury(s);
-	if (found.job || found.refused)
-		found.sleeps = false;
 	if (!found.sleeps)
 		filchi_idle_cancel(&w->pool->idle, &w->sleeper);
 	pthread_mutex_unlock(&lock);
@@ -378,6 +375,7 @@ static struct filchi_stay stay_of(
 		.depth = filch_load_relaxed(&w->deque.depth),
 		.timed = deadline != NULL,
 		.can_run = filchi_worker_has_stack(w) && !w->pool->guards,
+		.context = filchi_this_thread.context,
 	};
 }
 
@@ -402,8 +400,8 @@ int filchi_abroad_wait(struct filchi_worker *w, struct filch_pool *pool, struct 
 	return error;
 }
 
-int filchi_abroad_room(
-	struct filchi_worker *w, struct filch_pool *pool, const struct timespec *deadline)
+int filchi_abroad_room(struct filchi_worker *w, struct filch_pool *pool,
+	const struct timespec *deadline, struct filchi_job *job)
 {
 	struct filchi_stay s = stay_of(w, pool, deadline);
 	uint32_t user = filchi_fault_off(w);
@@ -411,6 +409,7 @@ int filchi_abroad_room(
 	int error = 0;
 
 	s.kind = FILCHI_STAY_ROOM;
+	s.slot = job;
 	for (;;) {
 		if (filchi_load_acquire(&pool->closing))
 			error = -ESHUTDOWN;
@@ -430,7 +429,8 @@ int filchi_abroad_room(
 }
 
 int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
-	const struct filchi_source *source, const struct timespec *deadline, uint32_t *it)
+	const struct filchi_source *source, const struct filch_group *group,
+	const struct timespec *deadline, uint32_t *it)
 {
 	struct filchi_stay s = stay_of(w, pool, deadline);
 	uint32_t user = filchi_fault_off(w);
@@ -438,6 +438,7 @@ int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
 
 	s.kind = FILCHI_STAY_SOURCE;
 	s.source = source;
+	s.group = group;
 	while (!error) {
 		if (filchi_load_acquire(&pool->closing)) {
 			error = -ESHUTDOWN;
@@ -489,14 +490,20 @@ void filchi_abroad_look_again(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void filchi_abroad_look(void)
+{
+	pthread_mutex_lock(&lock);
+	filch_store_relaxed(&filchi_abroad_words.missed, 0); /* A6 follows, if it must be 1 */
+	filchi_still_look(NULL);
+	pthread_mutex_unlock(&lock);
+}
+
 void filchi_abroad_creator_left(void)
 {
 	pthread_mutex_lock(&lock);
-	filch_store_relaxed(&filchi_abroad_met, 0);
+	filch_store_relaxed(&filchi_abroad_words.met, 0);
 	/* its own pool may be gone by now; those with a stay are not */
-	FILCHI_EACH_STAY(s)
-	if (!s->serves)
-		filchi_still_end(NULL, s->worker->pool);
+	filchi_still_look(NULL);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -516,6 +523,8 @@ void filchi_abroad_in_child(void)
 {
 	filchi_stays = NULL;
 	filch_store_relaxed(&filchi_abroad_count, 0);
-	filch_store_relaxed(&filchi_abroad_met, 0);
+	filch_store_relaxed(&filchi_abroad_words.met, 0);
+	filch_store_relaxed(&filchi_abroad_words.missed, 0);
+	filch_store_relaxed(&filchi_abroad_words.met_holder, 0);
 	pthread_mutex_unlock(&lock);
 }

@@ -13,8 +13,16 @@
 /* Stays of this process that may be asleep. */
 extern filch_atomic_u32 filchi_abroad_count;
 
-/* A look for a standstill has met the creator of a FILCH_POOL_CALLER pool at work there. */
-extern filch_atomic_u32 filchi_abroad_met;
+/*
+ * A look for a standstill has met the creator of a FILCH_POOL_CALLER pool at work there; or has
+ * found all asleep, and that others may change it. Apart from the count, which changes more often.
+ */
+struct filchi_abroad_words {
+	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 met;
+	filch_atomic_u32 missed;
+	filch_atomic_u32 met_holder; /* a pool that holds what stays wait for was awake */
+};
+extern struct filchi_abroad_words filchi_abroad_words;
 
 /* How a stay is ended: see filchi_abroad_wait(). */
 enum filchi_stay_kind {
@@ -35,18 +43,18 @@ int filchi_abroad_wait(struct filchi_worker *w, struct filch_pool *pool, struct 
 	int64_t id, const struct timespec *deadline, enum filchi_stay_kind kind);
 
 /*
- * The same for room in @pool's queue: 0, with one admitted; -ETIMEDOUT, -ESHUTDOWN, -ECHILD,
- * -EDEADLK.
+ * The same for room in @pool's queue, for the job in slot @job, with what it has so far: 0, with
+ * one admitted; -ETIMEDOUT, -ESHUTDOWN, -ECHILD, -EDEADLK.
  */
-int filchi_abroad_room(
-	struct filchi_worker *w, struct filch_pool *pool, const struct timespec *deadline);
+int filchi_abroad_room(struct filchi_worker *w, struct filch_pool *pool,
+	const struct timespec *deadline, struct filchi_job *job);
 
 /*
- * The same for a credit of @cq, a cell in *@cell, for a job of @pool: 0, -ETIMEDOUT, -ESHUTDOWN,
- * -ECHILD; -EDEADLK if jobs of pools that cannot go on hold all credits.
+ * The same for a credit of @cq, a cell in *@cell, for a job of @pool, of @group or NULL, in which
+ * it has room: 0, -ETIMEDOUT, -ESHUTDOWN, -ECHILD; -EDEADLK if what cannot go on holds all credits.
  */
 int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
-	const struct timespec *deadline, uint32_t *cell);
+	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell);
 
 /* Any thread: credits of @cq were given, and submits wait for them; it is filch_cq.tell. */
 void filchi_abroad_has_credit(struct filch_cq *cq);
@@ -85,16 +93,27 @@ static inline void filchi_abroad_settle(struct filchi_worker *w)
 		filchi_abroad_last_look(w);
 }
 
-/*
- * The same for one that sleeps free. Where none of its pool is abroad, nothing that others wait for
- * lies on a stack of the pool.
- */
+/* The same for one that sleeps free: two loads where it is not concerned. */
 static inline void filchi_abroad_settle_free(struct filchi_worker *w)
 {
-	filchi_standstill_settle(&w->sleeper);
-	/* after A1, likewise */
-	if (FILCH_UNLIKELY(filchi_load_acquire(&w->pool->abroad)))
+	if (FILCH_UNLIKELY(filchi_standstill_settle_free(&w->sleeper, &w->pool->involved)) ||
+		FILCH_UNLIKELY(filchi_load_acquire(&filchi_abroad_words.met_holder))) /* A6, A1 */
 		filchi_abroad_last_look(w);
+}
+
+/* A thread that was missed: looks in place of those that sleep. */
+FILCH_COLD void filchi_abroad_look(void);
+
+/*
+ * Any thread, a full fence after it has changed what a stay may hang on, and does not sleep: it has
+ * ended a job, made one ready, or published one that holds some of what is waited for. @awaited
+ * counts the stays that may be concerned.
+ */
+static inline void filchi_abroad_changed(filch_atomic_u32 *awaited)
+{
+	if (FILCH_UNLIKELY(filchi_standstill_is_missed(&filchi_abroad_words.missed)) &&
+		filchi_load_acquire(awaited))
+		filchi_abroad_look();
 }
 
 /* Any thread: all that are abroad look whether all sleep, as if they went to sleep just now. */

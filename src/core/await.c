@@ -204,18 +204,20 @@ static bool run_task(struct job_wait *wait, const struct filchi_filter *filter)
 
 /*
  * Parks for the job, unless it is done or there is something to run. @serves: any job of the queue
- * is. 0 or -ETIMEDOUT.
+ * is. 0, -ETIMEDOUT; -EDEADLK if pools that wait for each other cannot go on.
  */
 static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, bool serves)
 {
 	const struct filchi_filter anything = { .any = true, .worker = wait->w->id };
 	struct filchi_worker *w = wait->w;
 	struct filch_pool *pool = w->pool;
+	uint32_t asleep;
 	int error;
 
 	filch_store_relaxed(&w->timed, wait->deadline != NULL);
 	filchi_store_release(&w->awaits, (uint64_t)wait->id);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, filter);
+	asleep = filchi_load_acquire(&w->sleeper.state);
 	FILCH_HOOK(job_wait_prepared);
 	/* flagged after prepare: whoever sees the flag sees a sleeper to wake */
 	error = park(w, filter,
@@ -227,6 +229,9 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, 
 	filch_store_relaxed(&w->timed, 0);
 	wait->parked = true;
 	wait->since = 0;
+	if (FILCH_UNLIKELY(filchi_load_acquire(&w->refused) == asleep) &&
+		FILCHI_SLEEP_KIND(asleep) != FILCHI_AWAKE)
+		return -EDEADLK;
 	return error;
 }
 

@@ -18,14 +18,27 @@ static bool take(void *cq, uint32_t *cell)
 	return filchi_credit_take(cq, cell, 1);
 }
 
-static bool is_held_by(void *cq, struct filch_pool *pool, struct filchi_job *job)
+/*
+ * In an ordered queue one alone counts, the first that has not ended: what comes back next is its
+ * credit. A reaper that has passed a cell and not freed it will free that one.
+ */
+static bool is_held_by(void *of, struct filch_pool *pool, struct filchi_job *job)
 {
+	struct filch_cq *cq = of;
+	uint64_t head;
+
 	(void)pool;
-	return filch_load_relaxed(&job->cq) == cq;
+	if (filch_load_relaxed(&job->cq) != cq)
+		return false;
+	if (!cq->ordered)
+		return true;
+	head = filchi_load_acquire(&cq->order.head);
+	return filch_load_relaxed(&job->cell) == head % cq->capacity &&
+	       filchi_load_acquire(&cq->order.tail) == head + cq->capacity;
 }
 
 int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
-	const struct timespec *deadline, uint32_t *cell)
+	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell)
 {
 	const struct filchi_source source = { .of = cq,
 		.awaited = &cq->blocked,
@@ -33,9 +46,9 @@ int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struc
 		.may_come = may_come,
 		.take = take,
 		.is_held_by = is_held_by,
-		.size = cq->capacity };
+		.size = cq->ordered ? 1 : cq->capacity };
 
-	return filchi_abroad_source(w, pool, &source, deadline, cell);
+	return filchi_abroad_source(w, pool, &source, group, deadline, cell);
 }
 
 void filchi_abroad_has_credit(struct filch_cq *cq)

@@ -315,7 +315,8 @@ int filchi_abroad_group_room(
 		.may_come = may_come,
 		.take = take,
 		.is_held_by = is_held_by,
-		.size = group->unfinished_max };
+		.size = group->unfinished_max,
+		.pool = group->pool };
 	int error;
 
 	/* a job that runs on top may leave the thread */
@@ -327,7 +328,7 @@ int filchi_abroad_group_room(
 	 * Weaker?    no: store->load; the read-modify-write of link_in() in abroad.c is the fence.
 	 * Checked:   tests/stress/groups.c, submits by workers of another pool
 	 */
-	error = filchi_abroad_source(w, group->pool, &source, deadline, NULL);
+	error = filchi_abroad_source(w, group->pool, &source, NULL, deadline, NULL);
 	pthread_cleanup_pop(0);
 	if (error != -ECHILD)
 		filchi_group_block_end(group);

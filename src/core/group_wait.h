@@ -39,7 +39,7 @@ bool filchi_group_is_here(struct filch_group *group);
 
 /*
  * Any thread, a full fence after it has queued a job of @group, which is only compared: workers
- * that wait for the group hear of it.
+ * that wait for the group hear of it. And the job has room in the group.
  */
 FILCH_COLD void filchi_group_tell(struct filch_pool *pool, const struct filch_group *group);
 
@@ -47,6 +47,7 @@ static inline void filchi_group_posted(struct filch_pool *pool, const struct fil
 {
 	if (FILCH_UNLIKELY(filchi_rmw_fence_then_load_acquire(&pool->group_waits)))
 		filchi_group_tell(pool, group);
+	filchi_abroad_changed(&pool->involved);
 }
 
 /* The thread of the worker has been given up, and its waits with it. */

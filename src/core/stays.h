@@ -12,9 +12,13 @@ struct filchi_source {
 	bool (*is_there)(void *of);
 	bool (*may_come)(void *of); /* of itself, just now */
 	bool (*take)(void *of, uint32_t *it);
-	/* whether a job of @pool that is unfinished holds some; how many hold all */
+	/*
+	 * whether the job in a slot of @pool holds some of what must come back before any can be
+	 * taken; how many hold all of that
+	 */
 	bool (*is_held_by)(void *of, struct filch_pool *pool, struct filchi_job *job);
 	uint32_t size;
+	struct filch_pool *pool; /* whose jobs alone hold it; NULL: those of any */
 };
 
 /* A wait of a worker, in its frame. All but the constants belong to the lock. */
@@ -24,6 +28,9 @@ struct filchi_stay {
 	struct filch_pool *pool;            /* whose job it waits for */
 	struct filchi_job *job;             /* NULL: for room */
 	const struct filchi_source *source; /* for that, and not for the pool's queue */
+	struct filchi_job *slot;         /* of a submit, not published, with what that has so far */
+	const struct filch_group *group; /* without a slot: the one in which a submit has room */
+	struct filchi_context *context;  /* what lies beneath on the worker's thread */
 	int64_t id;
 	uint32_t depth; /* segments of the worker's that lie beneath */
 	struct filchi_need need;
@@ -38,11 +45,12 @@ struct filchi_stay {
 };
 
 /*
- * Worker @w, for a job of @pool: waits until it can take something of @source, in *@it: 0,
- * -ETIMEDOUT, -ESHUTDOWN, -ECHILD; -EDEADLK if jobs of pools that cannot go on hold all of it.
+ * Worker @w, for a job of @pool, with room in @group or NULL: waits until it can take something of
+ * @source, in *@it: 0, -ETIMEDOUT, -ESHUTDOWN, -ECHILD; -EDEADLK if what cannot go on holds all.
  */
 int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
-	const struct filchi_source *source, const struct timespec *deadline, uint32_t *it);
+	const struct filchi_source *source, const struct filch_group *group,
+	const struct timespec *deadline, uint32_t *it);
 
 /* Any thread: there is some of @of, and stays wait for it. */
 void filchi_abroad_has_some(const void *of);
@@ -88,9 +96,9 @@ struct filchi_needs filchi_needs_of(struct filchi_stay *s);
 void filchi_needs_forget(const struct filchi_needs *needs);
 
 /*
- * Worker that has prepared to sleep, or NULL: if all sleep that could end what those of @pool wait
+ * Worker that has settled, or NULL: if all sleep that could end what the stays of some pool wait
  * for, one is told that it may run a job on top, or that it is refused.
  */
-void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool);
+void filchi_still_look(const struct filchi_worker *self);
 
 #endif

@@ -2,13 +2,24 @@
 /*
  * Whether pools that wait for each other are at a standstill, and its end: case 2 of abroad.c. All
  * of it under the lock there.
+ *
+ * A look begins at a pool with stays, goes on to the pools that these wait for, and so on. A wait
+ * for room in a completion queue leads to the pools whose jobs hold the room. To find those the
+ * slots are looked at. So it is done last, of pools that have something to do with stays, and one
+ * that is awake ends it.
+ *
+ * Whoever looks begins at each pool that has stays. One that goes to sleep, or that has changed
+ * something from outside, may be the last to do so anywhere on such a way, and what it is the last
+ * of may lead to it and not from it. docs/adr/0023 has for each kind of wait who looks last.
  */
 #include "core/stays.h"
 
 /* The pools that sleep together, if they do. */
 struct still {
 	struct filch_pool *first, *last;
-	bool may_change; /* from outside, or when a deadline passes */
+	struct filch_pool *open; /* the first whose stays have not been followed */
+	bool may_change;         /* from outside, or when a deadline passes */
+	bool has_met_holder;     /* a pool that holds room, and is awake, ended the look */
 };
 
 static void add(struct still *still, struct filch_pool *pool)
@@ -22,6 +33,8 @@ static void add(struct still *still, struct filch_pool *pool)
 	else
 		still->first = pool;
 	still->last = pool;
+	if (!still->open)
+		still->open = pool;
 }
 
 static bool is_inside(const struct filchi_stay *s)
@@ -29,14 +42,20 @@ static bool is_inside(const struct filchi_stay *s)
 	return !s->serves && s->worker->pool->is_still;
 }
 
-/* The pool of the worker, and those that its workers wait for, and so on. */
+/* The pool whose workers can end the wait; NULL: those whose jobs hold what it is for. */
+static struct filch_pool *leads_to(const struct filchi_stay *s)
+{
+	return s->source ? s->source->pool : s->pool;
+}
+
+/* The pool, and those that its workers wait for, and so on. */
 static void gather(struct still *still, struct filch_pool *pool)
 {
 	add(still, pool);
-	for (struct filch_pool *p = pool; p; p = p->next_still)
+	for (; still->open; still->open = still->open->next_still)
 		FILCHI_EACH_STAY(s)
-	if (!s->serves && s->worker->pool == p)
-		add(still, s->pool);
+	if (!s->serves && s->worker->pool == still->open && leads_to(s))
+		add(still, leads_to(s));
 }
 
 /* Whether some worker of the pool runs the job, or did when it began to wait. */
@@ -52,7 +71,36 @@ static bool is_run_by_workers(const struct filch_pool *pool, const struct filchi
 	return false;
 }
 
-/* Whether a job of the pool ends by what no worker of it does: an inline job, a deferred end. */
+/* Whether the context is of the job: an inline one, or its callback is called or due there. */
+static bool is_of(const struct filchi_context *context, const struct filchi_job *job)
+{
+	const struct filchi_job_context *of = (const void *)context;
+	const struct filchi_job *due;
+
+	if (context->kind == FILCHI_CONTEXT_WORK)
+		return false;
+	due = context->kind == FILCHI_CONTEXT_CALLBACK ? of->due : NULL;
+	while (due && due != job)
+		due = filch_load_relaxed(&due->after);
+	return due || of->job == job;
+}
+
+/* The same on the stack of a worker inside that waits. The frames beneath do not change. */
+static bool is_run_beneath_stay(const struct filchi_job *job)
+{
+	FILCHI_EACH_STAY(s)
+	for (struct filchi_context *c = s->context; s->worker->pool->is_still && c; c = c->outer)
+		if (is_of(c, job))
+			return true;
+	return false;
+}
+
+/* Whether it ends by what none of those workers does: another thread, or a deferred end. */
+static bool is_run_elsewhere(const struct filch_pool *pool, const struct filchi_job *job)
+{
+	return !is_run_by_workers(pool, job) && !is_run_beneath_stay(job);
+}
+
 static bool is_any_run_elsewhere(struct filch_pool *pool)
 {
 	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
@@ -61,33 +109,51 @@ static bool is_any_run_elsewhere(struct filch_pool *pool)
 		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
 		unsigned state = FILCHI_JOB_STATE(filchi_load_acquire(&job->state));
 
-		if ((state == FILCHI_JOB_RUNNING && !is_run_by_workers(pool, job)) ||
-			state == FILCHI_JOB_FINISHING)
+		if ((state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_FINISHING) &&
+			is_run_elsewhere(pool, job))
 			return true;
 	}
 	return false;
 }
 
+/* How many unfinished jobs of the pool hold some of it; or that some do. */
+static uint32_t count_held(
+	struct filch_pool *pool, const struct filchi_source *source, uint32_t enough)
+{
+	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
+	uint32_t held = 0;
+
+	for (uint32_t i = 0; i < begun && held < enough; i++) {
+		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
+
+		held += filchi_job_is_pending(filchi_load_acquire(&job->state)) &&
+			source->is_held_by(source->of, pool, job);
+	}
+	return held;
+}
+
+/* A submit that waits for one thing may hold another. So may one that is buried. */
+static bool is_held_by_stay(const struct filchi_source *source, const struct filchi_stay *s)
+{
+	return s->slot ? source->is_held_by(source->of, s->pool, s->slot)
+		       : s->group && s->group == source->of;
+}
+
 /*
- * Whether jobs of these pools, which their workers alone can end, hold all of it. Then nobody else
- * can give any back.
+ * Whether jobs of these pools, which their workers alone can end, hold all of it, and submits by
+ * these workers. Then nobody else can give any back.
  */
 static bool is_all_held(const struct still *still, const struct filchi_source *source)
 {
 	uint32_t held = 0;
 
 	for (struct filch_pool *p = still->first; p; p = p->next_still) {
-		const uint32_t begun = filchi_jobs_begun(&p->jobs);
-
 		if (is_any_run_elsewhere(p))
 			return false;
-		for (uint32_t i = 0; i < begun; i++) {
-			struct filchi_job *job = filchi_jobs_at(&p->jobs, begun, i);
-
-			held += filchi_job_is_pending(filchi_load_acquire(&job->state)) &&
-				source->is_held_by(source->of, p, job);
-		}
+		held += count_held(p, source, UINT32_MAX);
 	}
+	FILCHI_EACH_STAY(s)
+	held += s->worker->pool->is_still && is_held_by_stay(source, s);
 	return held >= source->size;
 }
 
@@ -95,7 +161,7 @@ static bool is_all_held(const struct still *still, const struct filchi_source *s
 static bool is_empty_seat(const struct filch_pool *pool, struct filchi_worker *w)
 {
 	return pool->has_caller && w == pool->first &&
-	       filchi_standstill_is_out(&w->sleeper, &w->deque.depth, &filchi_abroad_met);
+	       filchi_standstill_is_out(&w->sleeper, &w->deque.depth, &filchi_abroad_words.met);
 }
 
 static bool note(struct still *still, struct filch_pool *pool)
@@ -157,9 +223,10 @@ static bool own_waits_last(struct still *still, const struct filch_pool *pool)
 		if (!job)
 			continue;
 		if (!filchi_job_is(&pool->jobs, state, id) || !filchi_job_is_pending(state) ||
-			FILCHI_JOB_STATE(state) == FILCHI_JOB_FINISHING)
+			(FILCHI_JOB_STATE(state) == FILCHI_JOB_FINISHING &&
+				!is_run_beneath_stay(job)))
 			return false;
-		if (!is_run_by_workers(pool, job))
+		if (is_run_elsewhere(pool, job))
 			still->may_change = true;
 	}
 	return true;
@@ -170,6 +237,8 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 {
 	unsigned state = filchi_stay_state(s);
 
+	if (s->may_run_any || s->is_refused)
+		return false; /* and its worker has been woken, or is the one that looks */
 	if (s->timed)
 		still->may_change = true;
 	if (s->source)
@@ -177,13 +246,15 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
 	if (!s->job)
 		return !s->has_been_told && !filchi_stay_has_room(s);
-	if (state == FILCHI_JOB_RUNNING && !is_run_by_workers(s->pool, s->job))
-		still->may_change = true; /* an inline job */
-	if (state == FILCHI_JOB_WAITING && is_any_run_elsewhere(s->pool))
-		still->may_change = true; /* and it may follow that one */
+	if (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job))
+		still->may_change = true;
+	if (state == FILCHI_JOB_WAITING &&
+		(filchi_load_acquire(&s->pool->releases) || is_any_run_elsewhere(s->pool)))
+		still->may_change = true; /* it may follow that one, or be made ready just now */
 	/* or it is published, and about to be put into the queue */
 	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
-	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING;
+	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING ||
+	       (state == FILCHI_JOB_FINISHING && is_run_beneath_stay(s->job));
 }
 
 static bool are_same(const struct still *still)
@@ -194,23 +265,81 @@ static bool are_same(const struct still *still)
 	return true;
 }
 
-static bool is_standstill(struct still *still)
+static bool note_from(struct still *still, struct filch_pool *pool)
 {
-	for (struct filch_pool *p = still->first; p; p = p->next_still)
-		if (!note(still, p))
+	for (; pool; pool = pool->next_still)
+		if (!note(still, pool))
 			return false;
+	return true;
+}
+
+static bool do_all_last(struct still *still)
+{
 	for (struct filch_pool *p = still->first; p; p = p->next_still)
 		if (will_be_woken(p) || !own_waits_last(still, p))
 			return false;
 	FILCHI_EACH_STAY(s)
 	if (is_inside(s) && !lasts(still, s))
 		return false;
-	return are_same(still);
+	return true;
+}
+
+/* A pool that holds some of what a stay waits for comes inside, and is noted. */
+static bool note_holder(struct still *still, struct filch_pool *pool)
+{
+	struct filch_pool *last = still->last;
+
+	gather(still, pool);
+	still->has_met_holder = still->last != last && !note_from(still, last->next_still);
+	return !still->has_met_holder;
+}
+
+/* The same, if jobs of the pool hold some. */
+static bool note_if_holder(
+	struct still *still, const struct filchi_source *source, struct filch_pool *pool)
+{
+	return pool->is_still || !count_held(pool, source, 1) || note_holder(still, pool);
+}
+
+/* The pools that hold some of it, as far as they have to do with stays; most likely first. */
+static bool note_holders_of(struct still *still, const struct filchi_stay *s)
+{
+	if (!note_if_holder(still, s->source, s->pool))
+		return false;
+	FILCHI_EACH_STAY(other)
+	if ((is_held_by_stay(s->source, other) && !note_holder(still, other->worker->pool)) ||
+		!note_if_holder(still, s->source, other->worker->pool) ||
+		!note_if_holder(still, s->source, other->pool))
+		return false;
+	return true;
+}
+
+/* Of other pools nothing is known: they are missed when what is held is counted. */
+static bool note_holders(struct still *still)
+{
+	struct filch_pool *last;
+
+	do {
+		last = still->last;
+		FILCHI_EACH_STAY(s)
+		if (is_inside(s) && s->source && !leads_to(s) && !note_holders_of(still, s))
+			return false;
+	} while (still->last != last);
+	return true;
+}
+
+/* What lasts is looked at before the slots are, and again when all have been noted. */
+static bool is_standstill(struct still *still)
+{
+	const struct filch_pool *last = still->last;
+
+	return note_from(still, still->first) && do_all_last(still) && note_holders(still) &&
+	       (still->last == last || do_all_last(still)) && are_same(still);
 }
 
 /*
- * Whether nobody else holds what stays inside wait for. Asked last: it looks at all slots. All must
- * still sleep afterwards.
+ * Whether nobody else holds what stays inside wait for. Asked last: it counts in all slots. All
+ * must still sleep afterwards.
  */
 static bool is_room_held(const struct still *still)
 {
@@ -246,8 +375,26 @@ static bool let_one_run(const struct filchi_worker *self)
 	return false;
 }
 
+/*
+ * A wait for a job of the worker's own pool: one that runs, and cannot end before the wait does.
+ * The word says for which sleep it is meant.
+ */
+static void refuse_own(const struct still *still)
+{
+	for (struct filch_pool *p = still->first; p; p = p->next_still)
+		for (uint32_t i = 0; i < p->running; i++) {
+			struct filchi_worker *w = filchi_worker_at(p, i);
+
+			if (!filchi_load_acquire(&w->awaits))
+				continue;
+			filchi_store_release(&w->refused, w->noted);
+			(void)filchi_worker_wake(p, w);
+			return;
+		}
+}
+
 /* Best a call: it had not begun. A wait for a job that runs is in a circle of the program's. */
-static void refuse_one(const struct filchi_worker *self)
+static void refuse_one(const struct still *still, const struct filchi_worker *self)
 {
 	struct filchi_stay *best = NULL;
 
@@ -263,17 +410,91 @@ static void refuse_one(const struct filchi_worker *self)
 	if (best) {
 		best->is_refused = true;
 		go_on(best, self);
+	} else {
+		refuse_own(still);
 	}
 }
 
-void filchi_still_end(struct filchi_worker *self, struct filch_pool *pool)
+/* How many pools these were. */
+static uint32_t forget(const struct still *still)
+{
+	uint32_t n = 0;
+
+	for (struct filch_pool *p = still->first; p; p = p->next_still, n++)
+		p->is_still = false;
+	return n;
+}
+
+/*
+ * A look that begins at @pool. NULL, or the word to be left: all sleep, and nobody could be told as
+ * yet; or a pool that holds room is awake. Its job may have given that back by now, and no stay
+ * need be of that pool when its worker sleeps.
+ */
+static filch_atomic_u32 *look_once(const struct filchi_worker *self, struct filch_pool *pool)
+{
+	struct still still = { .first = NULL };
+	bool is_over;
+
+	gather(&still, pool);
+	is_over = !is_standstill(&still) || let_one_run(self);
+	if (!is_over && !still.may_change && is_room_held(&still)) {
+		refuse_one(&still, self);
+		is_over = true;
+	}
+	(void)forget(&still);
+	if (still.has_met_holder)
+		return &filchi_abroad_words.met_holder;
+	return is_over ? NULL : &filchi_abroad_words.missed;
+}
+
+/* What may yet change it may be over by now, or is told of: A6. */
+static void look_from(const struct filchi_worker *self, struct filch_pool *pool)
+{
+	filch_atomic_u32 *word = look_once(self, pool), *left = NULL;
+
+	while (word && word != left) {
+		left = word;
+		filchi_standstill_miss(word);
+		word = look_once(self, pool);
+	}
+}
+
+/* How far a look from there leads. */
+static uint32_t reach_of(struct filch_pool *pool)
 {
 	struct still still = { .first = NULL };
 
 	gather(&still, pool);
-	if (is_standstill(&still) && !let_one_run(self) && !still.may_change &&
-		is_room_held(&still))
-		refuse_one(self);
-	for (struct filch_pool *p = still.first; p; p = p->next_still)
-		p->is_still = false;
+	return forget(&still);
+}
+
+/* The pool with stays from which a look leads least far, of those not begun at; or NULL. */
+static struct filch_pool *next_root(void)
+{
+	struct filch_pool *next = NULL;
+
+	FILCHI_EACH_STAY(s)
+	if (!s->serves && s->worker->pool->reach && (!next || s->worker->pool->reach < next->reach))
+		next = s->worker->pool;
+	return next;
+}
+
+/*
+ * From each, and from those first that lead least far: what is to be told to one of these, others
+ * may wait for. Nor is it over when one has been told. It may be outside of what stands still
+ * elsewhere, and nobody looks at that when it sleeps again.
+ */
+void filchi_still_look(const struct filchi_worker *self)
+{
+	struct filch_pool *pool;
+
+	FILCHI_EACH_STAY(s)
+	s->worker->pool->reach = 0;
+	FILCHI_EACH_STAY(s)
+	if (!s->serves && !s->worker->pool->reach)
+		s->worker->pool->reach = reach_of(s->worker->pool);
+	while ((pool = next_root())) {
+		pool->reach = 0;
+		look_from(self, pool);
+	}
 }

@@ -132,6 +132,8 @@ struct filchi_worker {
 	filch_atomic_u64 heed_at;
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
 	filch_atomic_u32 timed;  /* 1: that wait has a deadline */
+	/* still.c: the sleep, by its state, in which such a wait is refused: nothing can end it */
+	filch_atomic_u32 refused;
 	/* group_wait.c: the group it waits for, 0 = none, only compared; how often it had news */
 	filch_atomic_u64 group;
 	filch_atomic_u32 group_news;
@@ -202,8 +204,10 @@ struct filch_pool {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */
 	/* workers of other pools that may sleep: for its jobs, for room in its queue; and its own
-	   that may sleep for other pools */
-	filch_atomic_u32 awaited, room_awaited, abroad;
+	   that may sleep for other pools; and all stays of its workers, or for its jobs */
+	filch_atomic_u32 awaited, room_awaited, abroad, involved;
+	/* jobs that follow others are being hung on to these, or made ready, just now */
+	filch_atomic_u32 releases;
 	filch_atomic_u32 group_waits; /* its own workers that wait for groups of its jobs */
 	/* workers that have started or failed to */
 	filch_atomic_u32 ready;
@@ -259,8 +263,12 @@ struct filch_pool {
 	FILCH_ATOMIC(struct filchi_live_words *) live_words;
 	struct filchi_live *live; /* pool/live.c's, under its lock; NULL: it is not live */
 
-	/* abroad.c, under its lock: the pools of which it is asked whether they sleep */
+	/*
+	 * abroad.c, under its lock: the pools of which it is asked whether they sleep; how many these
+	 * are of a look that is to begin here
+	 */
 	struct filch_pool *next_still;
+	uint32_t reach;
 	bool is_still, has_free_sleeper;
 };
 

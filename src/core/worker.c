@@ -184,14 +184,19 @@ void filchi_worker_pass_on(struct filchi_worker *w)
 void filchi_worker_deliver(struct filch_pool *pool, struct filchi_job *job)
 {
 	int64_t id = job->id;
+	uint64_t told;
 
 	filchi_job_set_aborted(job);
 	if (filchi_job_is_deferred(job) && !filchi_deferred_lost(&job->state))
 		return; /* a finish is half way through, and completes it */
 	(void)filchi_fetch_add_acq_rel(
 		&pool->external_lane[filch_load_relaxed(&job->lane)].completed, 1);
-	if (filchi_job_complete(&pool->jobs, job) & FILCHI_JOB_FOR_WORKER)
+	told = filchi_job_complete(&pool->jobs, job);
+	if (told & FILCHI_JOB_FOR_WORKER)
 		filchi_worker_job_done(pool, id);
+	if (told != FILCHI_JOB_IN_CHILD)
+		filchi_abroad_changed(
+			&pool->involved); /* of an inline job that has left its thread */
 }
 
 void filchi_worker_abandon(struct filch_pool *pool, struct filchi_job *job)

@@ -177,8 +177,11 @@ FILCH_COLD static void leave_group(struct filchi_jobs *jobs, struct filchi_job *
 
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
 {
-	if (!filchi_credit_take(cq, &job->cell, 1))
+	uint32_t cell;
+
+	if (!filchi_credit_take(cq, &cell, 1))
 		return false;
+	filch_store_relaxed(&job->cell, cell);
 	filch_store_relaxed(&job->cq, cq);
 	return true;
 }
@@ -188,7 +191,7 @@ uint32_t filchi_job_send_many(struct filchi_job **job, uint32_t n, struct filch_
 	uint32_t cell[FILCHI_JOBS_BATCH], got = filchi_credit_take(cq, cell, n);
 
 	for (uint32_t i = 0; i < got; i++) {
-		job[i]->cell = cell[i];
+		filch_store_relaxed(&job[i]->cell, cell[i]);
 		filch_store_relaxed(&job[i]->cq, cq);
 	}
 	return got;
@@ -200,7 +203,7 @@ static void send_nowhere(struct filchi_job *job)
 	struct filch_cq *cq = filch_load_relaxed(&job->cq);
 
 	if (cq)
-		filchi_credit_return(cq, job->cell);
+		filchi_credit_return(cq, filch_load_relaxed(&job->cell));
 }
 
 static inline void publish(struct filchi_job *job, unsigned state, uint64_t flags)
@@ -495,11 +498,13 @@ uint64_t filchi_job_complete(struct filchi_jobs *jobs, struct filchi_job *job)
 		 * before the slot is seen to be finished: after a drain every completion is in its
 		 * queue
 		 */
-		filchi_job_completion(job, &cq->cell[job->cell].completion);
+		const uint32_t cell = filch_load_relaxed(&job->cell);
+
+		filchi_job_completion(job, &cq->cell[cell].completion);
 		if (cq->ordered)
-			filchi_cq_order_put(cq, job->cell, FILCHI_CELL_READY);
+			filchi_cq_order_put(cq, cell, FILCHI_CELL_READY);
 		else
-			filchi_cq_put(cq, job->cell);
+			filchi_cq_put(cq, cell);
 	} else if (job->on_complete) {
 		return filchi_call_back(jobs, job); /* nobody waits for such a job */
 	}

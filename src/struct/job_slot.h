@@ -102,7 +102,7 @@ struct filchi_job {
 		FILCH_ATOMIC(struct filch_task *) task;
 	};
 	uint32_t flags;             /* FILCH_JOB_..., FILCHI_JOB_TASK, FILCHI_JOB_ABORTED */
-	uint32_t cell;              /* its credit in cq */
+	filch_atomic_u32 cell;      /* its credit in cq; read by core/credits.c */
 	filch_atomic_u64 queued_at; /* nanoseconds; by the coarse clock unless the job is timed */
 	int64_t id;
 	int32_t status;

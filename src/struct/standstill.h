@@ -34,12 +34,61 @@ static inline void filchi_standstill_settle(struct filchi_sleeper *s)
 {
 	/*
 	 * FENCE A1   settle -> read what others have settled   pairs with: A1 of another worker
-	 * Ensures:   of two workers that go to sleep, one at least sees both asleep.
+	 * Ensures:   of two workers that go to sleep, one at least sees both asleep. One that
+	 *            sleeps free asks only if it sees a stay counted, or that stay sees it.
 	 * Without:   each finds the other awake, and nobody sees that all sleep.
 	 * Weaker?    no: store->load.
-	 * Checked:   tests/model/c11/standstill.c, mutant settled_after_look
+	 * Checked:   tests/model/c11/standstill.c, mutants settled_after_look,
+	 *            asked_before_settled, counted_after_look
 	 */
 	filchi_store_then_fence(&s->settled, filchi_load_acquire(&s->state));
+}
+
+/*
+ * The same for one that sleeps free: whether it must ask. It need not where no stay is counted in
+ * @involved, of those of its pool or for it: nothing that others wait for hangs on its pool then. A
+ * stay that counts itself later sees it settled.
+ */
+static inline bool filchi_standstill_settle_free(
+	struct filchi_sleeper *s, filch_atomic_u32 *involved)
+{
+	filchi_standstill_settle(s);
+	return filchi_load_acquire(involved);
+}
+
+/* Stay that is about to settle. What it reads after A1 is read after this. */
+static inline void filchi_standstill_count(filch_atomic_u32 *involved)
+{
+	(void)filchi_fetch_add_acq_rel(involved, 1);
+}
+
+/*
+ * A look that has found all asleep, and that a thread which does not sleep may yet end it, or hold
+ * what they wait for: it looks once more after this.
+ *
+ * FENCE A6   leave word -> look once more   pairs with: A7 in filchi_standstill_is_missed()
+ * Ensures:   a thread that makes the last change sees that it was missed, and looks; or the look
+ *            sees what it has done.
+ * Without:   neither looks after the last change, and nobody sees that it was the last.
+ * Weaker?    no: store->load.
+ * Checked:   tests/model/c11/standstill.c, mutant missed_after_look
+ */
+static inline void filchi_standstill_miss(filch_atomic_u32 *missed)
+{
+	filchi_store_then_fence(missed, 1);
+}
+
+/*
+ * Thread that has made such a change, and does not go to sleep: whether it must look.
+ *
+ * FENCE A7   publish or end a job -> read the word   pairs with: A6 in filchi_standstill_miss()
+ * Ensures, without: see A6.
+ * Weaker?    no: store->load; a read-modify-write since the change is the fence, or a full one.
+ * Checked:   tests/model/c11/standstill.c, mutant asked_before_change
+ */
+static inline bool filchi_standstill_is_missed(filch_atomic_u32 *missed)
+{
+	return filchi_rmw_fence_then_load_acquire(missed);
 }
 
 /* First round: how this worker sleeps, if it has settled, or FILCHI_AWAKE; notes its state. */

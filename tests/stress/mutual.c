@@ -508,12 +508,14 @@ static void full_queues_on_both_sides_are_refused_or_served(void)
  * Calls from anywhere to anywhere, as the numbers of a generator say. What was accepted is owed,
  * and each has run when the pools are drained.
  */
-enum { LOOPS = 1, ROOM = 2, INLINE = 4, EACH = 8 };
+enum { LOOPS = 1, ROOM = 2, INLINE = 4, EACH = 8, CREDIT = 16, GROUP = 32 };
 enum { LITTLE = 2, PLENTY = 1024 };
 struct twig {
 	unsigned left, seed, ways;
 };
-static _Atomic uint64_t owed, grown, turned_down;
+static _Atomic uint64_t owed, grown, turned_down, with_credit;
+static struct filch_cq *shared;                /* CREDIT: of all pools */
+static struct filch_group *grouped[POOLS_MAX]; /* GROUP: one of each */
 
 static void grow(struct twig t);
 
@@ -545,31 +547,54 @@ static int grow_alone(void *arg)
 	return 0;
 }
 
-static int submit_twig(struct filch_pool *pool, struct twig t, uint32_t when_full)
+static int submit_twig_as(struct filch_pool *pool, struct twig t, const struct filch_submit *how)
 {
-	struct filch_submit how = FILCH_SUBMIT_INIT;
 	struct twig *copy = malloc(sizeof *copy);
 	int64_t id;
 
 	CHECK(copy, "no memory");
 	*copy = t;
-	how.flags = FILCH_JOB_DETACHED;
-	how.when_full = when_full;
-	id = filch_submit(pool, grow_alone, copy, &how);
+	id = filch_submit(pool, grow_alone, copy, how);
 	if (id > 0)
 		return 0;
 	free(copy);
 	return (int)id;
 }
 
+static int submit_twig(struct filch_pool *pool, struct twig t, uint32_t when_full)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.flags = FILCH_JOB_DETACHED;
+	how.when_full = when_full;
+	return submit_twig_as(pool, t, &how);
+}
+
+/* With room in the queue; @group: and in the group. A pool's own worker does not wait. */
+static int submit_for_room(unsigned pool, struct twig t, bool group)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	int error;
+
+	how.group = group ? grouped[pool] : NULL;
+	how.cq = t.ways & CREDIT ? shared : NULL;
+	how.flags = how.cq ? FILCH_JOB_WAIT_CQ : FILCH_JOB_DETACHED;
+	error = submit_twig_as(at[pool], t, &how);
+	with_credit += how.cq && !error;
+	return error == -ENOBUFS && at[pool] == filch_pool_current()
+		       ? submit_twig(at[pool], t, FILCH_BLOCK)
+		       : error;
+}
+
 static void call_for(struct twig t)
 {
-	struct filch_pool *pool = at[(t.seed >> 9) % pools];
+	const unsigned to = (t.seed >> 9) % pools;
+	struct filch_pool *pool = at[to];
 	unsigned parts = 1;
 	int way, error;
 
 	do
-		way = 1 << ((t.seed = t.seed * 69069 + 1) >> 20) % 4;
+		way = 1 << ((t.seed = t.seed * 69069 + 1) >> 20) % 6;
 	while (!(t.ways & (unsigned)way));
 	switch (way) {
 	case LOOPS:
@@ -578,6 +603,10 @@ static void call_for(struct twig t)
 	case EACH:
 		parts = (unsigned)filch_pool_workers(pool);
 		error = filch_pool_each(pool, grow_on_each, &t);
+		break;
+	case CREDIT:
+	case GROUP:
+		error = submit_for_room(to, t, way == GROUP);
 		break;
 	default:
 		error = submit_twig(pool, t, way == ROOM ? FILCH_BLOCK : FILCH_CALLER_RUNS);
@@ -613,6 +642,12 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t ro
 			.flags = FILCH_POOL_OVERSUBSCRIBE,
 			.queue_capacity = room,
 			.jobs_max = 4096 });
+	for (unsigned i = 0; i < n && ways & GROUP; i++)
+		CHECK_EQ(filch_group_create(&grouped[i], at[i],
+				 &(struct filch_group_config){
+					 .size = sizeof(struct filch_group_config),
+					 .unfinished_max = 3 }),
+			0);
 	owed = grown = turned_down = 0;
 	while (rounds--) {
 		test_watchdog(100);
@@ -627,11 +662,15 @@ static void grow_thickets(unsigned n, unsigned depth, unsigned ways, uint32_t ro
 			CHECK_EQ(filch_pool_drain(at[i % n], NULL), 0);
 		CHECK_EQ(grown, owed);
 	}
+	for (unsigned i = 0; i < n && ways & GROUP; i++) {
+		/* a job is over for a drain before its group has counted it off */
+		CHECK_EQ(filch_group_wait(grouped[i], NULL), 0);
+		CHECK_EQ(filch_group_destroy(grouped[i]), 0);
+	}
 	close_all();
 	pools_print();
 	printf("    %llu refused\n", (unsigned long long)turned_down);
-	CHECK(!turned_down || room == LITTLE, "where there is room");
-	POOLS_COVER(jobs_nested);
+	CHECK(!turned_down || room == LITTLE || ways & (CREDIT | GROUP), "where there is room");
 }
 
 static void room_goes_to_those_that_wait_for_it_topmost(void)
@@ -639,14 +678,76 @@ static void room_goes_to_those_that_wait_for_it_topmost(void)
 	const uint64_t rounds = test_scaled(TEST_SANITIZED ? 100 : 400);
 
 	grow_thickets(3, 3, LOOPS | ROOM, LITTLE, rounds);
+	POOLS_COVER(jobs_nested);
 	grow_thickets(3, 3, LOOPS | INLINE, LITTLE, rounds);
+	POOLS_COVER(jobs_nested);
 }
 
 /* A share runs on top of any wait, and waits for another pool in turn. */
 static void shares_call_other_pools_from_on_top_of_waits(void)
 {
 	grow_thickets(2, 3, EACH, PLENTY, test_scaled(300));
+	POOLS_COVER(jobs_nested);
 	grow_thickets(2, 3, LOOPS | ROOM | EACH, LITTLE, test_scaled(150));
+	POOLS_COVER(jobs_nested);
+}
+
+static int answer_seven(void *unused)
+{
+	(void)unused;
+	return 7;
+}
+
+/* Until the one that answers seven, the last. */
+static void *reap_until_seven(void *count)
+{
+	struct filch_completion c = { .status = 0 };
+
+	while (c.status != 7) {
+		CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+		++*(uint64_t *)count;
+	}
+	return NULL;
+}
+
+/*
+ * Jobs of all pools hold the room that their submits wait for, and a thread outside reaps. Each
+ * submit gets room, or is refused where none can come: none sleeps on. Where the queues are small
+ * too, a submit that waits for one thing holds another.
+ */
+static void wait_for_room_of_all(unsigned ways, uint32_t room, uint64_t flags, uint64_t rounds)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+	struct filch_pool *last = pool_open(1, 0);
+	uint64_t reaped = 0;
+	pthread_t reader;
+
+	CHECK_EQ(filch_cq_create_with(
+			 &shared, &(struct filch_cq_config){ .size = sizeof(struct filch_cq_config),
+					  .capacity = 4,
+					  .flags = flags }),
+		0);
+	CHECK_EQ(pthread_create(&reader, NULL, reap_until_seven, &reaped), 0);
+	with_credit = 0;
+	grow_thickets(3, 3, ways, room, rounds);
+	how.cq = shared;
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK(filch_submit(last, answer_seven, NULL, &how) > 0, "refused");
+	CHECK_EQ(pthread_join(reader, NULL), 0);
+	CHECK_EQ(reaped, with_credit + 1);
+	CHECK(turned_down && with_credit, "the case claims to cover both");
+	pool_close(last);
+	CHECK_EQ(filch_cq_destroy(shared), 0);
+}
+
+static void room_that_jobs_of_all_pools_hold_comes_or_is_refused(void)
+{
+	const uint64_t rounds = test_scaled(TEST_SANITIZED ? 20 : 80);
+
+	wait_for_room_of_all(LOOPS | CREDIT, PLENTY, 0, rounds);
+	wait_for_room_of_all(LOOPS | CREDIT, PLENTY, FILCH_CQ_ORDERED, rounds);
+	wait_for_room_of_all(LOOPS | ROOM | CREDIT | GROUP, LITTLE, 0, rounds);
+	wait_for_room_of_all(CREDIT | GROUP, LITTLE, FILCH_CQ_ORDERED, rounds);
 }
 
 /* --- the rest ----------------------------------------------------------- */
@@ -1035,7 +1136,6 @@ static void a_call_from_behind_a_wait_at_home_is_served_at_once(void)
 
 /* --- room in a completion queue ----------------------------------------- */
 
-static struct filch_cq *shared;
 static _Atomic bool has_room_taken;
 static _Atomic int late;
 
@@ -1044,12 +1144,6 @@ static int take_room_and_call_home(void *arg)
 	has_room_taken = true;
 	until_idle(at[0], 1);
 	return filch_for(at[0], 0, 1, 1, loop_here, arg);
-}
-
-static int answer_seven(void *unused)
-{
-	(void)unused;
-	return 7;
 }
 
 /* The queue has room for one: the second submit waits for the first job, which calls home. */
@@ -1359,6 +1453,8 @@ int main(void)
 		room_goes_to_those_that_wait_for_it_topmost);
 	test_case("shares call other pools from on top of waits",
 		shares_call_other_pools_from_on_top_of_waits);
+	test_case("room that jobs of all pools hold comes or is refused",
+		room_that_jobs_of_all_pools_hold_comes_or_is_refused);
 	test_case(
 		"a deadline ends a wait for another pool", a_deadline_ends_a_wait_for_another_pool);
 	test_case("a cancelled job leaves its calls whole", a_cancelled_job_leaves_its_calls_whole);

@@ -4,7 +4,7 @@
  *
  * labels: model
  *
- * Six scenes, in turn; explored: SCENE (default 0). A worker sleeps as in src/core/await.c and
+ * Eight scenes, in turn; explored: SCENE (default 0). A worker sleeps as in src/core/await.c and
  * src/core/abroad.c: prepare, settle, look at the others. It leaves itself out of the look, which
  * in the library adds nothing. Nobody sleeps on: a scene ends where its threads would.
  *
@@ -23,6 +23,12 @@
  *   5 comes  worker 0 is a creator, out. It comes, wakes worker 1, which sleeps again, and stays.
  *            Worker 2 sleeps. Nobody may see it out, and worker 1 in that second sleep.
  *
+ *   6 asks   worker 0 sleeps free, and looks only if a stay is counted. Worker 1 counts a stay, and
+ *            sleeps. One of them sees that the other does.
+ *   7 holds  worker 0 sleeps. Worker 1 sleeps, and leaves word if it misses a job that holds the
+ *            last of what it waits for. Thread 2 is no worker. It publishes that job, and looks
+ *            only if it finds the word. One of them sees all asleep, and the job.
+ *
  * Asserts: these sentences. In an ordinary run each scene has had both outcomes that it allows. In
  * 3 worker 0 was seen asleep with the job in the queue, and in 5 worker 1 in its second sleep.
  *
@@ -35,6 +41,10 @@
  *   word_after_look      what is left for a creator is visible only after the look: A5
  *   last_sleep           a creator's seat is compared with its last sleep
  *   seat_once            the second round leaves a creator's seat out
+ *   asked_before_settled a free sleeper reads whether a stay is counted before it settles: A1
+ *   counted_after_look   a stay is counted only after its look: A1
+ *   asked_before_change  a thread outside looks for the word before it publishes: A7
+ *   missed_after_look    what is left for it is visible only after the second look: A6
  */
 #include "driver.h"
 
@@ -48,12 +58,13 @@
 #include "struct/idle.h"
 
 static filch_atomic_u32 seat_depth, was_met; /* of worker 0, a creator; of its leaving */
+static filch_atomic_u32 was_missed;          /* word left for a thread outside */
 
 #if defined(MUTANT_SETTLED_AFTER_LOOK) || defined(MUTANT_WORD_AFTER_LOOK)
 #if defined(MUTANT_WORD_AFTER_LOOK)
 #define IS_HELD(p) ((p) == &was_met)
 #else
-#define IS_HELD(p) ((p) != &was_met)
+#define IS_HELD(p) ((p) != &was_met && (p) != &was_missed)
 #endif
 /* the store lies in a buffer */
 static _Thread_local filch_atomic_u32 *held_at;
@@ -88,11 +99,23 @@ static inline void store_or_hold(filch_atomic_u32 *p, uint32_t v)
 #define filchi_standstill_was_met(met) ((void)(met), false)
 #endif
 
+#if defined(MUTANT_ASKED_BEFORE_SETTLED)
+static inline bool ask_and_settle(struct filchi_sleeper *s, filch_atomic_u32 *involved)
+{
+	const bool asked = filchi_load_acquire(involved);
+
+	HOLD();
+	filchi_standstill_settle(s);
+	return asked;
+}
+#define filchi_standstill_settle_free(s, involved) ask_and_settle((s), (involved))
+#endif
+
 enum { WORKERS = 3 };
 static const struct filchi_filter nothing = { .any = false }, anything = { .any = true };
 static struct filchi_idle idle;
 static struct filchi_sleeper sleeper[WORKERS];
-static filch_atomic_u32 event, marked, queued;
+static filch_atomic_u32 event, marked, queued, involved;
 static _Thread_local bool met_work; /* in the queue, while a free worker was asleep */
 static bool has_seat;               /* worker 0 is a creator, who comes and goes */
 static uint32_t first_sleep;        /* worker 1's in the last scene ... */
@@ -196,6 +219,75 @@ static bool settle_and_look(unsigned me, unsigned workers)
 	return all;
 }
 
+/* filchi_abroad_settle_free() of src/core/abroad.h. */
+static bool settle_free_and_look(void)
+{
+	bool all = filchi_standstill_settle_free(&sleeper[0], &involved) && see_others(0, 2);
+
+	HELD_DRAINS();
+	return all;
+}
+
+/* link_in() and settle() of src/core/abroad.c. */
+static bool stay_and_look(unsigned me, unsigned workers)
+{
+	bool all;
+
+	prepare(me);
+#if !defined(MUTANT_COUNTED_AFTER_LOOK)
+	filchi_standstill_count(&involved);
+#endif
+	all = settle_and_look(me, workers);
+#if defined(MUTANT_COUNTED_AFTER_LOOK)
+	HOLD();
+	filchi_standstill_count(&involved);
+#endif
+	return all;
+}
+
+/* look_once() of src/core/still.c, by worker 1: all sleep, and the job holds what it waits for. */
+static bool see_held(void)
+{
+	return see_others(1, 1) && filchi_load_acquire(&queued);
+}
+
+/* look_from() of the same. */
+static bool look_twice(void)
+{
+	bool all;
+
+	prepare(1);
+	filchi_standstill_settle(&sleeper[1]);
+	all = see_held();
+#if defined(MUTANT_MISSED_AFTER_LOOK)
+	all = all || see_held();
+	HOLD();
+	filchi_standstill_miss(&was_missed);
+#else
+	if (!all) {
+		filchi_standstill_miss(&was_missed);
+		all = see_held();
+	}
+#endif
+	HELD_DRAINS();
+	return all;
+}
+
+/* A submit, and filchi_abroad_changed() of src/core/abroad.h. */
+static bool publish_and_ask(void)
+{
+#if defined(MUTANT_ASKED_BEFORE_CHANGE)
+	const bool asked = filchi_standstill_is_missed(&was_missed);
+
+	HOLD();
+	(void)filchi_exchange_seq_cst(&queued, 1);
+	return asked;
+#else
+	(void)filchi_exchange_seq_cst(&queued, 1);
+	return filchi_standstill_is_missed(&was_missed);
+#endif
+}
+
 static bool is_asleep(unsigned i)
 {
 	return FILCHI_SLEEP_KIND(filchi_load_acquire(&sleeper[i].state)) != FILCHI_AWAKE;
@@ -285,6 +377,21 @@ static bool act(unsigned scene, unsigned me)
 	case 17:
 		prepare(2);
 		return settle_and_look(2, 3);
+	case 18:
+		prepare_free(0);
+		return settle_free_and_look();
+	case 19:
+		return stay_and_look(1, 2);
+	case 22:
+		return look_twice();
+	case 23:
+#if !defined(FILCH_EXPLORE)
+		/* or it hardly ever comes too late for the second look */
+		for (uint32_t turns = random_below(2) ? 100 : 0;
+			turns && !filchi_load_acquire(&was_missed); turns--)
+			RELAX();
+#endif
+		return publish_and_ask() && see_others(2, 2);
 	default:
 		return false;
 	}
@@ -297,9 +404,11 @@ static void set_up(unsigned scene)
 	filch_store_relaxed(&queued, 0);
 	filch_store_relaxed(&seat_depth, scene == 4);
 	filch_store_relaxed(&was_met, 0);
-	has_seat = scene >= 4;
+	filch_store_relaxed(&involved, 0);
+	filch_store_relaxed(&was_missed, 0);
+	has_seat = scene == 4 || scene == 5;
 	saw_second = false;
-	if (scene == 1) {
+	if (scene == 1 || scene == 7) {
 		sleep_before(0);
 	} else if (has_seat) {
 		sleep_before(0);
@@ -316,8 +425,10 @@ static void set_up(unsigned scene)
 
 static void check(unsigned scene, const bool *seen)
 {
-	if (scene == 0 || scene == 4)
+	if (scene == 0 || scene == 4 || scene == 6)
 		assert(seen[0] || seen[1]);
+	else if (scene == 7)
+		assert(seen[1] || seen[2]);
 	else if (scene == 5)
 		assert(!seen[0] && !seen[1] && !(seen[2] && saw_second));
 	else
@@ -384,8 +495,8 @@ static void *worker(void *arg)
 int main(void)
 {
 	pthread_t thread[WORKERS];
-	uint32_t rounds = scaled(13500), one = 0, two = 0, woken = 0, kept = 0;
-	uint32_t out = 0, inside = 0, first_seen = 0;
+	uint32_t rounds = scaled(18000), one = 0, two = 0, woken = 0, kept = 0;
+	uint32_t out = 0, inside = 0, first_seen = 0, asked[2] = { 0 }, holds[2] = { 0 };
 #if defined(__SANITIZE_THREAD__)
 	uint32_t second = 1; /* hardly ever there */
 #else
@@ -399,10 +510,11 @@ int main(void)
 	for (uintptr_t i = 0; i < WORKERS; i++)
 		assert(!pthread_create(&thread[i], NULL, worker, (void *)i));
 	for (uint32_t i = 0; i < rounds || (!(one && two && woken && kept && met_queued && out &&
-						    inside && second && first_seen) &&
+						    inside && second && first_seen && asked[0] &&
+						    asked[1] && holds[0] && holds[1]) &&
 						   i / PATIENCE < rounds);
 		i++) {
-		scene = i % 6;
+		scene = i % 8;
 		set_up(scene);
 		meet(&start, WORKERS + 1);
 		meet(&end, WORKERS + 1);
@@ -421,7 +533,10 @@ int main(void)
 		else if (scene == 5) {
 			second += saw_second;
 			first_seen += seen[2];
-		}
+		} else if (scene == 6)
+			asked[seen[0]]++;
+		else if (scene == 7)
+			holds[seen[2]]++;
 		for (unsigned w = 0; w < WORKERS; w++)
 			filchi_idle_cancel(&idle, &sleeper[w]);
 		filchi_idle_init(&idle); /* a free one is left a searcher */
@@ -431,6 +546,7 @@ int main(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	COVERED(one && two && woken && kept && met_queued && out && inside && second && first_seen);
+	COVERED(asked[0] && asked[1] && holds[0] && holds[1]);
 	return 0;
 }
 
