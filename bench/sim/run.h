@@ -36,7 +36,7 @@ struct worker {
 	struct filchi_victim victim;
 	struct filchi_help help;
 	enum doing doing;
-	uint32_t id, turn, waits;
+	uint32_t id, turn, vain, waits;
 	uint32_t depth, room;
 	struct frame *frame;
 	struct sim_task **task; /* the deque: [capacity], a power of two */
@@ -149,7 +149,9 @@ void sim_woken(struct run *r, struct worker *v, uint64_t t);
 /* @of: the worker whose task it is for; @near, where it is a job. */
 unsigned sim_wake_one(
 	struct run *r, uint32_t near, uint32_t of, bool free, bool *more, uint64_t *t);
-void sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
+bool sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
+/* The fence is passed when the event is over. */
+void sim_ask_all(struct run *r, struct worker *w, uint64_t *t);
 void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t);
 void sim_push_asked(struct run *r, struct worker *w, uint64_t *t);
 

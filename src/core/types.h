@@ -106,6 +106,7 @@ struct filchi_worker {
 	uint32_t rank;             /* its number; FILCHI_NO_RANK: in a call that blocks */
 	uint32_t blocking;         /* such calls, one in another */
 	uint32_t turn;             /* counts looks for work, for taking turns at stealing */
+	uint32_t vain;             /* slow pushes in a row that had nothing to do */
 	struct filchi_turns turns; /* at the injector's lanes */
 	struct filchi_victim victim;
 	/* when the last job ended, while the next follows at once; 0 = ask */

@@ -118,64 +118,125 @@ void filchi_worker_told(struct filchi_jobs *jobs, int64_t id)
  * A spawn was published, and ask was raised: a worker that parks, or has parked, wants to hear of
  * it. Steps b and c of idle.h.
  *
- * One sleeper is woken that may run the task. While a searcher is on its way free sleepers are left
- * to that searcher. Bound ones are not: they can run nothing else, and the searcher may find other
- * work first. If sleepers remain that could run such tasks, ask is raised again, so that the next
- * push tells the next of them.
+ * One sleeper is woken that may run the task, a free one unless enough search. If sleepers remain
+ * that could run such tasks, ask is raised again, so that the next push tells the next of them.
+ * Where pushes find nothing to do again and again, ask stays low: the searchers see to the rest.
  */
 void filch_push_asked(struct filch_worker *hot)
 {
 	struct filchi_worker *w = filchi_worker_of(hot);
 	struct filch_pool *pool = w->pool;
-	enum filchi_asked asked;
-	bool more = false;
+	uint64_t counts;
 
 	filchi_fault_ready(w);
-	asked = filchi_policy_asked(filchi_idle_asked(&pool->idle, &w->deque));
+	counts = filchi_idle_asked(&pool->idle, &w->deque);
 	FILCH_HOOK(asked_counted);
-	if (asked == FILCHI_ASKED_NOBODY)
-		return;
-	filchi_count(&w->counters, asked);
-	if (asked == FILCHI_ASKED_LATER)
-		/* the searcher on its way wakes the next; we ask again in case it comes to that */
-		more = true;
-	else
-		(void)wake_one(pool, w->id, false, filchi_segment_team(&w->deque),
-			filchi_segment_scope(&w->deque), asked == FILCHI_ASKED_ANY, &more);
-	if (more)
-		filch_store_relaxed(&hot->ask, 1); /* our own next push reads it */
+	if (FILCHI_IDLE_ASLEEP(counts))
+		filchi_count(&w->counters, asked);
+	for (;;) {
+		enum filchi_asked asked =
+			filchi_policy_asked(counts, filch_load_relaxed(&pool->limit));
+		bool more = asked == FILCHI_ASKED_LATER;
+		unsigned woken = 0;
+
+		if (asked == FILCHI_ASKED_NOBODY)
+			return;
+		if (!more)
+			woken = wake_one(pool, w->id, false, filchi_segment_team(&w->deque),
+				filchi_segment_scope(&w->deque), asked == FILCHI_ASKED_ANY, &more);
+		switch (filchi_policy_then(asked, woken, more, &w->vain)) {
+		case FILCHI_THEN_TRUST:
+			break;
+		case FILCHI_THEN_ASK:
+			filch_store_relaxed(&hot->ask, 1); /* our own next push reads it */
+			return;
+		case FILCHI_THEN_LOW:
+		default:
+			return;
+		}
+		FILCH_HOOK(trust_begins);
+		counts = filchi_idle_trust(&pool->idle);
+		if (FILCHI_IDLE_SEARCH(counts) > 0)
+			return;
+		/* all searches have ended meanwhile, and nobody may have seen our trust */
+	}
+}
+
+/*
+ * Wakes a sleeper for what lies at the top of @victim's deque, if something does. True: a free one,
+ * a searcher from now on.
+ */
+static bool wake_for(struct filchi_worker *w, struct filchi_worker *victim)
+{
+	struct filchi_deque *d = &victim->deque;
+	struct filchi_segment *scope;
+	struct filchi_team *team;
+	bool more;
+
+	if (filchi_deque_seems_empty(d))
+		return false;
+	team = filchi_segment_find(d, filchi_load_acquire(&d->hot.top), &scope);
+	return wake_one(w->pool, w->id, false, team, scope, true, &more) == FILCHI_ASLEEP_FREE;
 }
 
 /*
  * The last searcher has found work while others sleep: looks at everything once more, and wakes the
  * next worker if there is more. Posters may have relied on this look. The one woken is a searcher
  * and owes the same in turn, so one is enough. A bound worker does not: it owes no look. So this
- * goes on until it has woken a free one, or has seen all.
+ * goes on until it has woken a free one, which is true, or has seen all.
  */
-static void wake_next(struct filchi_worker *w)
+static bool wake_next(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 	bool more;
 
-	for (uint32_t i = 0; i < pool->workers; i++) {
-		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
-		struct filchi_segment *scope;
-		struct filchi_team *team;
+	for (uint32_t i = 0; i < pool->workers; i++)
+		if (wake_for(w, filchi_worker_at(pool, i)))
+			return true;
+	return !filchi_injector_seems_empty(&pool->injector) &&
+	       wake_one(pool, w->id, false, NULL, NULL, true, &more) != 0;
+}
 
-		if (filchi_deque_seems_empty(d))
-			continue;
-		team = filchi_segment_find(d, filchi_load_acquire(&d->hot.top), &scope);
-		if (wake_one(pool, w->id, false, team, scope, true, &more) == FILCHI_ASLEEP_FREE)
+/* Raises ask at every deque, and passes the heavy fence: whoever pushes later sees it. */
+static void ask_all(struct filch_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->workers; i++)
+		/* before the fence; pairs with I1 */
+		filchi_idle_ask(&filchi_worker_at(pool, i)->deque);
+	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
+}
+
+/*
+ * A searcher has found work, in the deque of @victim or, NULL, elsewhere; it ceases to be one.
+ *
+ * If it leaves work there, and more may search, it wakes the next. Else the owner's next push is to
+ * see for itself, for one more is busy now than at its last.
+ *
+ * If it was the last one, it owes what posters and spawners rely on: a look at everything, and the
+ * end of their trust.
+ */
+static void found(struct filchi_worker *w, struct filchi_worker *victim)
+{
+	struct filch_pool *pool = w->pool;
+	bool last = filchi_idle_found(&pool->idle);
+
+	if (victim && filchi_policy_grows(filch_load_relaxed(&pool->idle.counts),
+			      filch_load_relaxed(&pool->limit))) {
+		if (wake_for(w, victim))
 			return;
+		filchi_idle_ask(&victim->deque);
 	}
-	if (!filchi_injector_seems_empty(&pool->injector))
-		(void)wake_one(pool, w->id, false, NULL, NULL, true, &more);
+	if (!last || wake_next(w) || !filchi_idle_was_trusted(&pool->idle))
+		return;
+	FILCH_HOOK(trust_ends);
+	ask_all(pool);
+	(void)wake_next(w);
 }
 
 void filchi_worker_pass_on(struct filchi_worker *w)
 {
 	if (filchi_policy_passes_on(filchi_fence_then_load_acquire(&w->pool->idle.counts)))
-		wake_next(w);
+		(void)wake_next(w);
 }
 
 /* --- running ---------------------------------------------------------- */
@@ -301,8 +362,8 @@ static enum filchi_steal attempt(
 	switch (outcome) {
 	case FILCHI_STEAL_GOT:
 		filchi_count(&w->counters, steals);
-		if (filter->any && filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		if (filter->any)
+			found(w, victim);
 		run_stolen(w, task, team, &in);
 		break;
 	case FILCHI_STEAL_LOST:
@@ -429,8 +490,8 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 			continue; /* a tombstone */
 		filchi_turns_take(&w->turns, lane);
 		filchi_abroad_release(w->pool);
-		if (searching && filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		if (searching)
+			found(w, NULL);
 		filchi_worker_run_job(w, job, false);
 		return true;
 	}
@@ -441,10 +502,10 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_filte
 {
 	struct filch_pool *pool = w->pool;
 
-	for (uint32_t i = 0; i < pool->workers; i++)
-		/* before the fence; pairs with I1 */
-		filch_store_relaxed(&filchi_worker_at(pool, i)->deque.hot.ask, 1);
-	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
+	if (filter->any)
+		/* what follows ends the trust; a bound worker's look is at some of the work only */
+		(void)filchi_idle_was_trusted(&pool->idle);
+	ask_all(pool);
 	if (filchi_load_acquire(&pool->stop) || filchi_errands_wait(w))
 		return true;
 	if (filter->any && !filchi_injector_seems_empty(&pool->injector))
@@ -487,8 +548,7 @@ FILCH_COLD static void retire(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
-	if (filchi_idle_found(&pool->idle))
-		wake_next(w); /* posters may have relied on us */
+	found(w, NULL); /* posters may have relied on us */
 	filchi_blocking_mend(w);
 	if (filchi_limit_bars(&pool->limit, w->rank))
 		filchi_count(&w->counters, retired);
@@ -527,8 +587,7 @@ static bool run_any(struct filchi_worker *w)
 		return false;
 	}
 	if (filchi_errands_wait(w)) {
-		if (filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		found(w, NULL);
 		return filchi_errands_run(w);
 	}
 	return (steal_first && filchi_worker_help(w, &anything, -1)) || run_queued(w, true) ||
