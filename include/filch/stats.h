@@ -75,7 +75,7 @@ struct filch_memory {
 	struct filch_memory_part
 		workers;                 /* what a worker knows, and the work nested on its stack */
 	struct filch_memory_part deques; /* the arrays, with those they have outgrown */
-	struct filch_memory_part slots;  /* of jobs */
+	struct filch_memory_part slots;  /* of jobs, and which groups these are of */
 	struct filch_memory_part queues; /* the rings of queued jobs and of free slots */
 };
 #define FILCH_MEMORY_INIT FILCH_SIZED(struct filch_memory)

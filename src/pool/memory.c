@@ -75,6 +75,7 @@ static void add_ring(struct filch_memory *m, const struct filchi_scq *ring)
 int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 {
 	struct filch_memory m = FILCH_MEMORY_INIT;
+	const struct filchi_groups *groups;
 	struct filch_pool *p;
 	int error;
 
@@ -87,6 +88,9 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 		add_worker(&m, p, filchi_worker_at(p, i));
 	add(&m.workers, p, sizeof *p);
 	add(&m.slots, p->jobs.slot, (size_t)p->jobs.slots * sizeof p->jobs.slot[0]);
+	groups = filchi_load_acquire(&p->jobs.groups); /* stay until the pool's end */
+	if (groups)
+		add(&m.slots, groups, groups->bytes);
 	add_ring(&m, &p->jobs.free);
 	for (uint32_t i = 0; i < FILCH_LANES; i++)
 		add_ring(&m, &p->injector.lane[i]);

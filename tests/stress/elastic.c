@@ -7,6 +7,8 @@
  * Each job that starts on an empty stack looks at the bound that holds by then. A worker whose
  * number is not below it may start one, which it had taken before the change, and no second.
  *
+ * In one case jobs also leave their thread, by pthread_exit() or a fault, some while they block.
+ *
  * The cases go on until workers have stopped and come back, spares have run, and jobs were late.
  * timeout: 300
  */
@@ -19,6 +21,7 @@
 #include <time.h>
 
 #include <core/elastic.h>
+#include <ill.h>
 
 #include "fib.h"
 #include "ledger.h"
@@ -32,7 +35,8 @@ static uint32_t most, spares; /* of the pool */
 static struct ledger ledger;
 static atomic_ulong resizes, pauses, quotas, late, on_spares, blocked, calls, abroad, drains;
 
-static bool has_caller; /* the pool's creator is worker 0 */
+static bool has_caller;    /* the pool's creator is worker 0 */
+static bool guards, loses; /* jobs leave their threads, by faults if it guards */
 
 /* Frames of ours on this thread's stack that may wait. */
 static _Thread_local unsigned frames;
@@ -219,26 +223,71 @@ static filch_job_fn *const job[] = { small, small, tree_job, loop_job, wait_job,
 	block_job, abroad_job };
 #define JOBS (sizeof job / sizeof job[0])
 
+/* Jobs that do not return: their worker gets another thread. Some of them block for ever so. */
+static int leave_job(void *arg)
+{
+	enter(arg);
+	if ((uint64_t)(uintptr_t)arg % 2)
+		CHECK_EQ(filch_blocking_begin(), 0);
+	pthread_exit(NULL);
+}
+
+static int fault_job(void *arg)
+{
+	enter(arg);
+	if ((uint64_t)(uintptr_t)arg % 2)
+		CHECK_EQ(filch_blocking_begin(), 0);
+	return fall_ill(BAD_INSTRUCTION);
+}
+
 /* --- those who submit, and who changes ----------------------------------- */
 
-static atomic_ulong next_number;
+static atomic_ulong next_number, faulted, left;
 static atomic_bool enough;
+
+static filch_job_fn *draw_job(uint64_t *rng)
+{
+	uint64_t dice = test_random(rng);
+
+	if (loses && dice % 16 == 1)
+		return guards && dice % 32 == 1 ? fault_job : leave_job;
+	if (dice % 64 == 0 && !has_caller)
+		return each_job;
+	/* a guarding pool runs nothing on top of a wait for another: that is refused */
+	return guards && job[dice % JOBS] == abroad_job ? small : job[dice % JOBS];
+}
+
+/* @fn has ended as it should. */
+static void check_end(filch_job_fn *fn, const struct filch_completion *c)
+{
+	CHECK_EQ(c->status, fn == fault_job ? -EFAULT : fn == leave_job ? -ECANCELED : 0);
+	if (fn == fault_job)
+		atomic_fetch_add(&faulted, 1);
+	if (fn == leave_job)
+		atomic_fetch_add(&left, 1);
+}
 
 /* @n jobs, waited for. */
 static void some_jobs(uint64_t *rng)
 {
+	filch_job_fn *fn[8];
 	int64_t id[8];
 
 	for (unsigned i = 0; i < 8; i++) {
-		uint64_t dice = test_random(rng);
-		filch_job_fn *fn = dice % 64 == 0 && !has_caller ? each_job : job[dice % JOBS];
+		struct filch_submit how = FILCH_SUBMIT_INIT;
 
+		fn[i] = draw_job(rng);
+		how.flags = fn[i] == fault_job ? FILCH_JOB_GUARD : 0;
 		id[i] = filch_submit(
-			pool, fn, (void *)(uintptr_t)atomic_fetch_add(&next_number, 1), NULL);
+			pool, fn[i], (void *)(uintptr_t)atomic_fetch_add(&next_number, 1), &how);
 		CHECK(id[i] > 0, "%d", (int)id[i]);
 	}
-	for (unsigned i = 0; i < 8; i++)
-		CHECK_EQ(filch_wait(pool, id[i], NULL, NULL), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		struct filch_completion c;
+
+		CHECK_EQ(filch_wait(pool, id[i], NULL, &c), 0);
+		check_end(fn[i], &c);
+	}
 	if (test_random(rng) % 32 == 0) {
 		CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 		atomic_fetch_add(&drains, 1);
@@ -324,7 +373,7 @@ static bool covered(void)
 
 	return (most == 1 || atomic_load(&resizes) > 20) && atomic_load(&pauses) > 2 &&
 	       s.retired > 20 && (!spares || atomic_load(&on_spares)) && atomic_load(&blocked) &&
-	       atomic_load(&abroad);
+	       (guards || atomic_load(&abroad)) && (!loses || s.replaced > 20);
 }
 
 static void run_with(uint32_t workers, uint32_t max, uint32_t spare, uint64_t flags)
@@ -339,6 +388,7 @@ static void run_with(uint32_t workers, uint32_t max, uint32_t spare, uint64_t fl
 	config.spares = spare;
 	config.flags = flags | FILCH_POOL_OVERSUBSCRIBE;
 	has_caller = flags & FILCH_POOL_CALLER;
+	guards = flags & FILCH_POOL_GUARD;
 	most = max;
 	spares = spare;
 	pool = pool_open_with(&config);
@@ -406,6 +456,24 @@ static void each_job_runs_once_and_no_worker_starts_two_that_it_may_not(void)
 	CHECK(atomic_load(&quotas) > 0, "no quota");
 }
 
+static void the_same_with_jobs_that_leave_their_threads(void)
+{
+	pools_begin();
+	loses = true;
+	run_with(1, 3, 1, 0);
+	run_with(2, 4, 0, 0);
+	CHECK(atomic_load(&left) > 0, "none has left");
+	if (TEST_HAS_GUARDS) {
+		run_with(1, 3, 1, FILCH_POOL_GUARD);
+		run_with(2, 4, 2, FILCH_POOL_GUARD);
+		CHECK(atomic_load(&faulted) > 0, "no fault");
+	}
+	loses = false;
+	printf("    %lu faults, %lu left\n", atomic_load(&faulted), atomic_load(&left));
+	POOLS_COVER(retired);
+	POOLS_COVER(replaced);
+}
+
 static void the_same_with_a_creator_that_works(void)
 {
 	pools_begin();
@@ -449,6 +517,7 @@ int main(void)
 #define CASE(name) test_case(#name, name)
 	test_case("a ledger finds what it should", ledger_self_test);
 	CASE(each_job_runs_once_and_no_worker_starts_two_that_it_may_not);
+	CASE(the_same_with_jobs_that_leave_their_threads);
 	CASE(the_same_with_a_creator_that_works);
 	CASE(a_pool_ends_whatever_its_workers_may_do);
 	return test_finish("elastic");

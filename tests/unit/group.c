@@ -979,6 +979,25 @@ Test(group, takes_no_job_of_another_pool)
 	end_group();
 }
 
+Test(group, is_in_the_memory_of_its_pool)
+{
+	struct filch_memory before = FILCH_MEMORY_INIT, after = FILCH_MEMORY_INIT;
+	struct filch_group *second;
+
+	begin(1, 0, 256);
+	EQ(filch_pool_memory(pool, &before), 0);
+	EQ(filch_group_create(&group, pool, NULL), 0);
+	EQ(filch_pool_memory(pool, &after), 0);
+	cr_assert(after.slots.reserved >=
+		  before.slots.reserved + 256 * sizeof(struct filchi_grouped));
+	cr_assert(after.slots.resident > before.slots.resident);
+	EQ(filch_group_create(&second, pool, NULL), 0);
+	EQ(filch_pool_memory(pool, &before), 0);
+	EQ(before.slots.reserved, after.slots.reserved); /* all groups of a pool share them */
+	EQ(filch_group_destroy(second), 0);
+	end_group();
+}
+
 Test(group, of_no_pool_is_the_default_pools)
 {
 	EQ(filch_group_create(&group, NULL, NULL), 0);

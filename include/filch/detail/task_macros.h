@@ -110,6 +110,9 @@
 #define FILCH_SAY_PAIR                                                                         \
 	"filch: write each argument of a task as a pair, (type, name), and nothing for none; " \
 	"a result type with commas needs a typedef"
+#define FILCH_SAY_PLAIN                                                                      \
+	"filch: the name in a pair stands alone, the whole type before it: (char *, text), " \
+	"(int[4], four)"
 #define FILCH_SAY_NAME                                                              \
 	"filch: a task has a name: FILCH_TASK(result, name, (type, argument)...), " \
 	"FILCH_VOID_TASK(name, (type, argument)...)"
@@ -241,7 +244,10 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 
 #define FILCH_PAIR_LOOK(...)                                                                  \
 	FILCH_STATIC_ASSERT(FILCH_IS_COPIED(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_COPIED); \
-	FILCH_STATIC_ASSERT(FILCH_IS_HELD(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_HELD);
+	FILCH_STATIC_ASSERT(FILCH_IS_HELD(FILCH_PAIR_TYPE(__VA_ARGS__)), FILCH_SAY_HELD);     \
+	FILCH_STATIC_ASSERT(                                                                  \
+		FILCH_IS_PLAIN(FILCH_PAIR_TYPE(__VA_ARGS__), FILCH_PAIR_NAME(__VA_ARGS__)),   \
+		FILCH_SAY_PLAIN);
 
 /*
  * What only C++ has to look at:
@@ -250,6 +256,9 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
  *   - A task in a class. Its constexpr function is no constant before the class is complete.
  *   - A definition unlike its declaration, which C refuses by itself. To C++ it is another function
  *     of that name.
+ *
+ * A name with a piece of its type, as in (int, a[4]) or (char, *p), declares a parameter of another
+ * type than the pair's.
  */
 #ifdef __cplusplus
 #define FILCH_IS_VOID(T)   (filch_copied_<T>::is_void)
@@ -262,6 +271,7 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		return true;                                      \
 	}                                                         \
 	FILCH_STATIC_ASSERT(__builtin_constant_p(name##_filch_outside()), FILCH_SAY_CLASS);
+#define FILCH_IS_PLAIN(T, name) (filch_same_<void(T), void(T name)>::is)
 #define FILCH_LOOK_DECLARED(R, name, k, ...)                                        \
 	FILCH_STATIC_ASSERT(filch_declared_<R (*)(struct filch_worker *,            \
 				    filch_index FILCH_EACH(k, FILCH_PAIR_PARAM,     \
@@ -269,10 +279,11 @@ FILCH_INLINE const void *filch_pointer_in(const void *at)
 		FILCH_SAY_DECL);
 #else
 #define FILCH_LOOK_DECLARED(R, name, k, ...)
-#define FILCH_IS_VOID(T)   __builtin_types_compatible_p(T, void)
-#define FILCH_IS_COPIED(T) 1
-#define FILCH_IS_HELD(T)   1
-#define FILCH_IS_STORED(T) 1
+#define FILCH_IS_VOID(T)        __builtin_types_compatible_p(T, void)
+#define FILCH_IS_COPIED(T)      1
+#define FILCH_IS_HELD(T)        1
+#define FILCH_IS_STORED(T)      1
+#define FILCH_IS_PLAIN(T, name) __builtin_types_compatible_p(void(T), void(T name))
 #define FILCH_LOOK_AROUND(name)
 #endif
 
@@ -632,6 +643,13 @@ template <typename T> struct filch_copied_<T &&> {
 };
 template <> struct filch_copied_<void> {
 	static constexpr bool is_void = true, as_bytes = true, is_held = true, is_stored = true;
+};
+
+template <typename A, typename B> struct filch_same_ {
+	static constexpr bool is = false;
+};
+template <typename A> struct filch_same_<A, A> {
+	static constexpr bool is = true;
 };
 
 /* Whether a task was declared with the body of type P. */
