@@ -74,8 +74,9 @@ struct run {
 	struct core *core; /* [workers], a worker's is at core_of; NULL: each has one of its own */
 	uint32_t *core_of;
 	uint32_t workers, running;
-	uint32_t *seen; /* [workers][workers]: the version at its last look */
-	uint64_t now, counts_free, team_free, fence_free; /* shared lines, the membarrier */
+	uint32_t *seen;                       /* [workers][workers]: the version at its last look */
+	uint64_t now, counts_free, team_free; /* shared lines */
+	uint64_t fence_start, fence_end;      /* of the last membarrier */
 	uint64_t rng;
 	/* from outside */
 	struct sim_task *root; /* [jobs] */

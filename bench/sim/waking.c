@@ -80,20 +80,30 @@ static void ask(struct run *r, struct worker *v, uint64_t *t)
 void sim_ask_all(struct run *r, struct worker *w, uint64_t *t)
 {
 	uint64_t cost = r->costs->fence + r->costs->fence_cpu * r->running, asked_at;
+	bool joins;
 
 	for (uint32_t i = 0; i < r->workers; i++) {
 		struct worker *v = &r->worker[i];
 
 		*t += r->costs->scan;
 		ask(r, v, t);
-		if (v != w && v->doing != SLEEPS && v->doing != PARKS)
-			v->debt += r->costs->interrupt;
 	}
-	asked_at = *t;
-	queue_for(r, &r->fence_free, cost, t);
-	if (*t - asked_at - cost > r->result->fence_max)
-		r->result->fence_max = *t - asked_at - cost;
-	r->result->fences++;
+	asked_at = r->now + *t;
+	joins = asked_at <= r->fence_start;
+	if (!joins) {
+		r->fence_start = asked_at > r->fence_end ? asked_at : r->fence_end;
+		r->fence_end = r->fence_start + cost;
+		r->result->fences++;
+		for (uint32_t i = 0; i < r->workers; i++) {
+			struct worker *v = &r->worker[i];
+
+			if (v != w && v->doing != SLEEPS && v->doing != PARKS)
+				v->debt += r->costs->interrupt;
+		}
+	}
+	*t = r->fence_end - r->now;
+	if (*t + r->now - asked_at > r->result->fence_max + cost)
+		r->result->fence_max = *t + r->now - asked_at - cost;
 }
 
 /* How many workers may run, as the policy has it: none, with the chain, so that none grows. */

@@ -23,6 +23,7 @@
 #include "place/placement.h"
 #include "place/victim.h"
 #include "struct/deadlines.h"
+#include "struct/heavy.h"
 #include "struct/idle.h"
 #include "struct/injector.h"
 #include "struct/job_slot.h"
@@ -190,6 +191,7 @@ struct filch_pool {
 	struct filchi_jobs jobs;
 	struct filchi_injector injector;
 	struct filchi_idle idle;
+	struct filchi_heavy heavy;
 
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */

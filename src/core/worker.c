@@ -203,7 +203,10 @@ static void ask_all(struct filch_pool *pool)
 	for (uint32_t i = 0; i < pool->workers; i++)
 		/* before the fence; pairs with I1 */
 		filchi_idle_ask(&filchi_worker_at(pool, i)->deque);
-	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
+	if (pool->fenced)
+		(void)filchi_fence_then_load_acquire(&pool->stop);
+	else
+		filchi_heavy_fence(&pool->heavy);
 }
 
 /*

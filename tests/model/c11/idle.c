@@ -228,7 +228,10 @@ static bool wake_next(void)
 static void ask_all(void)
 {
 	filchi_idle_ask(&deque);
-	(void)filchi_heavy_fence_then_load_acquire(&cell, fenced);
+	if (fenced)
+		(void)filchi_fence_then_load_acquire(&cell);
+	else
+		filchi_membarrier(); /* heavy.c has how workers share one */
 }
 
 static bool look_again(void)
