@@ -22,6 +22,7 @@
 #include "base/fork.h"
 #include "place/placement.h"
 #include "place/victim.h"
+#include "struct/awaits.h"
 #include "struct/deadlines.h"
 #include "struct/heavy.h"
 #include "struct/idle.h"
@@ -157,6 +158,8 @@ struct filchi_worker {
 	bool no_memory;          /* it could not make its deque and has left */
 };
 
+FILCH_STATIC_ASSERT(FILCHI_AWAITS_MAX >= FILCHI_WORKERS_MAX, "a bit for each worker");
+
 struct filch_pool {
 	/* constant once the pool runs */
 	struct filchi_worker *first;
@@ -192,6 +195,7 @@ struct filch_pool {
 	struct filchi_injector injector;
 	struct filchi_idle idle;
 	struct filchi_heavy heavy;
+	struct filchi_awaits awaits; /* workers whose awaits is not 0, and some that were */
 
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */

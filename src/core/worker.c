@@ -97,10 +97,11 @@ bool filchi_worker_posted(struct filch_pool *pool)
 
 void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
 {
-	for (uint32_t i = 0; i < pool->workers; i++) {
+	/* I5, likewise */
+	for (uint32_t i = filchi_awaits_next(&pool->awaits, 0, pool->workers); i < pool->workers;
+		i = filchi_awaits_next(&pool->awaits, i + 1, pool->workers)) {
 		struct filchi_worker *w = filchi_worker_at(pool, i);
 
-		/* I5, likewise */
 		if (filchi_rmw_fence_then_load_acquire(&w->awaits) == (uint64_t)id)
 			(void)filchi_worker_wake(pool, w);
 	}

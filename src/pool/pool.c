@@ -309,6 +309,7 @@ static int map_workers(struct making *m)
 		worker_init(pool, i);
 	filchi_idle_init(&pool->idle);
 	filchi_heavy_init(&pool->heavy);
+	filchi_awaits_init(&pool->awaits);
 	filchi_errands_init(pool);
 	return 0;
 }
