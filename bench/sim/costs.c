@@ -58,8 +58,7 @@ bool sim_policy_set(struct sim_policy *policy, const char *name)
 		{ "shallow", &policy->shallow },
 		{ "no-park", &policy->no_park },
 		{ "wake-two", &policy->wake_two },
-		{ "quiet", &policy->quiet },
-		{ "grow", &policy->grow },
+		{ "chain", &policy->chain },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

@@ -33,7 +33,7 @@ static void usage(FILE *out)
 		"  --seed N             of the random choices (default 1)\n"
 		"  --seeds N            runs with so many seeds, and means of them (default 5)\n"
 		"  --set COST=NS        another cost; several times\n"
-		"  --policy NAME        thief-only, shallow, no-park, wake-two, quiet, grow;\n"
+		"  --policy NAME        thief-only, shallow, no-park, wake-two, chain;\n"
 		"                       several times\n"
 		"  --data FILE          the figures for gnuplot, too\n"
 		"  --calibrate          beside the real library, with leaves that sleep, and with\n"

@@ -62,7 +62,6 @@ static void prepare(struct run *r, struct worker *w, uint64_t *t)
 {
 	const struct filchi_filter anything = { .any = true, .worker = w->id },
 				   ours = { .team = { &r->team }, .worker = w->id };
-	uint64_t asked_at, cost;
 
 	filchi_idle_prepare(&r->idle, &w->sleeper, w->depth ? &ours : &anything);
 	touch_counts(r, t);
@@ -75,23 +74,9 @@ static void prepare(struct run *r, struct worker *w, uint64_t *t)
 		}
 		awaited(w)->marked = true;
 	}
-	cost = r->costs->fence + r->costs->fence_cpu * r->running;
-	for (uint32_t i = 0; i < r->workers; i++) {
-		struct worker *v = &r->worker[i];
-
-		v->ask = true;
-		v->version++; /* it lies beside top */
-		if (v != w && v->doing == RUNS)
-			v->debt += r->costs->raised + r->costs->interrupt;
-		else if (v != w && v->doing != SLEEPS && v->doing != PARKS)
-			v->debt += r->costs->interrupt;
-	}
-	*t += r->costs->raise * r->workers;
-	asked_at = *t;
-	queue_for(r, &r->fence_free, cost, t);
-	if (*t - asked_at - cost > r->result->fence_max)
-		r->result->fence_max = *t - asked_at - cost;
-	r->result->fences++;
+	if (!w->depth)
+		(void)filchi_idle_was_trusted(&r->idle);
+	sim_ask_all(r, w, t);
 	w->doing = PARKS;
 	r->running--; /* it sleeps in the row, and needs no interrupt of its own */
 }
@@ -149,7 +134,7 @@ static void leave_wait(struct run *r, struct worker *w, uint64_t *t)
 	f->left--;
 	w->doing = RUNS;
 	if (f->parked && filchi_policy_passes_on(filchi_idle_posted(&r->idle)))
-		sim_wake_next(r, w, t);
+		(void)sim_wake_next(r, w, t);
 }
 
 static void help(struct run *r, struct worker *w, uint64_t *t)

@@ -36,7 +36,7 @@ struct worker {
 	struct filchi_victim victim;
 	struct filchi_help help;
 	enum doing doing;
-	uint32_t id, turn, waits;
+	uint32_t id, turn, vain, waits;
 	uint32_t depth, room;
 	struct frame *frame;
 	struct sim_task **task; /* the deque: [capacity], a power of two */
@@ -74,8 +74,9 @@ struct run {
 	struct core *core; /* [workers], a worker's is at core_of; NULL: each has one of its own */
 	uint32_t *core_of;
 	uint32_t workers, running;
-	uint32_t *seen; /* [workers][workers]: the version at its last look */
-	uint64_t now, counts_free, team_free, fence_free; /* shared lines, the membarrier */
+	uint32_t *seen;                       /* [workers][workers]: the version at its last look */
+	uint64_t now, counts_free, team_free; /* shared lines */
+	uint64_t fence_start, fence_end;      /* of the last membarrier */
 	uint64_t rng;
 	/* from outside */
 	struct sim_task *root; /* [jobs] */
@@ -144,12 +145,14 @@ static inline bool sim_serves(const struct run *r, const struct worker *w, uint3
 	return !sim_thief_alone(r, w) || of == w->id || of == awaited(w)->thief;
 }
 
-/* Waking: as in src/core/worker.c, under the names there. */
+/* Waking: as in src/core/waking.c, under the names there. */
 void sim_woken(struct run *r, struct worker *v, uint64_t t);
 /* @of: the worker whose task it is for; @near, where it is a job. */
 unsigned sim_wake_one(
 	struct run *r, uint32_t near, uint32_t of, bool free, bool *more, uint64_t *t);
-void sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
+bool sim_wake_next(struct run *r, struct worker *w, uint64_t *t);
+/* The fence is passed when the event is over. */
+void sim_ask_all(struct run *r, struct worker *w, uint64_t *t);
 void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t);
 void sim_push_asked(struct run *r, struct worker *w, uint64_t *t);
 

@@ -161,15 +161,10 @@ struct sim_policy {
 	bool no_park;    /* a waiting worker does not park */
 	bool wake_two;   /* each searcher that finds work wakes two */
 	/*
-	 * a push that leaves free sleepers to a searcher does not raise ask again; the searcher
-	 * raises it where it steals, and at its own deque
+	 * one searcher at a time: a push wakes no other while one is on its way, and raises ask
+	 * again each time
 	 */
-	bool quiet;
-	/*
-	 * as many searchers as busy workers: a push, and a searcher that leaves work where it has
-	 * found some, wake one more until then
-	 */
-	bool grow;
+	bool chain;
 };
 
 /* Sets one by its name; false: there is none. */

@@ -82,6 +82,7 @@ static void begin(struct run *r, struct worker *w, struct sim_task *task, bool j
 	if (w->depth && ++w->waits > r->result->nesting)
 		r->result->nesting = w->waits;
 	w->looking = false;
+	w->ask |= !w->depth; /* another job than its last, maybe */
 	enter(r, w, task, true, job ? r->work->steps : 1);
 	if (w->has_run)
 		return;

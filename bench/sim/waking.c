@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim: whom a worker wakes. The walks of src/core/worker.c, on the policy that ships. */
+/* sim: whom a worker wakes. The walks of src/core/waking.c, on the policy that ships. */
 #include "run.h"
 
 /* A core at work turns to the woken worker at once; one that is idle has to come back first. */
@@ -18,7 +18,7 @@ void sim_woken(struct run *r, struct worker *v, uint64_t t)
 	sim_plan(&r->events, v->id, r->now + t + wake_latency(r, v));
 }
 
-/* As in src/core/worker.c, here and below. */
+/* As in src/core/waking.c, here and below. */
 unsigned sim_wake_one(struct run *r, uint32_t near, uint32_t of, bool free, bool *more, uint64_t *t)
 {
 	const uint16_t *order = r->machine->plan->order + (size_t)near * (r->workers - 1);
@@ -47,74 +47,119 @@ unsigned sim_wake_one(struct run *r, uint32_t near, uint32_t of, bool free, bool
 	return kind;
 }
 
-void sim_wake_next(struct run *r, struct worker *w, uint64_t *t)
+/* Wakes a sleeper for what lies in the deque of @v. True: a free one. */
+static bool wake_for(struct run *r, struct worker *w, const struct worker *v, uint64_t *t)
 {
 	bool more;
 
-	for (uint32_t i = 0; i < r->workers; i++) {
-		const struct worker *v = &r->worker[i];
-
-		if (look_into(r, w, v, r->costs->walk, t) &&
-			sim_wake_one(r, w->id, i, true, &more, t) == FILCHI_ASLEEP_FREE)
-			return;
-	}
-	if (r->taken < r->submitted)
-		(void)sim_wake_one(r, w->id, w->id, true, &more, t);
+	return look_into(r, w, v, r->costs->walk, t) &&
+	       sim_wake_one(r, w->id, v->id, true, &more, t) == FILCHI_ASLEEP_FREE;
 }
 
-/* Policy `grow`: whether one more searcher is allowed, one for each worker that is busy. */
-static bool may_grow(struct run *r)
+bool sim_wake_next(struct run *r, struct worker *w, uint64_t *t)
 {
-	uint64_t counts = filchi_idle_posted(&r->idle);
-	int64_t searching = FILCHI_IDLE_SEARCH(counts),
-		asleep = (int64_t)FILCHI_IDLE_ASLEEP(counts);
+	bool more;
 
-	return FILCHI_IDLE_FREES(counts) && 2 * searching < (int64_t)r->workers - asleep;
+	for (uint32_t i = 0; i < r->workers; i++)
+		if (wake_for(r, w, &r->worker[i], t))
+			return true;
+	return r->taken < r->submitted && sim_wake_one(r, w->id, w->id, true, &more, t) != 0;
+}
+
+static void ask(struct run *r, struct worker *v, uint64_t *t)
+{
+	if (v->ask)
+		return;
+	v->ask = true;
+	v->version++; /* it lies beside top */
+	*t += r->costs->raise;
+	if (v->doing == RUNS)
+		v->debt += r->costs->raised;
+}
+
+void sim_ask_all(struct run *r, struct worker *w, uint64_t *t)
+{
+	uint64_t cost = r->costs->fence + r->costs->fence_cpu * r->running, asked_at;
+	bool joins;
+
+	for (uint32_t i = 0; i < r->workers; i++) {
+		struct worker *v = &r->worker[i];
+
+		*t += r->costs->scan;
+		ask(r, v, t);
+	}
+	asked_at = r->now + *t;
+	joins = asked_at <= r->fence_start;
+	if (!joins) {
+		r->fence_start = asked_at > r->fence_end ? asked_at : r->fence_end;
+		r->fence_end = r->fence_start + cost;
+		r->result->fences++;
+		for (uint32_t i = 0; i < r->workers; i++) {
+			struct worker *v = &r->worker[i];
+
+			if (v != w && v->doing != SLEEPS && v->doing != PARKS)
+				v->debt += r->costs->interrupt;
+		}
+	}
+	*t = r->fence_end - r->now;
+	if (*t + r->now - asked_at > r->result->fence_max + cost)
+		r->result->fence_max = *t + r->now - asked_at - cost;
+}
+
+/* How many workers may run, as the policy has it: none, with the chain, so that none grows. */
+static uint32_t may_run(const struct run *r)
+{
+	return r->policy->chain ? 0 : r->workers;
 }
 
 /* A searcher has found work, in the deque of @victim or, NULL, in the queue. */
 void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t *t)
 {
-	bool is_last, more;
+	bool last;
 
 	touch_counts(r, t);
-	is_last = filchi_idle_found(&r->idle);
+	last = filchi_idle_found(&r->idle);
 	if (r->policy->wake_two) {
 		for (int i = 0; i < 2; i++)
 			if (FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle)))
-				sim_wake_next(r, w, t);
-	} else if (r->policy->grow && victim && victim->top != victim->bottom) {
-		if (may_grow(r))
-			(void)sim_wake_one(r, w->id, victim->id, true, &more, t);
-	} else if (is_last) {
-		sim_wake_next(r, w, t);
+				(void)sim_wake_next(r, w, t);
+	} else if (victim && filchi_policy_grows(filch_load_relaxed(&r->idle.counts), may_run(r))) {
+		if (wake_for(r, w, victim, t))
+			return;
+		ask(r, victim, t);
 	}
-	if (r->policy->quiet && FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle))) {
-		w->ask = true;
-		if (victim) {
-			victim->ask = true;
-			victim->version++;
-		}
-	}
+	if (!last || sim_wake_next(r, w, t) || !filchi_idle_was_trusted(&r->idle))
+		return;
+	sim_ask_all(r, w, t);
+	(void)sim_wake_next(r, w, t);
 }
 
 /* A push found its ask raised. */
 void sim_push_asked(struct run *r, struct worker *w, uint64_t *t)
 {
-	enum filchi_asked asked;
-	bool more = false;
+	uint64_t counts = filchi_idle_posted(&r->idle);
 
 	w->ask = false;
 	*t += r->costs->asked;
-	asked = filchi_policy_asked(filchi_idle_posted(&r->idle));
-	if (asked == FILCHI_ASKED_NOBODY)
-		return;
-	if (asked != FILCHI_ASKED_ANY && r->policy->grow && may_grow(r))
-		asked = FILCHI_ASKED_ANY;
-	r->result->asked++;
-	if (asked == FILCHI_ASKED_LATER)
-		more = !r->policy->quiet;
-	else
-		(void)sim_wake_one(r, w->id, w->id, asked == FILCHI_ASKED_ANY, &more, t);
-	w->ask = more;
+	r->result->asked += FILCHI_IDLE_ASLEEP(counts) != 0;
+	for (;;) {
+		enum filchi_asked asked = filchi_policy_asked(counts, may_run(r));
+		bool more = asked == FILCHI_ASKED_LATER;
+		unsigned woken = 0;
+		enum filchi_then then;
+
+		if (asked == FILCHI_ASKED_NOBODY)
+			return;
+		if (!more)
+			woken = sim_wake_one(r, w->id, w->id, asked == FILCHI_ASKED_ANY, &more, t);
+		then = filchi_policy_then(asked, woken != 0, more, &w->vain);
+		if (then != FILCHI_THEN_TRUST || r->policy->chain) {
+			w->ask = then != FILCHI_THEN_LOW;
+			return;
+		}
+		touch_counts(r, t);
+		counts = filchi_idle_trust(&r->idle);
+		if (FILCHI_IDLE_SEARCH(counts) > 0)
+			return;
+	}
 }

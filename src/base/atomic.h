@@ -22,7 +22,7 @@
  * less of a read-modify-write. Where the algorithm needs the fence, the following load is a
  * ..._fence_then_load, which is one in the model too.
  *
- * Heavy and light. filchi_heavy_fence_then_load_acquire() is the other half of
+ * Heavy and light. filchi_heavy_fence() of struct/heavy.h is the other half of
  * filch_store_release_light(). membarrier(2) makes every running thread of the process pass a full
  * fence, so the frequent side pays nothing. Some kernels refuse it (seccomp, old ones). Then every
  * push takes the slow path, which carries a full fence, and the heavy side is an ordinary fence.
@@ -216,10 +216,5 @@ static inline void filchi_ck_and(uint64_t *p, uint64_t bits)
 #if !defined(FILCH_MODEL)
 void filchi_membarrier(void);
 #endif
-
-/* The heavy half of the asymmetric pair, then a load of @p, which others write by light stores. */
-#define filchi_heavy_fence_then_load_acquire(p, fenced) \
-	((fenced) ? filchi_fence_then_load_acquire(p)   \
-		  : (filchi_membarrier(), filchi_load_acquire(p)))
 
 #endif

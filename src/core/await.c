@@ -216,6 +216,7 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, 
 
 	filch_store_relaxed(&w->timed, wait->deadline != NULL);
 	filchi_store_release(&w->awaits, (uint64_t)wait->id);
+	filchi_awaits_add(&pool->awaits, w->id);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, filter);
 	asleep = filchi_load_acquire(&w->sleeper.state);
 	FILCH_HOOK(job_wait_prepared);
@@ -225,6 +226,7 @@ static int sleep_for(struct job_wait *wait, const struct filchi_filter *filter, 
 			!has_news(wait) && !(serves && filchi_worker_look_again(w, &anything)),
 		wait->deadline);
 	FILCH_HOOK(job_wait_left);
+	filchi_awaits_remove(&pool->awaits, w->id);
 	filchi_store_release(&w->awaits, 0);
 	filch_store_relaxed(&w->timed, 0);
 	wait->parked = true;

@@ -220,6 +220,7 @@ bool filchi_fault_abort(struct filchi_worker *w)
 	(void)filchi_deque_withdraw(&w->deque);
 	while (filch_load_relaxed(&w->deque.depth))
 		filchi_segment_close(&w->deque);
+	filchi_awaits_remove(&pool->awaits, w->id);
 	filchi_store_release(&w->awaits, 0);
 	filchi_group_wait_lost(w);
 	filchi_store_release(&w->runs_on, 0);

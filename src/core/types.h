@@ -22,7 +22,9 @@
 #include "base/fork.h"
 #include "place/placement.h"
 #include "place/victim.h"
+#include "struct/awaits.h"
 #include "struct/deadlines.h"
+#include "struct/heavy.h"
 #include "struct/idle.h"
 #include "struct/injector.h"
 #include "struct/job_slot.h"
@@ -106,6 +108,7 @@ struct filchi_worker {
 	uint32_t rank;             /* its number; FILCHI_NO_RANK: in a call that blocks */
 	uint32_t blocking;         /* such calls, one in another */
 	uint32_t turn;             /* counts looks for work, for taking turns at stealing */
+	uint32_t vain;             /* slow pushes in a row that had nothing to do */
 	struct filchi_turns turns; /* at the injector's lanes */
 	struct filchi_victim victim;
 	/* when the last job ended, while the next follows at once; 0 = ask */
@@ -164,6 +167,8 @@ struct filchi_worker {
 	bool no_memory;          /* it could not make its deque and has left */
 };
 
+FILCH_STATIC_ASSERT(FILCHI_AWAITS_MAX >= FILCHI_WORKERS_MAX, "a bit for each worker");
+
 struct filch_pool {
 	/* constant once the pool runs */
 	struct filchi_worker *first;
@@ -200,6 +205,8 @@ struct filch_pool {
 	struct filchi_jobs jobs;
 	struct filchi_injector injector;
 	struct filchi_idle idle;
+	struct filchi_heavy heavy;
+	struct filchi_awaits awaits; /* workers whose awaits is not 0, and some that were */
 
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 closing; /* submits get -ESHUTDOWN */
 	filch_atomic_u32 stop;                                   /* workers leave */
@@ -264,8 +271,8 @@ struct filch_pool {
 	struct filchi_live *live; /* pool/live.c's, under its lock; NULL: it is not live */
 
 	/*
-	 * abroad.c, under its lock: the pools of which it is asked whether they sleep; how many these
-	 * are of a look that is to begin here
+	 * abroad.c, under its lock: the pools of which it is asked whether they sleep; how many
+	 * these are of a look that is to begin here
 	 */
 	struct filch_pool *next_still;
 	uint32_t reach;

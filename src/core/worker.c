@@ -11,173 +11,8 @@
 
 #include "core/fault.h"
 #include "core/live_words.h"
+#include "core/waking.h"
 #include "struct/policy.h"
-
-/* --- waking ----------------------------------------------------------- */
-
-bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
-{
-	/*
-	 * FENCE I5  complete, stop, or post an errand -> read the sleeper's state  pairs with: I2
-	 * in filchi_idle_prepare()
-	 * Ensures:   the completer of what a worker waits for sees it asleep, or the worker sees
-	 *            the completion in its last look. Likewise a share that is for this worker.
-	 * Without:   the worker sleeps on though its task, its job or the pool has ended.
-	 * Weaker?    no: store->load. The callers' completing store is a seq_cst read-modify-write.
-	 * Checked:   tests/stress/join.c, shutdown.c and each.c; for an errand
-	 *            tests/model/c11/share.c; for a task the order through its word suffices
-	 *            (tests/model/c11/join.c)
-	 */
-	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_share_look(&w->sleeper.state)))
-		return false;
-	(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
-	return true;
-}
-
-/*
- * Wakes the nearest sleeper that may run work of @team's job, of @scope; one that is free only if
- * @free. Near is seen from worker @near, which itself comes first, or @last. Returns the kind of
- * the sleeper woken, or 0. Sets *@more if another sleeper could also have run it; @more may be
- * NULL.
- */
-static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last,
-	const struct filchi_team *team, const struct filchi_segment *scope, bool free, bool *more)
-{
-	const uint16_t *order = pool->plan->order + (size_t)near * (pool->workers - 1);
-	unsigned woken = 0;
-
-	if (more)
-		*more = false;
-	for (uint32_t i = 0; i < pool->workers && !(woken && !more); i++) {
-		struct filchi_worker *w = filchi_worker_at(
-			pool, filchi_policy_sleeper(order, near, last, pool->workers, i));
-		uint32_t state = filchi_sleeper_serves(&w->sleeper, team, scope);
-
-		if (!state ||
-			(FILCH_UNLIKELY(scope != NULL) && !filchi_places_take(scope, w->id, NULL)))
-			continue;
-		if (filchi_policy_leaves(state, free, woken)) {
-			if (more)
-				*more = true;
-			break;
-		}
-		FILCH_HOOK(wake_chosen);
-		if (filchi_idle_wake(&pool->idle, &w->sleeper, state)) {
-			woken = FILCHI_SLEEP_KIND(state);
-			(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
-		}
-	}
-	return woken;
-}
-
-bool filchi_worker_posted(struct filch_pool *pool)
-{
-	uint64_t counts = filchi_idle_posted(&pool->idle);
-	struct filchi_client *client = filchi_client_here();
-	struct filchi_worker *self = filchi_worker_self(), *here;
-	bool waits, slept;
-
-	FILCH_HOOK(posted_counted);
-	client->has_woken = false;
-	/*
-	 * a worker that waits for the core we are on counts as a searcher, but cannot search until
-	 * we make way
-	 */
-	if (!filchi_policy_posted(counts, client->overdue == pool))
-		return false;
-	if (self && self->pool == pool)
-		return wake_one(pool, self->id, false, NULL, NULL, true, NULL);
-	here = filchi_worker_on_cpu(pool);
-	slept = here && !filchi_is_awake(here);
-	waits = filchi_client_waits(client);
-	client->has_woken =
-		wake_one(pool, here ? here->id : 0, here && !waits, NULL, NULL, true, NULL);
-	client->overdue = client->has_woken && waits && slept ? pool : NULL;
-	return client->has_woken;
-}
-
-void filchi_worker_job_done(struct filch_pool *pool, int64_t id)
-{
-	for (uint32_t i = 0; i < pool->workers; i++) {
-		struct filchi_worker *w = filchi_worker_at(pool, i);
-
-		/* I5, likewise */
-		if (filchi_rmw_fence_then_load_acquire(&w->awaits) == (uint64_t)id)
-			(void)filchi_worker_wake(pool, w);
-	}
-	/* likewise: a stay counts itself, then flags the job or finds it flagged */
-	if (filchi_rmw_fence_then_load_acquire(&pool->awaited))
-		filchi_abroad_done(pool, id);
-}
-
-void filchi_worker_told(struct filchi_jobs *jobs, int64_t id)
-{
-	filchi_worker_job_done(filchi_pool_of(jobs), id);
-}
-
-/*
- * A spawn was published, and ask was raised: a worker that parks, or has parked, wants to hear of
- * it. Steps b and c of idle.h.
- *
- * One sleeper is woken that may run the task. While a searcher is on its way free sleepers are left
- * to that searcher. Bound ones are not: they can run nothing else, and the searcher may find other
- * work first. If sleepers remain that could run such tasks, ask is raised again, so that the next
- * push tells the next of them.
- */
-void filch_push_asked(struct filch_worker *hot)
-{
-	struct filchi_worker *w = filchi_worker_of(hot);
-	struct filch_pool *pool = w->pool;
-	enum filchi_asked asked;
-	bool more = false;
-
-	filchi_fault_ready(w);
-	asked = filchi_policy_asked(filchi_idle_asked(&pool->idle, &w->deque));
-	FILCH_HOOK(asked_counted);
-	if (asked == FILCHI_ASKED_NOBODY)
-		return;
-	filchi_count(&w->counters, asked);
-	if (asked == FILCHI_ASKED_LATER)
-		/* the searcher on its way wakes the next; we ask again in case it comes to that */
-		more = true;
-	else
-		(void)wake_one(pool, w->id, false, filchi_segment_team(&w->deque),
-			filchi_segment_scope(&w->deque), asked == FILCHI_ASKED_ANY, &more);
-	if (more)
-		filch_store_relaxed(&hot->ask, 1); /* our own next push reads it */
-}
-
-/*
- * The last searcher has found work while others sleep: looks at everything once more, and wakes the
- * next worker if there is more. Posters may have relied on this look. The one woken is a searcher
- * and owes the same in turn, so one is enough. A bound worker does not: it owes no look. So this
- * goes on until it has woken a free one, or has seen all.
- */
-static void wake_next(struct filchi_worker *w)
-{
-	struct filch_pool *pool = w->pool;
-	bool more;
-
-	for (uint32_t i = 0; i < pool->workers; i++) {
-		struct filchi_deque *d = &filchi_worker_at(pool, i)->deque;
-		struct filchi_segment *scope;
-		struct filchi_team *team;
-
-		if (filchi_deque_seems_empty(d))
-			continue;
-		team = filchi_segment_find(d, filchi_deque_top(d), &scope);
-		if (wake_one(pool, w->id, false, team, scope, true, &more) == FILCHI_ASLEEP_FREE)
-			return;
-	}
-	if (!filchi_injector_seems_empty(&pool->injector))
-		(void)wake_one(pool, w->id, false, NULL, NULL, true, &more);
-}
-
-void filchi_worker_pass_on(struct filchi_worker *w)
-{
-	if (filchi_policy_passes_on(filchi_fence_then_load_acquire(&w->pool->idle.counts)))
-		wake_next(w);
-}
 
 /* --- running ---------------------------------------------------------- */
 
@@ -326,8 +161,8 @@ static enum filchi_steal attempt(
 	switch (outcome) {
 	case FILCHI_STEAL_GOT:
 		filchi_count(&w->counters, steals);
-		if (filter->any && filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		if (filter->any)
+			filchi_waking_found(w, victim);
 		run_stolen(w, task, team, &in);
 		break;
 	case FILCHI_STEAL_LOST:
@@ -461,8 +296,8 @@ static bool run_queued(struct filchi_worker *w, bool searching)
 			continue; /* a tombstone */
 		filchi_turns_take(&w->turns, lane);
 		filchi_abroad_release(w->pool);
-		if (searching && filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		if (searching)
+			filchi_waking_found(w, NULL);
 		filchi_worker_run_job(w, job, false);
 		return true;
 	}
@@ -473,10 +308,10 @@ bool filchi_worker_look_again(struct filchi_worker *w, const struct filchi_filte
 {
 	struct filch_pool *pool = w->pool;
 
-	for (uint32_t i = 0; i < pool->workers; i++)
-		/* before the fence; pairs with I1 */
-		filch_store_relaxed(&filchi_worker_at(pool, i)->deque.hot.ask, 1);
-	(void)filchi_heavy_fence_then_load_acquire(&pool->stop, pool->fenced);
+	if (filter->any)
+		/* what follows ends the trust; a bound worker's look is at some of the work only */
+		(void)filchi_idle_was_trusted(&pool->idle);
+	filchi_waking_ask_all(pool);
 	if (filchi_load_acquire(&pool->stop) || filchi_errands_wait(w))
 		return true;
 	if (filter->any && !filchi_injector_seems_empty(&pool->injector))
@@ -519,8 +354,7 @@ FILCH_COLD static void retire(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
-	if (filchi_idle_found(&pool->idle))
-		wake_next(w); /* posters may have relied on us */
+	filchi_waking_found(w, NULL); /* posters may have relied on us */
 	filchi_blocking_mend(w);
 	if (filchi_limit_bars(&pool->limit, w->rank))
 		filchi_count(&w->counters, retired);
@@ -559,8 +393,7 @@ static bool run_any(struct filchi_worker *w)
 		return false;
 	}
 	if (filchi_errands_wait(w)) {
-		if (filchi_idle_found(&w->pool->idle))
-			wake_next(w);
+		filchi_waking_found(w, NULL);
 		return filchi_errands_run(w);
 	}
 	return (steal_first && filchi_worker_help(w, &anything, -1)) || run_queued(w, true) ||

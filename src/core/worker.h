@@ -184,12 +184,14 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
 
 /*
  * Waking. A sleeper is free, and may run anything, or bound, and may run tasks of its one or two
- * jobs. A woken free worker counts as a searcher from then on. There are five moments at which a
+ * jobs. A woken free worker counts as a searcher from then on. There are six moments at which a
  * sleeper may have to be woken, each with its function:
  *
  *   - A job was put into the injector: filchi_worker_posted() wakes one free worker.
  *   - A push found its deque's ask raised: filch_push_asked() wakes one free worker, or one bound
  *     to the job of the task.
+ *   - A searcher has found work, leaves more of it there, and fewer search than are busy: found()
+ *     wakes one free worker.
  *   - The last searcher has found work: wake_next() wakes one free worker, and bound ones.
  *   - A bound sleeper leaves its wait: filchi_worker_pass_on() does the same.
  *   - The task or job that one sleeper waits for is done: filchi_worker_wake() and
@@ -199,7 +201,8 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
  * was there before has had one. A poster may even wake none while a searcher is on its way, because
  * that searcher owes a look at everything. If it finds work it counts itself down and, having been
  * the last, calls wake_next(). If it finds none it looks again before it sleeps. Both looks come
- * after the poster's publish. The proof is in docs/idle-protocol.md.
+ * after the poster's publish. A spawner that has trusted searchers also for its next pushes is owed
+ * the end of that: ask, raised again. The proof is in docs/idle-protocol.md.
  */
 
 /* Any thread: wakes this worker if it sleeps. Its task, its job, or the pool, has ended. */

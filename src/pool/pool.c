@@ -319,6 +319,8 @@ static int map_workers(struct making *m)
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
 	filchi_idle_init(&pool->idle);
+	filchi_heavy_init(&pool->heavy);
+	filchi_awaits_init(&pool->awaits);
 	filchi_errands_init(pool);
 	return 0;
 }

@@ -32,6 +32,12 @@
  * finds a searcher on its way wakes nobody. For a searcher ends its search in one of two ways:
  * - by looking once more, after a full fence, and waking the next;
  * - by parking, which is 1 to 5.
+ *
+ * Trust. While searchers are on their way and others sleep, a spawner would raise its ask for each
+ * next push and wake nobody. After some it trusts the searchers instead: it leaves its ask low and
+ * says so in `trusted`. The last searcher that finds work, and wakes no other, ends that trust: it
+ * raises ask where it is low, passes a heavy fence, and looks once more. A parking one does the
+ * same by its steps 2 to 4.
  */
 #ifndef FILCHI_IDLE_H
 #define FILCHI_IDLE_H
@@ -74,11 +80,13 @@ struct filchi_sleeper {
 
 struct filchi_idle {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u64 counts;
+	filch_atomic_u32 trusted; /* 1: some spawner has left its ask low */
 };
 
 static inline void filchi_idle_init(struct filchi_idle *idle)
 {
 	filch_store_relaxed(&idle->counts, 0);
+	filch_store_relaxed(&idle->trusted, 0);
 }
 
 static inline void filchi_sleeper_init(struct filchi_sleeper *s)
@@ -108,8 +116,9 @@ static inline bool filchi_idle_found(struct filchi_idle *idle)
 	uint64_t old = filchi_fetch_sub_seq_cst(&idle->counts, FILCHI_IDLE_SEARCHER);
 
 	/*
-	 * FENCE I6   count down -> look once more   pairs with: I3 and I4
-	 * Ensures:   our look sees the work of a poster that woke nobody because of us.
+	 * FENCE I6   count down -> look once more   pairs with: I3, I4 and I7
+	 * Ensures:   our look sees the work of a poster that woke nobody because of us, and the
+	 *            trust of a spawner that relies on us.
 	 * Without:   a poster relies on a searcher that has looked already.
 	 * Weaker?    no: store->load; the read-modify-write is the fence.
 	 * Checked:   tests/model/c11/idle.c, mutants chain_left_out, uncounted_looks_not,
@@ -258,14 +267,57 @@ static inline uint64_t filchi_idle_posted(struct filchi_idle *idle)
  * Ensures:   a sleeper that raised ask before the clear is seen in the counts. One that raises
  *            it after the clear sees the push.
  * Without:   the sleeper's ask is cleared and the sleeper missed.
- * Weaker?    the clear must come before the read of the counts. The fence itself is not needed: I1
- *            and the heavy fence order the two (docs/memory-model.md). On x86-64 it is free.
- * Checked:   tests/model/c11/idle.c, mutant ask_cleared_after_counts
+ * Weaker?    no: store->load. A worker that finds the flag up leaves it so, and this fence alone
+ *            orders its count before our read. On x86-64 it is free.
+ * Checked:   tests/model/c11/idle.c, mutants ask_cleared_after_counts, asked_without_fence (the
+ *            last by a model checker only)
  */
 static inline uint64_t filchi_idle_asked(struct filchi_idle *idle, struct filchi_deque *d)
 {
 	(void)filchi_exchange_seq_cst(&d->hot.ask, 0);
 	return filchi_rmw_fence_then_load_acquire(&idle->counts);
+}
+
+/*
+ * A spawner trusts the searchers: its ask is low, and stays so. Returns the counts. Unless they
+ * show a searcher still, nobody will end that trust for it, and it must look for a sleeper itself.
+ *
+ * FENCE I7   trusted -> read counts                pairs with: I6 in filchi_idle_found(), I2
+ * Ensures:   the last searcher sees the trust when it ends its search, or the spawner sees that
+ *            nobody searches.
+ * Without:   ask is low, nobody searches, and later pushes wake nobody.
+ * Weaker?    no: store->load.
+ * Checked:   tests/model/c11/idle.c, mutants trust_without_second_look, trust_without_fence (the
+ *            last by a model checker only)
+ */
+static inline uint64_t filchi_idle_trust(struct filchi_idle *idle)
+{
+	filchi_store_then_fence(&idle->trusted, 1);
+	return filchi_load_acquire(&idle->counts);
+}
+
+/*
+ * The last searcher, having found work and woken no other; or a free worker that parks. True:
+ * spawners have trusted, and the caller alone ends that trust. It must
+ * - raise ask at every deque where it is low,
+ * - pass the heavy fence,
+ * - look at everything once more, and wake a sleeper for what it sees.
+ * False: nobody has, or another thread is about it.
+ */
+static inline bool filchi_idle_was_trusted(struct filchi_idle *idle)
+{
+	/* after I6 or I2; the exchange orders it before the raise of those asks */
+	return filchi_load_acquire(&idle->trusted) && filchi_exchange_seq_cst(&idle->trusted, 0);
+}
+
+/*
+ * Raises ask at a deque. The line is its owner's to read at each push: it is not written in vain.
+ * Where the flag is up it may be lowered at any time, by an owner that then reads the counts (I4).
+ */
+static inline void filchi_idle_ask(struct filchi_deque *d)
+{
+	if (!filch_load_relaxed(&d->hot.ask))
+		filch_store_relaxed(&d->hot.ask, 1);
 }
 
 #endif

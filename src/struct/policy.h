@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decisions of the scheduler: whom to wake, and when to stop searching. Functions of numbers
+ * The decisions of the scheduler: whom to wake, when to stop searching, and when a spawner need not
+ * ask again. Functions of numbers
  * and plain arrays, without memory of their own. What makes them right is in idle.h and in
  * docs/idle-protocol.md; here is what they decide.
  *
@@ -31,26 +32,73 @@ static inline bool filchi_policy_search_over(uint64_t now, uint64_t since, uint3
 	return now - since > search_ns;
 }
 
+/*
+ * Whether one more searcher is wanted: there is a free sleeper, and fewer search than are busy.
+ * @workers: how many may run. So the number at work may double with each latency of a wake-up, and
+ * a burst of little work wakes few.
+ */
+static inline bool filchi_policy_grows(uint64_t counts, uint32_t workers)
+{
+	int64_t asleep = (int64_t)(FILCHI_IDLE_FREES(counts) + FILCHI_IDLE_BOUNDS(counts));
+	int64_t awake = (int64_t)workers - asleep;
+
+	return FILCHI_IDLE_FREES(counts) && 2 * FILCHI_IDLE_SEARCH(counts) < awake;
+}
+
 /* What a push does that found its ask raised. */
 enum filchi_asked {
 	FILCHI_ASKED_NOBODY, /* nobody sleeps */
-	FILCHI_ASKED_LATER,  /* nothing, but it raises ask again for the next push */
-	FILCHI_ASKED_BOUND,  /* wakes a bound sleeper; free ones are left to the searcher */
+	FILCHI_ASKED_LATER,  /* wakes nobody: enough search */
+	FILCHI_ASKED_BOUND,  /* wakes a bound sleeper; free ones are left to the searchers */
 	FILCHI_ASKED_ANY,    /* wakes any sleeper that may run the task */
 };
 
 /*
- * While a searcher is on its way free sleepers are left to it: it wakes the next. Bound ones are
- * not. They can run nothing else, and the searcher may find other work first.
+ * While enough searchers are on their way free sleepers are left to them: they wake the next. Bound
+ * ones are not. They can run nothing else, and the searchers may find other work first.
  */
-static inline enum filchi_asked filchi_policy_asked(uint64_t counts)
+static inline enum filchi_asked filchi_policy_asked(uint64_t counts, uint32_t workers)
 {
 	if (!FILCHI_IDLE_ASLEEP(counts))
 		return FILCHI_ASKED_NOBODY;
-	if (FILCHI_IDLE_SEARCH(counts) <= 0)
+	if (FILCHI_IDLE_SEARCH(counts) <= 0 || filchi_policy_grows(counts, workers))
 		return FILCHI_ASKED_ANY;
 	return FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts) ? FILCHI_ASKED_LATER
 								       : FILCHI_ASKED_BOUND;
+}
+
+/*
+ * How many pushes of a spawner in a row find that there is nothing for them to do until it trusts
+ * the searchers, and leaves its ask low. That trust is ended by a heavy fence, which is worth as
+ * many slow pushes, roughly. So a search that is over sooner costs no fence.
+ */
+#if !defined(FILCHI_TRUST_AFTER)
+#define FILCHI_TRUST_AFTER 64u
+#endif
+
+/* What becomes of a spawner's ask after such a push. */
+enum filchi_then {
+	FILCHI_THEN_LOW,   /* nobody is left to be woken by the next push */
+	FILCHI_THEN_ASK,   /* raised again, for the next push */
+	FILCHI_THEN_TRUST, /* low, and the searchers see to the rest */
+};
+
+/*
+ * @asked: what the push did; @woken, it has woken somebody; @more, others sleep that may run such
+ * tasks. *@vain: how many in a row had nothing to do.
+ */
+static inline enum filchi_then filchi_policy_then(
+	enum filchi_asked asked, bool woken, bool more, uint32_t *vain)
+{
+	bool has_acted = asked == FILCHI_ASKED_ANY || woken;
+
+	if (!more || has_acted || ++*vain < FILCHI_TRUST_AFTER) {
+		if (!more || has_acted)
+			*vain = 0;
+		return more ? FILCHI_THEN_ASK : FILCHI_THEN_LOW;
+	}
+	*vain = 0;
+	return FILCHI_THEN_TRUST;
 }
 
 /*

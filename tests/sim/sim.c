@@ -151,14 +151,13 @@ Test(sim, nor_does_one_that_costs_nothing)
 
 Test(sim, nor_does_another_policy)
 {
-	const char *const names[] = { "thief-only", "shallow", "no-park", "wake-two", "quiet",
-		"grow" };
-	struct sim_policy all = { .quiet = false };
+	const char *const names[] = { "thief-only", "shallow", "no-park", "wake-two", "chain" };
+	struct sim_policy all = { .chain = false };
 	struct sim_costs costs;
 
 	sim_costs_init(&costs);
 	for (size_t p = 0; p < sizeof(names) / sizeof(*names); p++) {
-		struct sim_policy policy = { .quiet = false };
+		struct sim_policy policy = { .chain = false };
 
 		cr_assert(sim_policy_set(&policy, names[p]) && sim_policy_set(&all, names[p]));
 		for (size_t i = 0; i < WORKS; i++)

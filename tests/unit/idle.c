@@ -238,3 +238,16 @@ Test(idle, a_spawner_that_was_asked_lowers_the_flag_and_learns_who_sleeps)
 	EQ(FILCHI_IDLE_FREES(filchi_idle_asked(&idle, &d)), 1);
 	EQ(filch_load_relaxed(&d.hot.ask), 0);
 }
+
+Test(idle, a_trust_is_ended_once_and_by_one)
+{
+	begin();
+	cr_assert(!filchi_idle_was_trusted(&idle));
+	filchi_idle_search(&idle);
+	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
+	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
+	cr_assert(!filchi_idle_found(&idle), "nobody sleeps");
+	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 0);
+	cr_assert(filchi_idle_was_trusted(&idle));
+	cr_assert(!filchi_idle_was_trusted(&idle));
+}

@@ -9,21 +9,64 @@ static uint64_t counts(int64_t searching, uint64_t bound, uint64_t free)
 	       free * FILCHI_IDLE_FREE;
 }
 
+/* Of eight workers. */
+static enum filchi_asked asked(int64_t searching, uint64_t bound, uint64_t free)
+{
+	return filchi_policy_asked(counts(searching, bound, free), 8);
+}
+
 Test(policy, a_push_wakes_whom_no_searcher_will_wake)
 {
-	cr_assert_eq(filchi_policy_asked(counts(0, 0, 0)), FILCHI_ASKED_NOBODY);
-	cr_assert_eq(filchi_policy_asked(counts(3, 0, 0)), FILCHI_ASKED_NOBODY);
-	cr_assert_eq(filchi_policy_asked(counts(0, 0, 5)), FILCHI_ASKED_ANY);
-	cr_assert_eq(filchi_policy_asked(counts(0, 2, 0)), FILCHI_ASKED_ANY);
-	cr_assert_eq(filchi_policy_asked(counts(1, 0, 5)), FILCHI_ASKED_LATER);
-	cr_assert_eq(filchi_policy_asked(counts(1, 1, 5)), FILCHI_ASKED_BOUND);
-	cr_assert_eq(filchi_policy_asked(counts(1, 1, 0)), FILCHI_ASKED_BOUND);
+	cr_assert_eq(asked(0, 0, 0), FILCHI_ASKED_NOBODY);
+	cr_assert_eq(asked(3, 0, 0), FILCHI_ASKED_NOBODY);
+	cr_assert_eq(asked(0, 0, 5), FILCHI_ASKED_ANY);
+	cr_assert_eq(asked(0, 2, 0), FILCHI_ASKED_ANY);
+	cr_assert_eq(asked(1, 0, 6), FILCHI_ASKED_LATER, "one is busy");
+	cr_assert_eq(asked(1, 1, 5), FILCHI_ASKED_BOUND);
+	cr_assert_eq(asked(1, 1, 0), FILCHI_ASKED_BOUND, "no free one is left to be woken");
+}
+
+Test(policy, as_many_are_to_search_as_are_busy)
+{
+	cr_assert_eq(asked(1, 0, 5), FILCHI_ASKED_ANY, "two are busy");
+	cr_assert_eq(asked(2, 0, 4), FILCHI_ASKED_LATER);
+	cr_assert_eq(asked(2, 1, 2), FILCHI_ASKED_ANY, "three are busy");
+	cr_assert(filchi_policy_grows(counts(0, 0, 7), 8));
+	cr_assert(!filchi_policy_grows(counts(1, 0, 6), 8));
+	cr_assert(!filchi_policy_grows(counts(0, 7, 0), 8), "bound ones do not search");
+	cr_assert(!filchi_policy_grows(counts(0, 0, 8), 8), "nobody is busy");
+	cr_assert(!filchi_policy_grows(counts(0, 0, 7), 0), "none may run: the pool is paused");
+}
+
+Test(policy, a_spawner_trusts_after_so_many_pushes_in_vain_and_begins_anew)
+{
+	uint32_t vain = 0;
+
+	for (int times = 0; times < 3; times++) {
+		for (uint32_t i = 1; i < FILCHI_TRUST_AFTER; i++)
+			cr_assert_eq(filchi_policy_then(FILCHI_ASKED_LATER, false, true, &vain),
+				FILCHI_THEN_ASK);
+		cr_assert_eq(filchi_policy_then(FILCHI_ASKED_BOUND, false, true, &vain),
+			FILCHI_THEN_TRUST);
+		cr_assert_eq(vain, 0);
+	}
+	for (uint32_t i = 1; i < FILCHI_TRUST_AFTER; i++)
+		(void)filchi_policy_then(FILCHI_ASKED_LATER, false, true, &vain);
+	cr_assert_eq(filchi_policy_then(FILCHI_ASKED_BOUND, true, true, &vain), FILCHI_THEN_ASK,
+		"this one has woken somebody");
+	cr_assert_eq(vain, 0);
+	for (uint32_t i = 1; i < FILCHI_TRUST_AFTER; i++)
+		(void)filchi_policy_then(FILCHI_ASKED_LATER, false, true, &vain);
+	cr_assert_eq(filchi_policy_then(FILCHI_ASKED_ANY, false, true, &vain), FILCHI_THEN_ASK,
+		"where nobody searches there is nobody to trust");
+	cr_assert_eq(filchi_policy_then(FILCHI_ASKED_ANY, true, false, &vain), FILCHI_THEN_LOW);
+	cr_assert_eq(filchi_policy_then(FILCHI_ASKED_BOUND, false, false, &vain), FILCHI_THEN_LOW);
 }
 
 /* A waker that has not counted yet leaves the number of searchers below 0. */
 Test(policy, searchers_below_zero_are_none)
 {
-	cr_assert_eq(filchi_policy_asked(counts(-1, 0, 5)), FILCHI_ASKED_ANY);
+	cr_assert_eq(asked(-1, 0, 5), FILCHI_ASKED_ANY);
 	cr_assert(filchi_policy_posted(counts(-1, 0, 5), 0));
 	cr_assert(filchi_policy_passes_on(counts(-1, 0, 5)));
 }

@@ -17,10 +17,12 @@ passed=0
 
 for compiler in "$@"; do
 	command -v "$compiler" >/dev/null || continue
-	for header in deque crew scq idle policy join notify deferred after graph_ready group_word share limit; do
+	for header in deque crew scq idle heavy policy join notify deferred after graph_ready group_word share limit; do
 		cat >"$work/alone.c" <<TEXT
 #define FILCHI_PARK(word, expected, deadline) ((void)(word), (void)(expected), (void)(deadline), 0)
 #define FILCHI_UNPARK(word) ((void)(word))
+#define FILCHI_HEAVY_TURNS 1u
+#define FILCHI_HEAVY_WAIT(turn) ((void)(turn))
 #define FILCHI_NOTIFY_WRITE_FD(b) ((void)(b))
 #define FILCHI_NOTIFY_CLEAR_FD(b) ((void)(b))
 #include "struct/$header.h"

@@ -14,21 +14,29 @@
  *     2 ring   filchi_scq_put(), then filchi_idle_posted(): the injector.
  *     3 pair   two pushes of tasks that wait for each other: both workers must come. 2 workers,
  *              ordinary run only.
+ *     4 back   the same after a push that the poster takes back itself. So the first of the pair
+ *              meets a worker that was woken in vain, and is on its way: the poster trusts it.
  * - worker: looks for an item. If it finds one: wake the next, run, search on. If not: prepare,
  *   raise ask, fence, look again, cancel or sleep. It never spins, so that most posts meet it at
  *   the brink of its sleep.
  *
- * search, attempt, park, wake_one and push_asked are those of src/core/worker.c for one deque and
- * free workers. Explored: a worker looks LOOKS times at most (default 3), and its thread ends where
- * it would sleep. With -DLONG it also ends where it has begun to run an item, which then has no
- * end. So only the waking of the next can bring another worker to the next item. -DFENCED: no
- * membarrier(2), so every push takes the slow path; an ordinary run has both modes.
+ * search, attempt, park, wake_one, push_asked and found are those of src/core/worker.c for one
+ * deque and free workers. A poster trusts after one or two pushes in vain. The raise of ask in
+ * found() is left out: it is a hint that no proof relies on, and would hide a trust that is not
+ * ended. So is, in some rounds and in an exploration without -DGROWS, the wake by a searcher that
+ * is not the last.
+ *
+ * Explored: a worker looks LOOKS times at most (default 3), and its thread ends where it would
+ * sleep. With -DLONG it also ends where it has begun to run an item, which then has no end. So only
+ * the waking of the next can bring another worker to the next item. -DFENCED: no membarrier(2), so
+ * every push takes the slow path; an ordinary run has both modes.
  *
  * Asserts, ordinary:
  * - When all workers sleep (or wait in a pair for one that sleeps) and the poster is through,
  *   nothing is left. All are seen in the same sleep twice, so none was awake in between.
  * - Every item runs once.
- * - Sleeps, wakes, cancelled sleeps, asks and pairs have happened.
+ * - Sleeps, wakes, cancelled sleeps, asks and pairs have happened; with two workers trusts, and
+ *   ends of trust.
  *
  * Asserts, explored: after the end an item is left only if some worker is awake (with LONG: and not
  * busy), or was woken, or all are busy.
@@ -40,171 +48,33 @@
  *   ask_cleared_after_counts   filchi_idle_asked() reads the counts, then clears ask: I4
  *   chain_left_out             a worker that has found work does not wake the next
  *   uncounted_looks_not        one that its waker has not counted yet does not look for the next
+ *   trust_kept                 the last searcher does not end a trust: I7
+ *   trust_without_second_look  a spawner that trusts does not look whether one still searches: I7
  *
  * Mutants found by a model checker alone, for on x86-64 the parking worker's read-modify-writes are
  * fences in any case:
  *   park_without_fence         neither prepare() nor the look has its full fence
  *   push_without_fence         filch_push() publishes and reads ask without a fence: I1
+ *   asked_without_fence        filchi_idle_asked() reads the counts without a fence: I4; with
+ *                              -DPOSTS=2
  *   found_without_fence        a searcher that has found work looks once more without a fence: I6
+ *   trust_without_fence        filchi_idle_trust() reads the counts without a fence: I7
+ *   trust_ends_without_fence   the last searcher raises ask and looks without the heavy fence
  *   slow_push_without_fence    with -DFENCED: filchi_deque_push_slow() publishes without one: I1
  */
 #include "driver.h"
 
 #if !defined(FILCH_EXPLORE)
-/* Here a mutant holds its thread until the workers sleep, if they do so soon. */
+/* Here a mutant holds its thread until the workers sleep or wait, if they do so soon. */
 static void hold_until_asleep(void);
 #undef HOLD
 #define HOLD() hold_until_asleep()
 #endif
 
-#define FILCHI_SEGMENTS 2u
+/* FILCHI_TRUST_AFTER of struct/policy.h */
+static unsigned trust_after = 1;
 
-#include "base/atomic.h"
-
-#if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
-/* ask alone is read through a pointer to 32 bits in detail/fast_deque.h */
-static _Thread_local uint32_t early_ask;
-#undef filch_publish_release_light
-#define filch_publish_release_light(p, v)                                              \
-	(early_ask = atomic_load_explicit(&worker->ask, memory_order_relaxed), HOLD(), \
-		atomic_store_explicit((p), (v), memory_order_release),                 \
-		atomic_thread_fence(memory_order_seq_cst))
-#undef filch_load_relaxed
-#define filch_load_relaxed(p)            \
-	_Generic((p), filch_atomic_u32 * \
-		 : early_ask, default    \
-		 : atomic_load_explicit((p), memory_order_relaxed))
-#elif defined(MUTANT_SLOW_PUSH_WITHOUT_FENCE)
-/* inside filchi_deque_push_slow(), and not in filchi_idle_prepare() */
-#undef filchi_store_then_fence
-#define filchi_store_then_fence(p, v)                           \
-	(atomic_store_explicit((p), (v), memory_order_release), \
-		__func__[sizeof "filchi_" - 1] == 'd' ? (void)0 \
-						      : atomic_thread_fence(memory_order_seq_cst))
-#elif defined(MUTANT_PUSH_WITHOUT_FENCE)
-#undef filch_publish_release_light
-#if defined(FILCH_EXPLORE)
-#define filch_publish_release_light(p, v) atomic_store_explicit((p), (v), memory_order_release)
-#else
-#define filch_publish_release_light(p, v)                       \
-	(atomic_store_explicit((p), (v), memory_order_release), \
-		atomic_signal_fence(memory_order_seq_cst))
-#endif
-#endif
-
-#include <filch/detail/fast_deque.h>
-
-#if defined(MUTANT_ASK_READ_BEFORE_PUBLISH)
-#undef filch_load_relaxed
-#define filch_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
-#endif
-
-#include "struct/deque.h"
-#include "struct/scq.h"
-
-static void publish_cell(void);
-#if !defined(FILCH_EXPLORE)
-enum { POSTER = 255 };
-static _Thread_local unsigned me; /* number of a worker, or POSTER */
-#endif
-
-/*
- * inside filchi_idle_posted() 'p', _asked() 'a' or _found() 'f', which read the counts in the same
- * words
- */
-#define IN_FUNCTION(letter) (__func__[sizeof "filchi_idle_" - 1] == (letter))
-
-#if defined(MUTANT_POST_WITHOUT_FENCE)
-#undef filchi_rmw_fence_then_load_acquire
-#if defined(FILCH_EXPLORE)
-#define filchi_rmw_fence_then_load_acquire(p) \
-	(IN_FUNCTION('p') ? filchi_load_acquire(p) : filchi_fence_then_load_acquire(p))
-#else
-/* the post lies in a store buffer while the counts are read */
-static _Thread_local bool post_held;
-#define filchi_rmw_fence_then_load_acquire(p) late_post(p)
-static inline uint64_t late_post(filch_atomic_u64 *counts)
-{
-	uint64_t early = filchi_load_acquire(counts);
-
-	if (post_held) {
-		HOLD();
-		post_held = false;
-		publish_cell();
-	}
-	return early;
-}
-#endif
-#elif defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
-static _Thread_local filch_atomic_u32 *clear_held;
-#undef filchi_exchange_seq_cst
-#define filchi_exchange_seq_cst(p, v) (clear_held = (p), 0u)
-#undef filchi_rmw_fence_then_load_acquire
-#define filchi_rmw_fence_then_load_acquire(p) late_clear(p)
-static inline uint64_t late_clear(filch_atomic_u64 *counts)
-{
-	uint64_t early = filchi_load_acquire(counts);
-
-	if (clear_held) {
-		HOLD();
-		(void)atomic_exchange_explicit(clear_held, 0, memory_order_seq_cst);
-		clear_held = NULL;
-	}
-	return early;
-}
-#elif defined(MUTANT_UNCOUNTED_LOOKS_NOT)
-/* in filchi_idle_found(): the number of searchers as if it were counted, and beside another */
-#undef filchi_fetch_sub_seq_cst
-#define filchi_fetch_sub_seq_cst(p, v) two_at_least((p), (v))
-static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
-{
-	uint64_t old = atomic_fetch_sub_explicit(counts, v, memory_order_seq_cst);
-
-	return (int64_t)old >> 32 > 0 ? old : (old & UINT64_C(0xffffffff)) | UINT64_C(2) << 32;
-}
-#if !defined(FILCH_EXPLORE)
-/*
- * The poster leaves the first of a pair to a searcher, which then parks; it wakes that one for the
- * second, and is slow to count it.
- */
-#define HOLD_PAIR() HOLD()
-#undef filchi_fetch_add_acq_rel
-#define filchi_fetch_add_acq_rel(p, v)                                     \
-	(IN_FUNCTION('e') && me == POSTER ? hold_until_asleep() : (void)0, \
-		atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
-#endif
-#elif defined(MUTANT_FOUND_WITHOUT_FENCE)
-#undef filchi_rmw_fence_then_load_acquire
-#define filchi_rmw_fence_then_load_acquire(p) \
-	(IN_FUNCTION('f') ? filchi_load_acquire(p) : filchi_fence_then_load_acquire(p))
-#elif defined(MUTANT_PARK_WITHOUT_FENCE)
-#undef filchi_store_then_fence
-#define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
-#undef filchi_membarrier
-#define filchi_membarrier() ((void)0)
-#endif
-
-#if !defined(HOLD_PAIR)
-#define HOLD_PAIR() ((void)0)
-#endif
-
-#if defined(FILCH_EXPLORE)
-#define FILCHI_PARK(word, expected, deadline) \
-	((void)(word), (void)(deadline), pthread_exit(NULL), 0)
-#define FILCHI_UNPARK(word) ((void)(word))
-#else
-static bool park_here(filch_atomic_u32 *word, uint32_t expected);
-#define FILCHI_PARK(word, expected, deadline) ((void)(deadline), park_here((word), (expected)))
-/* a sleeper here looks at the word now and then */
-#define FILCHI_UNPARK(word)                   ((void)(word))
-#endif
-
-#include "struct/idle.h"
-
-#if defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
-#undef filchi_exchange_seq_cst
-#define filchi_exchange_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
-#endif
+#include "idle_mutants.h"
 
 #if defined(FILCH_EXPLORE)
 #ifndef WORKERS
@@ -228,7 +98,7 @@ enum { FRAMES = POSTS, FENCED_FIRST = 0 };
 enum { WORKERS = 2, FRAMES = 48, FENCED_FIRST = 0 };
 #endif
 
-enum kind { PUSH, CELL, RING, PAIR };
+enum kind { PUSH, CELL, RING, PAIR, BACK };
 
 struct frame {
 	struct filch_task task;
@@ -246,7 +116,14 @@ static unsigned workers = WORKERS;
 static bool fenced = FENCED_FIRST;
 static struct frame frame[FRAMES];
 static unsigned frames_used;
-static atomic_ulong executed, wakes, asked, cancels;
+static uint32_t vain; /* the poster's */
+/* a searcher may wake another for what it leaves, though it is not the last */
+#if defined(GROWS)
+static bool growing = true;
+#else
+static bool growing;
+#endif
+static atomic_ulong executed, wakes, asked, cancels, trusts, trust_ends;
 #if defined(FILCH_EXPLORE)
 static _Thread_local unsigned me;
 static bool busy[WORKERS]; /* with LONG: runs an item that has no end */
@@ -270,7 +147,7 @@ static bool wake_one(bool free, bool *left)
 
 		if (!state)
 			continue;
-		if (woken || (!free && FILCHI_SLEEP_KIND(state) == FILCHI_ASLEEP_FREE)) {
+		if (filchi_policy_leaves(state, free, woken)) {
 			*left = true;
 			break;
 		}
@@ -286,43 +163,81 @@ static void posted(void)
 	uint64_t counts = filchi_idle_posted(&idle);
 	bool left;
 
-	if (FILCHI_IDLE_FREES(counts) && FILCHI_IDLE_SEARCH(counts) <= 0)
+	if (filchi_policy_posted(counts, 0))
 		(void)wake_one(true, &left);
 }
 
 void filch_push_asked(struct filch_worker *hot)
 {
 	uint64_t counts = filchi_idle_asked(&idle, (struct filchi_deque *)(void *)hot);
-	bool left = false;
 
-	if (!FILCHI_IDLE_ASLEEP(counts))
+	if (FILCHI_IDLE_ASLEEP(counts))
+		atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
+	for (;;) {
+		enum filchi_asked does = filchi_policy_asked(counts, workers + 1);
+		bool left = does == FILCHI_ASKED_LATER, woken = false;
+
+		if (does == FILCHI_ASKED_NOBODY)
+			return;
+		if (!left)
+			woken = wake_one(does == FILCHI_ASKED_ANY, &left);
+		switch (filchi_policy_then(does, woken, left, &vain)) {
+		case FILCHI_THEN_TRUST:
+			break;
+		case FILCHI_THEN_ASK:
+			filch_store_relaxed(&hot->ask, 1);
+			return;
+		case FILCHI_THEN_LOW:
+		default:
+			return;
+		}
+		HOLD_BEFORE_TRUST();
+		counts = filchi_idle_trust(&idle);
+		atomic_fetch_add_explicit(&trusts, 1, memory_order_relaxed);
+#if defined(MUTANT_TRUST_WITHOUT_SECOND_LOOK)
 		return;
-	atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
-	if (FILCHI_IDLE_SEARCH(counts) > 0 &&
-		FILCHI_IDLE_ASLEEP(counts) == FILCHI_IDLE_FREES(counts))
-		left = true;
-	else
-		(void)wake_one(FILCHI_IDLE_SEARCH(counts) <= 0, &left);
-	if (left)
-		filch_store_relaxed(&hot->ask, 1);
+#endif
+		if (FILCHI_IDLE_SEARCH(counts) > 0)
+			return;
+	}
 }
 
-static void wake_next(void)
+static bool wake_for(void)
 {
-#if !defined(MUTANT_CHAIN_LEFT_OUT)
+#if defined(MUTANT_CHAIN_LEFT_OUT)
+	return false;
+#else
 	bool left;
 
-	if (!filchi_deque_seems_empty(&deque) && wake_one(true, &left))
-		return;
-	if (filchi_load_acquire(&cell) || !filchi_scq_seems_empty(&ring))
-		(void)wake_one(true, &left);
+	return !filchi_deque_seems_empty(&deque) && wake_one(true, &left);
 #endif
+}
+
+static bool wake_next(void)
+{
+#if defined(MUTANT_CHAIN_LEFT_OUT)
+	return false;
+#else
+	bool left;
+
+	return wake_for() || ((filchi_load_acquire(&cell) || !filchi_scq_seems_empty(&ring)) &&
+				     wake_one(true, &left));
+#endif
+}
+
+static void ask_all(void)
+{
+	filchi_idle_ask(&deque);
+	if (fenced)
+		(void)filchi_fence_then_load_acquire(&cell);
+	else
+		filchi_membarrier(); /* heavy.c has how workers share one */
 }
 
 static bool look_again(void)
 {
-	filch_store_relaxed(&deque.hot.ask, 1);
-	(void)filchi_heavy_fence_then_load_acquire(&cell, fenced);
+	(void)filchi_idle_was_trusted(&idle);
+	ask_all();
 #if defined(MUTANT_PARK_WITHOUT_SECOND_LOOK)
 	return false;
 #else
@@ -331,11 +246,24 @@ static bool look_again(void)
 #endif
 }
 
-/* A searcher has found an item. */
-static void found(void)
+/* A searcher has found an item, in the deque or elsewhere. */
+static void found(bool stolen)
 {
-	if (filchi_idle_found(&idle))
-		wake_next();
+	bool last = filchi_idle_found(&idle);
+
+	if (stolen && growing &&
+		filchi_policy_grows(filch_load_relaxed(&idle.counts), workers + 1) && wake_for())
+		return;
+	if (!last || wake_next() || !filchi_idle_was_trusted(&idle))
+		return;
+	atomic_fetch_add_explicit(&trust_ends, 1, memory_order_relaxed);
+#if defined(MUTANT_TRUST_ENDS_WITHOUT_FENCE)
+	filchi_idle_ask(&deque);
+	(void)wake_next();
+#elif !defined(MUTANT_TRUST_KEPT)
+	ask_all();
+	(void)wake_next();
+#endif
 }
 
 /* One look by a searcher; runs what it finds, and is a searcher again. */
@@ -349,13 +277,13 @@ static bool run_any(void)
 	if (outcome == FILCHI_STEAL_GOT) {
 		filch_thunk *thunk = (filch_thunk *)filchi_load_acquire(&task->word);
 
-		found();
+		found(true);
 		thunk(NULL, 0, task);
 		filchi_store_release(&task->word, 0);
 	} else if (filchi_load_acquire(&cell) && filchi_exchange_acq_rel(&cell, 0)) {
-		found();
+		found(false);
 	} else if (filchi_scq_take(&ring) != FILCHI_SCQ_EMPTY) {
-		found();
+		found(false);
 	} else {
 		return outcome == FILCHI_STEAL_LOST;
 	}
@@ -424,8 +352,40 @@ static void push(filch_index *carried, int partner)
 	filch_push(&deque.hot, carried, &f->task);
 }
 
-static void post(enum kind kind, filch_index *carried)
+#if !defined(FILCH_EXPLORE)
+static void nothing(struct filch_worker *w, filch_index carried, struct filch_task *task)
 {
+	(void)w;
+	(void)carried;
+	(void)task;
+}
+
+/* A push that is taken back. False: a thief was faster, and has done it. */
+static bool push_and_take(filch_index *carried)
+{
+	static struct filch_task task;
+
+	filch_store_relaxed(&task.word, (uintptr_t)nothing);
+	filch_push(&deque.hot, carried, &task);
+	if (filch_take(&deque.hot, filch_index_add(*carried, -1), &task)) {
+		*carried = filch_index_add(*carried, -1);
+		return true;
+	}
+	while (filchi_load_acquire(&task.word)) {
+		if (filchi_deque_take_last(&deque, *carried, filch_index_add(*carried, -1)))
+			return true;
+		RELAX();
+	}
+	filchi_deque_settle(&deque, *carried);
+	return false;
+}
+#endif
+
+/* Returns how many items the workers get. */
+static unsigned post(enum kind kind, filch_index *carried)
+{
+	unsigned items = 1;
+
 	switch (kind) {
 	case PUSH:
 		push(carried, 0);
@@ -442,12 +402,23 @@ static void post(enum kind kind, filch_index *carried)
 		filchi_scq_put(&ring, 0);
 		posted();
 		break;
+	case BACK:
+#if !defined(FILCH_EXPLORE)
+		hold_until_asleep(); /* so that one sleeps on, with nothing to ask for */
+		items = !push_and_take(carried);
+#endif
+		/* fallthrough */
 	case PAIR:
+		items += kind == PAIR ? 1 : 2;
+		/* of an earlier use: the first would not wait for the second */
+		atomic_store_explicit(&frame[frames_used + 1].started, false, memory_order_relaxed);
 		push(carried, (int)frames_used + 2);
 		HOLD_PAIR();
+		HOLD_TRUST();
 		push(carried, (int)frames_used);
 		break;
 	}
+	return items;
 }
 
 static void set_up(void)
@@ -496,7 +467,7 @@ int main(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i);
 	for (int i = 0; i < POSTS; i++)
-		post(KIND, &carried);
+		(void)post(KIND, &carried);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -613,10 +584,23 @@ static enum kind kind_at_random(void)
 	return CELL;
 #elif defined(MUTANT_CHAIN_LEFT_OUT) || defined(MUTANT_UNCOUNTED_LOOKS_NOT)
 	return PAIR;
+#elif defined(MUTANT_TRUST_KEPT) || defined(MUTANT_TRUST_WITHOUT_SECOND_LOOK)
+	return BACK;
 #elif defined(MUTANT_ASK_READ_BEFORE_PUBLISH) || defined(MUTANT_ASK_CLEARED_AFTER_COUNTS)
 	return PUSH;
 #else
-	return (enum kind)random_below(workers == 1 ? 3 : 4);
+	return (enum kind)random_below(workers == 1 ? 3 : 5);
+#endif
+}
+
+/* After how many pushes in vain the poster trusts in this round, and whether searchers grow. */
+static void choose_policy(void)
+{
+#if defined(MUTANT_UNCOUNTED_LOOKS_NOT)
+	trust_after = 64; /* the second of a pair asks */
+#elif !defined(MUTANT_TRUST_KEPT) && !defined(MUTANT_TRUST_WITHOUT_SECOND_LOOK)
+	trust_after = 1 + random_below(2);
+	growing = random_below(2);
 #endif
 }
 
@@ -624,6 +608,7 @@ static bool covered(void)
 {
 	bool all = atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels);
 
+	all &= workers == 1 || (atomic_load(&trusts) && atomic_load(&trust_ends));
 	for (unsigned i = 0; i < workers; i++)
 		all &= atomic_load(&parks[i]) && (workers == 1 || atomic_load(&pairs[i]));
 	return all;
@@ -639,6 +624,7 @@ static void poster(void)
 		round++) {
 		uint32_t kinds = 0;
 
+		choose_policy();
 		for (uint32_t i = 1 + random_below(3); i--;) {
 			enum kind kind = kind_at_random();
 
@@ -650,10 +636,9 @@ static void poster(void)
 			 * has an end
 			 */
 			kinds |= 1u << kind;
-			post(kind, &carried);
-			items += kind == PAIR ? 2 : 1;
+			items += post(kind, &carried);
 			PAUSE_AT_RANDOM();
-			if (kind == PAIR)
+			if (kind == PAIR || kind == BACK)
 				break;
 		}
 		wait_for(items);
@@ -672,7 +657,8 @@ static void poster(void)
 }
 
 /* What only pairs of tasks can show is not there with one worker. */
-#if defined(MUTANT_CHAIN_LEFT_OUT) || defined(MUTANT_UNCOUNTED_LOOKS_NOT)
+#if defined(MUTANT_CHAIN_LEFT_OUT) || defined(MUTANT_UNCOUNTED_LOOKS_NOT) || \
+	defined(MUTANT_TRUST_KEPT) || defined(MUTANT_TRUST_WITHOUT_SECOND_LOOK)
 enum { MODE_FIRST = 1 };
 #else
 enum { MODE_FIRST = 0 };
