@@ -3,7 +3,7 @@
  * misuse: a program compiled with FILCH_DEBUG that breaks the rules of spawn and sync is stopped
  * with the task's name; a right one is not. Each wrong program is a child whose death and words are
  * looked at; it has one worker, so that no thief hides the fault, or several where a thief is part
- * of it.
+ * of it. And a process that takes membarrier(2) away from its pools ends.
  */
 #if !defined(FILCH_DEBUG)
 #define FILCH_DEBUG 1 /* of this source: the library may be built without */
@@ -12,8 +12,14 @@
 
 #include "unit.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 FILCH_TASK(int, innocent_leaf, (int, x))
 {
@@ -373,4 +379,79 @@ Test(misuse, a_program_that_keeps_the_rules_is_left_alone)
 			"%u workers: status %#x: %s", workers[i], (unsigned)status, text);
 		cr_assert(!*text, "%u workers said: %s", workers[i], text);
 	}
+}
+
+/* --- membarrier(2), refused after all ---------------------------------- */
+
+enum { NO_FILTERS = 77 };
+
+/* For all threads there are. */
+static bool refuse_membarrier(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof filter / sizeof filter[0], .filter = filter };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+}
+
+/* Its child runs on the other worker, which must steal it. */
+FILCH_TASK(int, waits_for_a_thief, (int, n))
+{
+	int told = 0;
+
+	FILCH_SPAWN(a, raises, &told);
+	while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE))
+		sched_yield();
+	FILCH_SYNC(a);
+	return n;
+}
+
+static int confines_itself(void *arg)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	struct filch_pool *pool;
+	int r;
+
+	(void)arg;
+	config.workers = 2;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	if (filch_pool_create(&pool, &config))
+		return 1;
+	if (!refuse_membarrier())
+		return NO_FILTERS;
+	for (int i = 0; i < 20; i++)
+		if (FILCH_RUN(pool, &r, waits_for_a_thief, i) || r != i)
+			return 2;
+	return filch_pool_destroy(pool) ? 3 : 0;
+}
+
+Test(misuse, a_process_that_takes_membarrier_from_its_pools_ends, .timeout = 60)
+{
+	char text[4096];
+	int status = in_child(confines_itself, NULL, text, sizeof text);
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS)
+		cr_skip_test("no seccomp here");
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %#x: %s",
+		(unsigned)status, text);
+	cr_assert(strstr(text, "set FILCH_MEMBARRIER=0"), "%s", text);
+}
+
+Test(misuse, a_process_whose_pools_do_without_membarrier_may_take_it, .timeout = 60)
+{
+	char text[4096];
+	int status;
+
+	setenv("FILCH_MEMBARRIER", "0", 1);
+	status = in_child(confines_itself, NULL, text, sizeof text);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS)
+		cr_skip_test("no seccomp here");
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x: %s", (unsigned)status,
+		text);
 }
