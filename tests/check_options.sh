@@ -56,7 +56,7 @@ refused "$sim" --rounds 0
 refused "$sim" --set look=5
 refused "$sim" --set look_near=
 refused "$sim" --policy loud
-taken "$sim" --set look_near=5 --policy quiet --list
+taken "$sim" --set look_near=5 --policy chain --list
 for wrong in abc '' 0 -1 1.5 0x10 99999999999999999999; do
 	refused bench/server/run --rounds "$wrong"
 	refused bench/pzip/compare --mib "$wrong"

@@ -15,6 +15,7 @@
 
 #include <filch/detail/fast_deque.h>
 
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,8 +47,11 @@ void filchi_membarrier(void)
 	 * registered and tried at creation. A filter that came later takes away what owners rely on
 	 * at every take, and nothing else stands for it.
 	 */
-	if (FILCH_UNLIKELY(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0)))
+	while (FILCH_UNLIKELY(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))) {
+		if (errno == ENOMEM) /* for a mask of processors */
+			continue;
 		filch_misuse("membarrier(2) was allowed when the pool was created, and is refused "
 			     "now: allow it, or set FILCH_MEMBARRIER=0",
 			"of any pool");
+	}
 }

@@ -116,9 +116,12 @@ static bool is_any_run_elsewhere(struct filch_pool *pool)
 	return false;
 }
 
-/* How many unfinished jobs of the pool hold some of it; or that some do. */
+/*
+ * How many unfinished jobs of the pool hold some of it; or that some do. @lasting: but for those
+ * that a free sleeper will run. Such a one is published, and about to be put into the queue.
+ */
 static uint32_t count_held(
-	struct filch_pool *pool, const struct filchi_source *source, uint32_t enough)
+	struct filch_pool *pool, const struct filchi_source *source, uint32_t enough, bool lasting)
 {
 	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
 	uint32_t held = 0;
@@ -126,8 +129,12 @@ static uint32_t count_held(
 	for (uint32_t i = 0; i < begun && held < enough; i++) {
 		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
 
-		held += filchi_job_is_pending(filchi_load_acquire(&job->state)) &&
-			source->is_held_by(source->of, pool, job);
+		uint64_t state = filchi_load_acquire(&job->state);
+
+		if (lasting && pool->has_free_sleeper &&
+			FILCHI_JOB_STATE(state) == FILCHI_JOB_QUEUED)
+			continue;
+		held += filchi_job_is_pending(state) && source->is_held_by(source->of, pool, job);
 	}
 	return held;
 }
@@ -150,7 +157,7 @@ static bool is_all_held(const struct still *still, const struct filchi_source *s
 	for (struct filch_pool *p = still->first; p; p = p->next_still) {
 		if (is_any_run_elsewhere(p))
 			return false;
-		held += count_held(p, source, UINT32_MAX);
+		held += count_held(p, source, UINT32_MAX, true);
 	}
 	FILCHI_EACH_STAY(s)
 	held += s->worker->pool->is_still && is_held_by_stay(source, s);
@@ -244,8 +251,9 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 	if (s->source)
 		return !filchi_load_acquire(&s->pool->closing) &&
 		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
+	/* room in a queue: who has taken it is about to put a job there, and to wake the sleeper */
 	if (!s->job)
-		return !s->has_been_told && !filchi_stay_has_room(s);
+		return !s->has_been_told && !filchi_stay_has_room(s) && !s->pool->has_free_sleeper;
 	if (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job))
 		still->may_change = true;
 	if (state == FILCHI_JOB_WAITING &&
@@ -298,7 +306,7 @@ static bool note_holder(struct still *still, struct filch_pool *pool)
 static bool note_if_holder(
 	struct still *still, const struct filchi_source *source, struct filch_pool *pool)
 {
-	return pool->is_still || !count_held(pool, source, 1) || note_holder(still, pool);
+	return pool->is_still || !count_held(pool, source, 1, false) || note_holder(still, pool);
 }
 
 /* The pools that hold some of it, as far as they have to do with stays; most likely first. */

@@ -479,6 +479,6 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 	/* a membarrier interrupts all workers that run: what is to pay for it grows with them */
 	if (w->pool->workers > 2)
 		w->deque.watch.patience *= (w->pool->workers + 1) / 2;
-	w->deque.hot.patience = w->deque.watch.patience;
+	filchi_gate_be_patient(&w->deque.hot, &w->deque.watch);
 	return true;
 }

@@ -275,15 +275,19 @@ static int publish(uint64_t *next)
 }
 
 /*
- * Where the kernel can: descriptors of its own, none but the first three. To ThreadSanitizer a
- * process has one table, and what two threads do with one number is a race.
+ * Where the kernel can: descriptors of its own. The first three are taken, so that what is opened
+ * later is none of them; but not by what the program has there, for it may close that. To
+ * ThreadSanitizer a process has one table, and what two threads do with one number is a race.
  */
 static void leave_descriptors(void)
 {
 #if defined(SYS_close_range) && !defined(FILCH_SANITIZED)
 	if (filch_tsan_present())
 		return;
-	(void)syscall(SYS_close_range, 3u, UINT32_MAX, 2u /* CLOSE_RANGE_UNSHARE */);
+	if (syscall(SYS_close_range, 0u, UINT32_MAX, 2u /* CLOSE_RANGE_UNSHARE */))
+		return;
+	for (int i = 0; i < 3; i++)
+		(void)!open("/dev/null", O_RDWR | O_CLOEXEC);
 #endif
 }
 

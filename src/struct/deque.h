@@ -307,6 +307,12 @@ static inline void filchi_deque_destroy(struct filchi_deque *d)
 	filchi_unmap(d->crew, FILCHI_CREWS * sizeof d->crew[0]);
 }
 
+/* Whether there is a task between @bottom and @top; one that is stale may seem to be far above. */
+static inline bool filchi_deque_holds(filch_index bottom, filch_index top)
+{
+	return filch_index_after(bottom, top) && filch_index_diff(bottom, top) <= FILCHI_DEQUE_MAX;
+}
+
 /*
  * Any thread: whether the deque seems to hold a task. Exact for the owner; for others a hint,
  * unless a heavy fence precedes.
@@ -316,7 +322,7 @@ static inline bool filchi_deque_seems_empty(struct filchi_deque *d)
 	uint64_t top = filchi_load_acquire(&d->hot.top);
 	filch_index bottom = filchi_load_acquire(&d->hot.bottom);
 
-	return !filch_index_after(bottom, filchi_top_index(top, bottom));
+	return !filchi_deque_holds(bottom, filchi_top_index(top, bottom));
 }
 
 /* Any thread: the index of the oldest task, as a hint. */
@@ -494,7 +500,7 @@ static inline enum filchi_steal filchi_deque_steal_as(struct filchi_deque *d, bo
 	filch_index top = filchi_top_index(seen, bottom);
 
 	/* a first look without the fence: most victims of a search are empty */
-	if (!filch_index_after(bottom, top))
+	if (!filchi_deque_holds(bottom, top))
 		return FILCHI_STEAL_EMPTY;
 	if (owner)
 		filchi_gate_shut_own(&d->hot);
@@ -510,7 +516,7 @@ static inline enum filchi_steal filchi_deque_steal_as(struct filchi_deque *d, bo
 	 *            only)
 	 */
 	bottom = filchi_fence_then_load_acquire(&d->hot.bottom);
-	if (!filch_index_after(bottom, top))
+	if (!filchi_deque_holds(bottom, top))
 		return FILCHI_STEAL_EMPTY;
 	/* pairs with the release in grow; after bottom */
 	struct filch_array *array = filchi_load_acquire(&d->hot.array);
@@ -554,7 +560,7 @@ static inline enum filchi_steal filchi_deque_steal(struct filchi_deque *d,
 static inline bool filchi_deque_refresh(struct filchi_deque *d, filch_index carried)
 {
 	/* slots below top have been read: they may be written again */
-	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), carried);
+	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), d->hot.floor);
 
 	if (filch_index_after(top, d->hot.floor) && !filch_index_after(top, carried))
 		d->hot.floor = top;
@@ -615,7 +621,7 @@ static inline bool filchi_deque_push_slow(
  */
 static inline void filchi_deque_settle(struct filchi_deque *d, filch_index carried)
 {
-	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), carried);
+	filch_index top = filchi_top_index(filchi_load_acquire(&d->hot.top), d->hot.floor);
 
 	/*
 	 * Everything at or above the taken index is gone. So top <= carried here, unless thieves
@@ -633,6 +639,16 @@ static inline void filchi_deque_look(struct filchi_deque *d)
 	filchi_gate_look(&d->hot, &d->watch, filch_load_relaxed(&d->hot.bottom));
 }
 
+/* Owner: one more take with the gate shut. */
+static inline void filchi_deque_count(struct filchi_deque *d)
+{
+	uint32_t patience = filch_load_relaxed(&d->hot.patience) - 1;
+
+	filch_store_relaxed(&d->hot.patience, patience);
+	if (!patience)
+		filchi_deque_look(d);
+}
+
 /*
  * Owner: decides a take at @index that met the top. True: the last task was still there and is the
  *        owner's, to be run at hot.floor. False: thieves have it; the deque is settled.
@@ -643,15 +659,15 @@ static inline bool filchi_deque_take_last(
 	uint64_t top = filchi_load_acquire(&d->hot.top);
 
 	FILCH_HOOK(take_before_cas);
-	if (filchi_top_index(top, index) == index &&
+	if (filchi_top_index(top, d->hot.floor) == index &&
 		filchi_cas_seq_cst(&d->hot.top, &top, top + FILCHI_TOP_ONE)) {
 		d->hot.floor = filch_index_add(index, 1);
 		filchi_store_release(&d->hot.bottom, d->hot.floor);
 		/* that it has moved top itself is no thief's coming */
 		if (d->watch.top == top)
 			d->watch.top += FILCHI_TOP_ONE;
-		if (!--d->hot.patience)
-			filchi_deque_look(d);
+		if (d->watch.patience)
+			filchi_deque_count(d);
 		return true;
 	}
 	filchi_deque_settle(d, carried);

@@ -31,8 +31,10 @@
  *     D4. So the thief's later read of bottom sees its store.
  *   5 Takes that are not light meet thieves as ever: D1 and D2.
  *
- * An owner that shuts the gate itself needs no membarrier, for it knows its own takes, and an
- * exchange lets others see them. It sets no sure: the next thief calls membarrier all the same.
+ * An index stays within 2^39 of the deque's other indices, but for one: that of a frame that waits
+ * for a task while its worker goes on for hours. Such an index is below the floor, which the owner
+ * sees. A thief that reads it as bottom finds the deque empty, or fuller than one can be. An epoch
+ * comes again after 2^24 openings, each of which takes thousands of takes.
  *
  * Rejected:
  *   - a membarrier in every steal: docs/adr/0006
@@ -52,6 +54,7 @@
 #ifndef FILCHI_PATIENCE
 #define FILCHI_PATIENCE 8192u
 #endif
+#define FILCHI_VAIN_LOOKS 256u
 #define FILCHI_EPOCH_MASK ((UINT64_C(1) << FILCH_EPOCH_BITS) - 1)
 #define FILCHI_TOP_ONE    (UINT64_C(1) << FILCH_EPOCH_BITS) /* the next index, the same epoch */
 
@@ -73,7 +76,15 @@ static inline filch_index filchi_top_index(uint64_t top, filch_index near)
 struct filchi_gate_watch {
 	uint64_t top;      /* at the last look */
 	uint32_t patience; /* takes from one look to the next; 0: the gate stays shut */
+	uint32_t vain;     /* looks at which a thief seemed to be on its way */
 };
+
+/* Owner: begins to count takes until the next look. */
+static inline void filchi_gate_be_patient(
+	struct filch_worker *hot, const struct filchi_gate_watch *watch)
+{
+	filch_store_relaxed(&hot->patience, watch->patience ? watch->patience : UINT32_MAX);
+}
 
 /* Before anybody else knows the deque. @shut: for good, for want of membarrier(2). */
 static inline void filchi_gate_init(
@@ -81,7 +92,8 @@ static inline void filchi_gate_init(
 {
 	watch->top = UINT64_MAX;
 	watch->patience = shut ? 0 : FILCHI_PATIENCE;
-	hot->patience = watch->patience;
+	watch->vain = 0;
+	filchi_gate_be_patient(hot, watch);
 	filch_store_relaxed(&hot->top, (uint64_t)FILCH_INDEX_START << FILCH_EPOCH_BITS);
 	filch_store_relaxed(&hot->sure, shut ? 0 : UINT32_MAX);
 	filch_store_relaxed(&hot->gate,
@@ -103,17 +115,22 @@ static inline void filchi_gate_shut(struct filch_worker *hot, uint64_t top)
 	 * Ensures:   the owner sees the gate shut, or the thief sees the bottom of a take.
 	 * Without:   owner and thief both take the same task.
 	 * Weaker?    no: store->load. Heavy here, so that a take pays nothing.
-	 * Checked:   tests/model/c11/deque.c, mutant shut_without_membarrier
+	 * Checked:   tests/stress/gate.c; a model knows no membarrier
 	 */
 	filchi_membarrier();
 	filchi_store_release(&hot->sure, filchi_top_epoch(top));
 }
 
-/* Owner, which then moves top by itself, or lets others do so: no membarrier is needed. */
+/*
+ * Owner, which then moves top by itself. Its exchange lets all see what it has taken: no membarrier
+ * is needed in this epoch.
+ */
 static inline void filchi_gate_shut_own(struct filch_worker *hot)
 {
-	if (filchi_load_acquire(&hot->gate) != FILCH_GATE_SHUT)
-		(void)filchi_exchange_seq_cst(&hot->gate, FILCH_GATE_SHUT);
+	if (filchi_load_acquire(&hot->gate) == FILCH_GATE_SHUT)
+		return;
+	(void)filchi_exchange_seq_cst(&hot->gate, FILCH_GATE_SHUT);
+	filchi_store_release(&hot->sure, filchi_top_epoch(filchi_load_acquire(&hot->top)));
 }
 
 /* Owner, with the gate shut: opens it, unless a thief has moved @top. Returns top as it is. */
@@ -132,15 +149,23 @@ static inline uint64_t filchi_gate_open(struct filch_worker *hot, uint64_t top, 
 /*
  * Owner: has taken so often with the gate shut that it looks whether a thief has come since its
  * last look. Opens the gate if none has. @near: an index not far from top.
+ *
+ * Where `sure` is of another epoch a thief may be in its system call, which can take longer than
+ * many looks. If the gate were opened each time before it comes back it would never steal. But a
+ * late one may also have left its epoch there. So the owner waits for some looks, and no longer.
  */
 static inline void filchi_gate_look(
 	struct filch_worker *hot, struct filchi_gate_watch *watch, filch_index near)
 {
 	uint64_t top = filchi_load_acquire(&hot->top);
 
-	hot->patience = watch->patience;
-	if (watch->patience && watch->top == top)
+	filchi_gate_be_patient(hot, watch);
+	if (watch->patience && watch->top == top &&
+		(filchi_load_acquire(&hot->sure) == filchi_top_epoch(top) ||
+			++watch->vain >= FILCHI_VAIN_LOOKS)) {
+		watch->vain = 0;
 		top = filchi_gate_open(hot, top, filchi_top_index(top, near));
+	}
 	watch->top = top;
 }
 

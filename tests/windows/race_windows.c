@@ -25,6 +25,7 @@ static const char *const window[] = {
 	"blocked_sleeps",
 	"cancel_claimed",
 	"closing_set",
+	"gate_shut",
 	"job_drawn",
 	"job_moved_on",
 	"job_returned",
@@ -63,10 +64,11 @@ static const char *const window[] = {
 static const char *const elsewhere[] = { "abroad_looked", "abroad_prepared", "after_admitted",
 	"after_closes", "after_flagged", "after_hung", "after_published", "after_ready",
 	"after_releases", "cq_posted", "cq_put", "credit_sleeps", "deferred_marked",
-	"deferred_returned", "errand_posted", "finish_claimed", "group_asked", "group_begun",
-	"group_blocks", "group_counts_off", "group_full", "group_held", "group_lets_next",
-	"group_looked", "group_moved_on", "group_sleeps", "group_tells", "notifier_cleared",
-	"notifier_disarmed", "order_moved", "wait_without_room" };
+	"deferred_returned", "errand_posted", "finish_claimed", "gate_opens", "group_asked",
+	"group_begun", "group_blocks", "group_counts_off", "group_full", "group_held",
+	"group_lets_next", "group_looked", "group_moved_on", "group_sleeps", "group_tells",
+	"notifier_cleared", "notifier_disarmed", "order_moved", "trust_begins", "trust_ends",
+	"wait_without_room" };
 
 static _Atomic uint64_t yields[WINDOWS + 1];
 static _Atomic uint64_t seed, threads;

@@ -126,7 +126,7 @@ struct filch_worker {
 	filch_index mask;
 	filch_index floor;
 	filch_uindex limit; /* capacity; 0 sends every push through the slow path (fenced mode) */
-	uint32_t patience;  /* takes with the gate shut until a look whether to open it */
+	filch_atomic_u32 patience; /* takes with the gate shut until a look whether to open it */
 	/* written by others; gate and top also by the owner: src/struct/gate.h */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_i64 gate; /* takes above it need no fence */
 	filch_atomic_u32 ask; /* a parked worker wants to hear of a push */
@@ -207,6 +207,8 @@ FILCH_INLINE void filch_push(
 FILCH_INLINE bool filch_take(
 	struct filch_worker *worker, filch_index index, struct filch_task *task)
 {
+	uint32_t patience;
+
 	/*
 	 * 0: it ran at its spawn and has no index, or a thief has done it already. A thief's mark
 	 * is no matter: the exchange below will tell.
@@ -234,9 +236,13 @@ FILCH_INLINE bool filch_take(
 	 * Checked:   tests/model/c11/deque.c, mutant take_without_fence
 	 */
 	filch_store_release_full(&worker->bottom, index);
-	if (FILCH_UNLIKELY(!filch_is_above_top(index, filch_load_relaxed(&worker->top))))
+	/* top holds an index modulo 2^40: below the floor a stale one may seem to be above it */
+	if (FILCH_UNLIKELY(!filch_is_above_top(index, filch_load_relaxed(&worker->top)) ||
+			   filch_index_after(worker->floor, index)))
 		return false;
-	if (FILCH_UNLIKELY(!--worker->patience))
+	patience = filch_load_relaxed(&worker->patience) - 1;
+	filch_store_relaxed(&worker->patience, patience);
+	if (FILCH_UNLIKELY(!patience))
 		filch_take_quiet(worker);
 	return true;
 }
