@@ -99,6 +99,13 @@ static bool take_times(
 	return false;
 }
 
+/* A stretch that has ended since the look began is longer than there was time: it is cut. */
+static void cut(uint64_t *time, uint64_t *left)
+{
+	*time = *time < *left ? *time : *left;
+	*left -= *time;
+}
+
 /*
  * Whether the worker has slept since the last look, and nothing was written of it: it went to sleep
  * before the pool became live, has no thread, or is the creator's own and that is away.
@@ -263,7 +270,7 @@ static void take_worker(struct filchi_live *live, uint32_t i, bool blocks, uint6
 	struct filchi_page_times *times = &seen->now;
 	uint32_t sleep = filchi_load_acquire(&w->sleeper.state);
 	uint32_t depth = filchi_load_acquire(&w->deque.depth);
-	uint64_t idle;
+	uint64_t left;
 
 	to->state = state_of(w, words, sleep, depth, blocks);
 	to->depth = depth;
@@ -277,8 +284,11 @@ static void take_worker(struct filchi_live *live, uint32_t i, bool blocks, uint6
 		times->asleep += seen->guessed - seen->base.asleep;
 		times->waiting -= seen->base.waiting;
 	}
-	idle = times->searching + times->asleep + times->waiting;
-	times->busy = now - live->since > idle ? now - live->since - idle : 0;
+	left = now - live->since;
+	cut(&times->asleep, &left);
+	cut(&times->searching, &left);
+	cut(&times->waiting, &left);
+	times->busy = left;
 	take_counters(&w->counters, times);
 	to->times[FILCHI_PAGE_NOW] = *times;
 	to->times[FILCHI_PAGE_THEN] = seen->then[1];
