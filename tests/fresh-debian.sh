@@ -12,6 +12,7 @@
 #                     the rest. Before that, without sudo's leave, tests/run and bench/run must say
 #                     what is missing.
 #   --long            with --commands: also the blocks that are marked "run long", some hours
+#   --page PAGE       with --commands: of README and this page alone; may be given again
 #   --user            as an ordinary user (default: as root)
 #   --packages-only   instead of blocks: until tests/run has installed its packages and compiled
 #   --bench           bench/run --quick as well; with --packages-only, bench/run --list
@@ -27,6 +28,7 @@ given=("$@")
 bench=0
 commands=0
 long=0
+pages=()
 packages_only=0
 who=root
 options=(--quick)
@@ -36,6 +38,10 @@ while (($#)); do
 	--commands) commands=1 ;;
 	--long) long=1 ;;
 	--packages-only) packages_only=1 ;;
+	--page)
+		pages+=("${2:?--page wants a page}")
+		shift
+		;;
 	--user) who=stranger ;;
 	--)
 		shift
@@ -127,6 +133,8 @@ if ((commands)); then
 	for fate in "${fates[@]}"; do
 		while read -r file its place; do
 			[[ $its == "$fate" ]] || continue
+			page=${place%:*}
+			((${#pages[@]} == 0)) || [[ " README.md ${pages[*]} " == *" $page "* ]] || continue
 			cp "$file" "$root/tmp/block"
 			began=$SECONDS
 			if ! inside bash -eu -o pipefail /tmp/block >"$directory/log" 2>&1; then
