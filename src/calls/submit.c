@@ -25,8 +25,7 @@
 
 /* --- submit ----------------------------------------------------------- */
 
-#define TOMBSTONE_LOOKS 8u /* numbers of each lane that a submit without a slot looks at */
-#define SUBMIT_SIZE_V1  64 /* of the first release; never changes */
+#define SUBMIT_SIZE_V1 64 /* of the first release; never changes */
 
 /* Whether each field is one that this library knows. */
 static bool known(const struct filch_submit *how)
@@ -314,28 +313,39 @@ FILCH_INLINE int64_t post(struct filch_pool *pool, struct filchi_job *job,
 }
 
 /*
- * No slot is free. The slot of a job that was cancelled, or run under a wait, cannot be used again
- * while its number is still in a ring. Only a worker with an empty stack takes such numbers out.
- * Here the submitter takes out one; true if it found one among the oldest of a lane. The number of
- * a job that is still queued goes back to the end. A worker that has parked meanwhile must be told
- * of it anew.
+ * As many numbers of @lane as lie there now are taken out. Those of queued jobs go back, at the end
+ * and in their order. A worker that has parked meanwhile must be told of each anew.
  */
-static bool clear_tombstone(struct filch_pool *pool)
+static void sweep_lane(struct filch_pool *pool, uint32_t lane)
 {
-	for (uint32_t i = 0; i < FILCH_LANES * TOMBSTONE_LOOKS; i++) {
-		uint32_t slot = filchi_scq_take(&pool->injector.lane[i % FILCH_LANES]);
+	for (uint64_t left = filchi_scq_length(&pool->injector.lane[lane]); left; left--) {
+		uint32_t slot = filchi_scq_take(&pool->injector.lane[lane]);
 
 		if (slot == FILCHI_SCQ_EMPTY)
-			continue;
+			break;
 		if (FILCHI_JOB_STATE(filchi_load_acquire(&pool->jobs.slot[slot].state)) ==
 			FILCHI_JOB_GONE) {
 			(void)filchi_job_popped(&pool->jobs, slot);
-			return true;
+			continue;
 		}
-		filchi_injector_put(&pool->injector, i % FILCH_LANES, slot);
+		filchi_injector_put(&pool->injector, lane, slot);
 		(void)filchi_worker_posted(pool);
 	}
-	return false;
+}
+
+/*
+ * No slot is free. The slot of a job that was cancelled, or run under a wait, cannot be used again
+ * while its number is still in a ring. Only a worker with an empty stack takes such numbers out.
+ * Here the submitter takes all of them out, if that costs few looks for each. The rings are walked
+ * whole: a walk that stops early would put the oldest jobs behind the others. True if it has.
+ */
+FILCH_COLD static bool sweep_tombstones(struct filch_pool *pool)
+{
+	if (!filchi_injector_worth_sweeping(&pool->injector))
+		return false;
+	for (uint32_t lane = 0; lane < FILCH_LANES; lane++)
+		sweep_lane(pool, lane);
+	return true;
 }
 
 /* A submit refused for want of room is counted by lane. */
@@ -396,7 +406,7 @@ static struct filchi_job *new_slot(struct filch_pool *pool)
 {
 	struct filchi_job *job = filchi_job_new(&pool->jobs);
 
-	return !job && clear_tombstone(pool) ? filchi_job_new(&pool->jobs) : job;
+	return !job && sweep_tombstones(pool) ? filchi_job_new(&pool->jobs) : job;
 }
 
 /* A submit that gives up before it has a slot: its room in a group goes back. */

@@ -95,6 +95,20 @@ static inline int64_t filchi_injector_room(struct filchi_injector *q)
 	return q->capacity - filchi_load_acquire(&q->queued);
 }
 
+/*
+ * Whether a tombstone would be found for every so many numbers that lie in the lanes. Reads that
+ * race with puts and takes may err by as many as there are threads at it.
+ */
+#define FILCHI_INJECTOR_LOOKS 64
+static inline bool filchi_injector_worth_sweeping(struct filchi_injector *q)
+{
+	int64_t queued = filchi_load_acquire(&q->queued), numbers = 0;
+
+	for (uint32_t i = 0; i < FILCH_LANES; i++)
+		numbers += (int64_t)filchi_scq_length(&q->lane[i]);
+	return numbers > queued && (numbers - queued) * FILCHI_INJECTOR_LOOKS >= numbers;
+}
+
 /* A taker's own: of each lane, in a byte, how many jobs it has had since one of a lower lane. */
 struct filchi_turns {
 	uint64_t had;

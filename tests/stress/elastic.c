@@ -275,14 +275,11 @@ static void some_jobs(uint64_t *rng)
 
 	for (unsigned i = 0; i < 8; i++) {
 		struct filch_submit how = FILCH_SUBMIT_INIT;
-		void *number;
 
 		fn[i] = draw_job(rng);
 		how.flags = fn[i] == fault_job ? FILCH_JOB_GUARD : 0;
-		number = (void *)(uintptr_t)atomic_fetch_add(&next_number, 1);
-		/* slots that are on their way back may be missing for a moment */
-		while ((id[i] = filch_submit(pool, fn[i], number, &how)) == -ENOBUFS)
-			sched_yield();
+		id[i] = filch_submit(
+			pool, fn[i], (void *)(uintptr_t)atomic_fetch_add(&next_number, 1), &how);
 		CHECK(id[i] > 0, "%d", (int)id[i]);
 	}
 	for (unsigned i = 0; i < 8; i++) {

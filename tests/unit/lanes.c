@@ -94,6 +94,49 @@ Test(lanes, one_worker_starts_seven_urgent_jobs_to_a_normal_one_exactly)
 	end();
 }
 
+/* --- slots under tombstones ------------------------------------------- */
+
+static void cancel_behind(const struct filch_submit *as, int n)
+{
+	struct filch_submit how = *as;
+
+	how.flags = 0;
+	for (int i = 0; i < n; i++) {
+		int64_t id = filch_submit(pool, answer, NULL, &how);
+
+		cr_assert(id > 0, "%d: %d", i, (int)id);
+		EQ(filch_cancel(pool, id), 0);
+		EQ(wait_status(id), -ECANCELED);
+	}
+}
+
+/* Whatever lies in front of them in their lanes; and the jobs there start in their order. */
+Test(lanes, all_slots_of_cancelled_jobs_are_used_again_while_every_worker_is_busy)
+{
+	enum { SLOTS = 512, FIRST = 40 };
+	struct hold h = HOLD_INIT;
+	int seen[2] = { 0, 0 };
+
+	begin(1, SLOTS, SLOTS);
+	for (int round = 0; round < 3; round++) {
+		starts = seen[0] = seen[1] = 0;
+		hold_worker(&h);
+		queue(0, FIRST, &normal);
+		queue(URGENT, FIRST, &urgent);
+		cancel_behind(&urgent, 100);
+		/* beyond the slots there are, so that some of these find none */
+		cancel_behind(&normal, 2 * SLOTS);
+		queue(FIRST, SLOTS - 2 * FIRST - 1, &normal);
+		EQ(filch_submit(pool, note, NULL, &normal), -ENOBUFS);
+		let_go(&h);
+		EQ(filch_pool_drain(pool, NULL), 0);
+		EQ(starts, SLOTS - 1);
+		for (int i = 0; i < starts; i++)
+			EQ(started_as[i] % URGENT, seen[started_as[i] / URGENT]++);
+	}
+	end();
+}
+
 /* --- all of them ------------------------------------------------------ */
 
 /*
