@@ -39,6 +39,10 @@
 #define SETTLE_SHARE  0.1 /* of one processor: less is quiet */
 #define STACK_BYTES   ((rlim_t)100 << 20)
 
+/* What others may use meanwhile; below the second, the kernel's own counting is too coarse. */
+#define OTHERS_SHARE   0.1 /* of one processor */
+#define OTHERS_SECONDS 0.05
+
 static const char *const peers[] = { "gomp", "omp", "tbb", "glib", "uv" };
 
 /* A contestant with a number of workers. */
@@ -286,6 +290,8 @@ struct samples {
 	double *at[BENCH_ENTRANTS_MAX][2];
 	bool ran[BENCH_ENTRANTS_MAX], verified[BENCH_ENTRANTS_MAX];
 	uint64_t tasks[BENCH_ENTRANTS_MAX]; /* of the last round */
+	double others;                      /* that they used meanwhile, of one processor */
+	bool disturbed;                     /* so much that several workers were not alone */
 };
 
 static const double *samples_of(const struct samples *s, const char *name, int workers, int metric)
@@ -311,6 +317,7 @@ static struct bench_result row_of(const struct bench *b, const struct bench_size
 		.time = bench_spread_of(mine, (size_t)rounds),
 		.items = size->expect.tasks ? size->expect.tasks : s->tasks[i],
 		.trip = b->metric[metric] != NULL,
+		.others = s->others,
 		.verified = s->verified[i],
 		.over_serial_ns = NAN,
 	};
@@ -323,6 +330,8 @@ static struct bench_result row_of(const struct bench *b, const struct bench_size
 	r.per_item_ns = r.time.median * 1e9 / items;
 	if (serial)
 		serial_time = bench_spread_of(serial, (size_t)rounds);
+	if (s->disturbed && r.workers > 1)
+		return r;
 	if (serial && serial != mine) {
 		if (serial_time.median * 1e9 / items >= SERIAL_NS_MIN)
 			r.to_serial = bench_ratio(serial, mine, (size_t)rounds);
@@ -427,6 +436,10 @@ static bool add_rows(const struct bench *b, const struct bench_size *size, const
 		bench_table_row(stdout, row);
 		good = good && row->verified;
 	}
+	if (s->disturbed)
+		printf("  others used %.0f %% of one processor meanwhile: no ratios of several workers "
+		       "(--busy)\n",
+			100 * s->others);
 	return good;
 }
 
@@ -435,9 +448,11 @@ static bool add_rows(const struct bench *b, const struct bench_size *size, const
  * add_rows().
  */
 static bool run_bench(const struct bench *b, const struct bench_size *size, const char *progress,
-	int rounds, double seconds, struct bench_results *results)
+	int rounds, double seconds, bool busy, struct bench_results *results)
 {
 	struct samples s = { 0 };
+	struct bench_watch watch;
+	double others;
 	bool good = true;
 
 	for (int i = 0; i < entrants; i++) {
@@ -445,7 +460,10 @@ static bool run_bench(const struct bench *b, const struct bench_size *size, cons
 			s.at[i][m] = malloc((size_t)rounds * sizeof(double));
 		s.ran[i] = s.verified[i] = true;
 	}
+	bench_watch_begin(&watch);
 	run_rounds(b, size, progress, rounds, seconds, &s);
+	others = bench_watch_end(&watch, &s.others);
+	s.disturbed = !busy && others > OTHERS_SECONDS && s.others > OTHERS_SHARE;
 	for (int m = 0; m < (b->metric[1] ? 2 : 1); m++)
 		good &= add_rows(b, size, &s, m, rounds, results);
 	fflush(stdout);
@@ -540,7 +558,7 @@ static bool run_chosen(const struct bench_options *o, const regex_t *only, size_
 				o->seconds > 0
 					? fmax(until - bench_now(), 0.1) / (double)(todo - done + 1)
 					: 0,
-				results);
+				o->busy || o->check, results);
 		}
 	return good;
 }
@@ -600,6 +618,8 @@ int main(int argc, char **argv)
 	results.rounds = o.rounds;
 	results.quick = o.quick;
 	bench_machine_read(&results.machine, plan_cpus, plan_n);
+	if (!o.check)
+		results.machine.priority = bench_machine_protect();
 	open_entrants(&o);
 	name_peers(results.peers, sizeof results.peers);
 	bench_table_head(stdout, &results);

@@ -37,6 +37,8 @@ static void usage(FILE *out)
 	      "  --json FILE          also write the JSON there\n"
 	      "  --report DIR         where JSON, plots and page go (default: report/ beside\n"
 	      "                       this program)\n"
+	      "  --busy               ratios of several workers also where others used the\n"
+	      "                       processors meanwhile\n"
 	      "  --quick              smaller sizes, within two minutes\n"
 	      "  --check              tiny sizes, once, in seconds: results are verified, times\n"
 	      "                       mean nothing, no report\n"
@@ -74,6 +76,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 		{ "contestants", required_argument, NULL, 'c' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "report", required_argument, NULL, 'd' },
+		{ "busy", no_argument, NULL, 'b' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ "check", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
@@ -109,6 +112,9 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 			break;
 		case 'd':
 			o->report = optarg;
+			break;
+		case 'b':
+			o->busy = true;
 			break;
 		case 'q':
 			o->quick = true;

@@ -15,6 +15,7 @@ struct bench_options {
 	int rounds;
 	double seconds; /* for all rounds together; 0: no limit */
 	bool quick, check, list;
+	bool busy; /* ratios of several workers also while others use the processors */
 };
 
 /*

@@ -74,7 +74,8 @@ void bench_table_head(FILE *out, const struct bench_results *r)
 
 	fprintf(out, "# %s, %d CPUs, %d workers at most, pinned to %s, governor %s, %s\n", m->cpu,
 		m->online, m->plan, m->cpus, m->governor, m->kernel);
-	fprintf(out, "# %s, flags %s, commit %s, %s\n", m->compiler, m->flags, m->commit, m->date);
+	fprintf(out, "# %s, flags %s, commit %s, %s, priority %s\n", m->compiler, m->flags,
+		m->commit, m->date, m->priority);
 	fprintf(out,
 		"# %d interleaved rounds, fewer for who is slow (column rounds), medians; x "
 		"serial and x baseline: times as fast as, paired by "
@@ -164,6 +165,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 	json_field(f, "flags", m->flags, ",");
 	json_field(f, "commit", m->commit, ",");
 	json_field(f, "date", m->date, ",");
+	json_field(f, "priority", m->priority, ",");
 	json_field(f, "pinned", m->cpus, ",");
 	json_field(f, "peers", r->peers, ",");
 	fprintf(f,
@@ -186,6 +188,7 @@ int bench_report_json(const struct bench_results *r, const char *path)
 		json_field(f, "unit", row->trip ? "ns" : "s", ",");
 		fprintf(f, "\"items\":%llu,", (unsigned long long)row->items);
 		json_number(f, "ns_per_item", row->trip ? NAN : row->per_item_ns + none, ",");
+		json_number(f, "others_used", row->others, ",");
 		json_number(f, "ns_over_serial", row->over_serial_ns, ",");
 		json_ratio(f, "ratio_to_serial", &row->to_serial);
 		json_ratio(f, "ratio_to_baseline", &row->to_baseline);

@@ -22,6 +22,7 @@ struct bench_result {
 	double per_item_ns;
 	double over_serial_ns; /* per item, one worker only; NaN otherwise */
 	bool trip;             /* a latency: its time is that of one item */
+	double others;         /* that they used meanwhile, of one processor */
 	bool verified;         /* value and count were right in every round */
 };
 
