@@ -65,6 +65,10 @@ refused bench/server/run --seconds 2s
 refused bench/server/run --workers two
 refused bench/server/run --n 1e6
 refused bench/pzip/compare --rounds three
+for wrong in abc '' 0 1001; do
+	refused bench/compare HEAD --turns "$wrong"
+done
+refused bench/compare no-such-revision
 
 # A path with less than the build needs, and no dpkg to ask.
 work=$(mktemp -d)
@@ -80,7 +84,7 @@ while IFS= read -r line; do
 	passed=$((passed + 1))
 done < <("$bench" --help && "$sim" --help)
 # every long option that the sources know
-for option in $(grep -ohE '^	(--[a-z]+)( \| --[a-z]+)*\)' bench/run bench/server/run bench/pzip/compare bench/instructions |
+for option in $(grep -ohE '^	(--[a-z]+)( \| --[a-z]+)*\)' bench/run bench/server/run bench/pzip/compare bench/instructions bench/compare |
 	grep -oE -- '--[a-z]+' | sort -u) $(sed -nE 's/^.*\{ "([a-z]+)", (no|required)_argument.*/--\1/p' bench/options.c bench/sim/main.c); do
 	grep -qE -- "(^| )$option( |$)" "$work/help" || fail "bench/run --help lacks $option"
 	passed=$((passed + 1))
