@@ -437,8 +437,8 @@ static bool add_rows(const struct bench *b, const struct bench_size *size, const
 		good = good && row->verified;
 	}
 	if (s->disturbed)
-		printf("  others used %.0f %% of one processor meanwhile: no ratios of several workers "
-		       "(--busy)\n",
+		printf("  others used %.0f %% of one processor meanwhile: no ratios of several "
+		       "workers (--busy)\n",
 			100 * s->others);
 	return good;
 }

@@ -36,7 +36,7 @@ struct bench_watch {
 
 void bench_watch_begin(struct bench_watch *w);
 
-/* Seconds of processors that others have used since, and in *@share that by the time that went by. */
+/* Seconds of processors that others have used since; in *@share that by the time that went by. */
 double bench_watch_end(const struct bench_watch *w, double *share);
 
 #endif

@@ -35,7 +35,7 @@ static void usage(FILE *out)
 	      "  --contestants a,b    of serial, baseline, filch, caller, gomp, omp, tbb, glib,\n"
 	      "                       uv (default: all that were built)\n"
 	      "  --json FILE          also write the JSON there\n"
-	      "  --report DIR         where JSON, plots and page go (default: report/ beside\n"
+	      "  --report DIR         where JSON and page go (default: report/ beside\n"
 	      "                       this program)\n"
 	      "  --busy               ratios of several workers also where others used the\n"
 	      "                       processors meanwhile\n"

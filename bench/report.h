@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Results, and what is written from them: a table, JSON, SVG plots, an HTML page. */
+/* Results, and what is written from them: a table, JSON, a page. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
@@ -45,9 +45,8 @@ void bench_table_row(FILE *out, const struct bench_result *row);
 int bench_report_json(const struct bench_results *r, const char *path);
 
 /*
- * Writes results.json, one SVG per plot with its data and gnuplot script, and index.html, which
- * contains the plots, into @dir (made if need be). Without gnuplot there are no plots, and that is
- * said. Returns 0 or a negative errno.
+ * Writes results.json and index.html, one file that can be mailed, into @dir (made if need be).
+ * Returns 0 or a negative errno.
  */
 int bench_report_dir(const struct bench_results *r, const char *dir);
 
