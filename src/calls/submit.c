@@ -96,6 +96,8 @@ int filchi_submit_import(
 void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	const struct filch_submit *how, uint64_t now)
 {
+	const uint64_t finish_by = filchi_nanoseconds(how->finish_by);
+
 	if (work->fn) {
 		filch_store_relaxed(&job->fn, work->fn);
 		filch_store_relaxed(&job->arg, work->arg);
@@ -108,13 +110,13 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	filch_store_relaxed(&job->user, work->user);
 	job->on_complete = how->on_complete;
 	job->start_by = filchi_nanoseconds(how->start_by);
-	job->finish_by = filchi_nanoseconds(how->finish_by);
-	if (job->finish_by && (!job->start_by || job->start_by > job->finish_by))
-		job->start_by = job->finish_by;
+	if (finish_by && (!job->start_by || job->start_by > finish_by))
+		job->start_by = finish_by;
 	/*
-	 * filch_pool_lane_stats() looks at both, whatever becomes of the slot; releases, so that it
-	 * then sees the slot to be another job's
+	 * filch_pool_lane_stats() and looks for a standstill read these, whatever becomes of the
+	 * slot; releases, so that they then see the slot to be another job's
 	 */
+	filchi_store_release(&job->finish_by, finish_by);
 	filchi_store_release(&job->queued_at, now);
 	filch_store_release(&job->lane, (uint8_t)how->lane);
 	filch_store_relaxed(&job->started_at, 0);

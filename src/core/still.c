@@ -101,20 +101,39 @@ static bool is_run_elsewhere(const struct filch_pool *pool, const struct filchi_
 	return !is_run_by_workers(pool, job) && !is_run_beneath_stay(job);
 }
 
-static bool is_any_run_elsewhere(struct filch_pool *pool)
+/*
+ * Whether the timer ends the job when its finish_by has come: it has not started, in state word @s.
+ * Of one that runs the timer only raises a flag, which nobody sees who sleeps. Where the slot has
+ * another job by now, something has changed.
+ */
+static bool is_ended_by_timer(struct filchi_job *job, uint64_t s)
+{
+	const unsigned unstarted = 1u << FILCHI_JOB_QUEUED | 1u << FILCHI_JOB_WAITING;
+
+	return unstarted >> FILCHI_JOB_STATE(s) & 1 &&
+	       (filchi_load_acquire(&job->finish_by) ||
+		       FILCHI_JOB_GENERATION(filchi_load_acquire(&job->state)) !=
+			       FILCHI_JOB_GENERATION(s));
+}
+
+/* Whether one of the pool's jobs in these states ends by what none of those workers does. */
+static bool is_any_ended_elsewhere(struct filch_pool *pool, unsigned states)
 {
 	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
 
 	for (uint32_t i = 0; i < begun; i++) {
 		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
-		unsigned state = FILCHI_JOB_STATE(filchi_load_acquire(&job->state));
+		uint64_t s = filchi_load_acquire(&job->state);
 
-		if ((state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_FINISHING) &&
-			is_run_elsewhere(pool, job))
+		if (is_ended_by_timer(job, s) ||
+			(states >> FILCHI_JOB_STATE(s) & 1 && is_run_elsewhere(pool, job)))
 			return true;
 	}
 	return false;
 }
+
+#define ENDING (1u << FILCHI_JOB_FINISHING)
+#define BEGUN  (1u << FILCHI_JOB_RUNNING | ENDING)
 
 /*
  * How many unfinished jobs of the pool hold some of it; or that some do. @lasting: but for those
@@ -155,7 +174,7 @@ static bool is_all_held(const struct still *still, const struct filchi_source *s
 	uint32_t held = 0;
 
 	for (struct filch_pool *p = still->first; p; p = p->next_still) {
-		if (is_any_run_elsewhere(p))
+		if (is_any_ended_elsewhere(p, BEGUN))
 			return false;
 		held += count_held(p, source, UINT32_MAX, true);
 	}
@@ -239,11 +258,39 @@ static bool own_waits_last(struct still *still, const struct filch_pool *pool)
 	return true;
 }
 
-/* What a stay waits for: false if it ends by itself just now. */
+/*
+ * Whether one that waits may be made ready. In this order: who ends the last before it counts as a
+ * release before that is over, until it is ready.
+ */
+static bool may_be_ready(struct filch_pool *pool)
+{
+	return is_any_ended_elsewhere(pool, BEGUN) || filchi_load_acquire(&pool->releases);
+}
+
+/* Whether a job may leave the queue, or is about to give its room back. */
+static bool may_leave_queue(struct filch_pool *pool)
+{
+	return filchi_load_acquire(&pool->timer) && is_any_ended_elsewhere(pool, ENDING);
+}
+
+/* What a stay waits for, a job: false if it ends by itself just now. Its time is read before. */
+static bool job_lasts(struct still *still, const struct filchi_stay *s)
+{
+	const bool timed = is_ended_by_timer(s->job, filchi_load_acquire(&s->job->state));
+	const unsigned state = filchi_stay_state(s);
+
+	if (timed || (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job)) ||
+		(state == FILCHI_JOB_WAITING && may_be_ready(s->pool)))
+		still->may_change = true;
+	/* or it is published, and about to be put into the queue */
+	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
+	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING ||
+	       (state == FILCHI_JOB_FINISHING && is_run_beneath_stay(s->job));
+}
+
+/* The same for whatever it is. */
 static bool lasts(struct still *still, const struct filchi_stay *s)
 {
-	unsigned state = filchi_stay_state(s);
-
 	if (s->may_run_any || s->is_refused)
 		return false; /* and its worker has been woken, or is the one that looks */
 	if (s->timed)
@@ -251,18 +298,14 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 	if (s->source)
 		return !filchi_load_acquire(&s->pool->closing) &&
 		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
+	if (s->job)
+		return job_lasts(still, s);
 	/* room in a queue: who has taken it is about to put a job there, and to wake the sleeper */
-	if (!s->job)
-		return !s->has_been_told && !filchi_stay_has_room(s) && !s->pool->has_free_sleeper;
-	if (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job))
+	if (s->has_been_told || s->pool->has_free_sleeper)
+		return false;
+	if (may_leave_queue(s->pool))
 		still->may_change = true;
-	if (state == FILCHI_JOB_WAITING &&
-		(filchi_load_acquire(&s->pool->releases) || is_any_run_elsewhere(s->pool)))
-		still->may_change = true; /* it may follow that one, or be made ready just now */
-	/* or it is published, and about to be put into the queue */
-	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
-	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING ||
-	       (state == FILCHI_JOB_FINISHING && is_run_beneath_stay(s->job));
+	return !filchi_stay_has_room(s);
 }
 
 static bool are_same(const struct still *still)

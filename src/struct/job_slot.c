@@ -442,6 +442,7 @@ void filchi_job_completion(const struct filchi_job *job, struct filch_completion
 {
 	uint64_t queued_at = filch_load_relaxed(&job->queued_at);
 	uint64_t started_at = filch_load_relaxed(&job->started_at);
+	uint64_t finish_by = filch_load_relaxed(&job->finish_by);
 	uint64_t left = started_at ? started_at : job->ended_at;
 
 	*out = (struct filch_completion){
@@ -453,7 +454,7 @@ void filchi_job_completion(const struct filchi_job *job, struct filch_completion
 		.queued_ns = left > queued_at ? left - queued_at : 0,
 		.run_ns = started_at ? job->ended_at - started_at : 0,
 	};
-	if (job->finish_by && job->ended_at > job->finish_by)
+	if (finish_by && job->ended_at > finish_by)
 		out->flags = FILCH_DONE_LATE;
 	if (job->flags & FILCHI_JOB_ABORTED) {
 		out->flags |= job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;

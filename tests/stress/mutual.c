@@ -1296,6 +1296,190 @@ static void room_in_a_completion_queue_is_refused_where_nothing_can_make_it(void
 #endif
 }
 
+/* --- times -------------------------------------------------------------- */
+
+static _Atomic unsigned before_time; /* waits that began before the time had come */
+static struct timespec finish_by;
+
+static struct filch_submit by_then(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	finish_by = filch_after(UINT64_C(10000000));
+	how.finish_by = &finish_by;
+	return how;
+}
+
+static void before_it_comes(void)
+{
+	const struct timespec now = filch_after(0);
+
+	until_idle(at[0], 1);
+	before_time += now.tv_sec < finish_by.tv_sec ||
+		       (now.tv_sec == finish_by.tv_sec && now.tv_nsec < finish_by.tv_nsec);
+}
+
+static void ends_late(int64_t id)
+{
+	struct filch_completion c;
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+	CHECK_EQ(c.status, -ETIMEDOUT);
+	CHECK_EQ(c.flags, FILCH_DONE_LATE);
+}
+
+/* What nobody starts, and has no time, is refused afterwards. */
+static void then_is_refused(int64_t id)
+{
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[0], id, NULL, NULL), -EDEADLK);
+	CHECK_EQ(filch_cancel(at[0], id), 0);
+	CHECK_EQ(filch_wait(at[0], id, NULL, NULL), 0);
+}
+
+static void wait_for_late_one(void)
+{
+	const struct filch_submit how = by_then();
+	int64_t id = filch_submit(at[0], answer_seven, NULL, &how);
+
+	before_it_comes();
+	ends_late(id);
+}
+
+/* It comes after one that has no time, and that nobody runs. */
+static void wait_for_late_follower(void)
+{
+	struct filch_submit how = by_then();
+	int64_t first = filch_submit(at[0], answer_seven, NULL, NULL), id;
+
+	CHECK(first > 0, "%lld", (long long)first);
+	how.after = &first;
+	how.after_count = 1;
+	id = filch_submit(at[0], answer_seven, NULL, &how);
+	before_it_comes();
+	ends_late(id);
+	then_is_refused(first);
+}
+
+/* It comes after one that ends late, and is queued then. */
+static void wait_for_one_after_late(void)
+{
+	struct filch_submit how = by_then(), after = FILCH_SUBMIT_INIT;
+	int64_t first, id;
+
+	how.flags = FILCH_JOB_DETACHED;
+	CHECK((first = filch_submit(at[0], answer_seven, NULL, &how)) > 0, "%lld",
+		(long long)first);
+	after.after = &first;
+	after.after_count = 1;
+	id = filch_submit(at[0], answer_seven, NULL, &after);
+	before_it_comes();
+	then_is_refused(id);
+	CHECK_EQ(filch_cancel(at[0], first), -ESRCH); /* it was over by then */
+}
+
+static void wait_for_room_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.flags = FILCH_JOB_DETACHED;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	then_is_refused(filch_submit(at[0], answer_seven, NULL, NULL));
+}
+
+static void wait_for_room_in_group_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.flags = FILCH_JOB_DETACHED;
+	how.group = grouped[0];
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	how = (struct filch_submit)FILCH_SUBMIT_INIT;
+	how.group = grouped[0];
+	then_is_refused(filch_submit(at[0], answer_seven, NULL, &how));
+}
+
+static void wait_for_credit_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.cq = shared;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	how = (struct filch_submit)FILCH_SUBMIT_INIT;
+	how.cq = shared;
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+}
+
+static int wait_for_what_is_late(void *wait)
+{
+	(*(void (**)(void))wait)();
+	return 0;
+}
+
+/* Its pool, which runs nothing on top of a wait, is called back. */
+static int call_what_waits_for_late(void *wait)
+{
+	int64_t id = filch_submit(at[1], wait_for_what_is_late, wait, NULL);
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[1], id, NULL, NULL), 0);
+	return 0;
+}
+
+/*
+ * All workers of both pools wait, and a job that is queued or waits has a time: nothing is refused
+ * before that. What has none is refused then.
+ */
+static void a_standstill_that_a_finish_by_will_end_is_not_refused(void)
+{
+#if defined(__x86_64__)
+	static void (*const waits[])(void) = { wait_for_late_one, wait_for_late_follower,
+		wait_for_one_after_late, wait_for_room_of_late, wait_for_room_in_group_of_late,
+		wait_for_credit_of_late };
+	const unsigned ways = sizeof waits / sizeof waits[0];
+
+	before_time = 0;
+	for (unsigned n = 0; n < ways * test_scaled(8); n++) {
+		void (*wait)(void) = waits[n % ways];
+		struct filch_completion c;
+		int64_t id;
+
+		test_watchdog(100);
+		pools = 2;
+		at[0] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 1,
+			.flags = FILCH_POOL_GUARD,
+			.queue_capacity = wait == wait_for_room_of_late ? 1 : 8 });
+		at[1] = pool_open(1, 0);
+		CHECK_EQ(filch_cq_create(&shared, 1), 0);
+		CHECK_EQ(filch_group_create(&grouped[0], at[0],
+				 &(struct filch_group_config){
+					 .size = sizeof(struct filch_group_config),
+					 .unfinished_max = 1 }),
+			0);
+		CHECK((id = filch_submit(at[0], call_what_waits_for_late, (void *)&wait, NULL)) > 0,
+			"%lld", (long long)id);
+		for (unsigned i = 0; i < 2 && wait == wait_for_credit_of_late; i++) {
+			CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+			CHECK_EQ(c.status, i ? 7 : -ETIMEDOUT);
+		}
+		CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+		CHECK_EQ(c.status, 0);
+		CHECK_EQ(filch_group_wait(grouped[0], NULL), 0);
+		CHECK_EQ(filch_group_destroy(grouped[0]), 0);
+		CHECK_EQ(filch_cq_destroy(shared), 0);
+		close_all();
+	}
+	printf("    %u waits began in time\n", before_time);
+	CHECK(before_time, "the case claims to cover waits that begin before the time");
+#endif
+}
+
 static _Atomic bool waits_for_all;
 
 static int drain_the_other(void *arg)
@@ -1470,6 +1654,8 @@ int main(void)
 		a_submit_that_waits_for_room_in_a_completion_queue_is_called_back);
 	test_case("room in a completion queue is refused where nothing can make it",
 		room_in_a_completion_queue_is_refused_where_nothing_can_make_it);
+	test_case("a standstill that a finish by will end is not refused",
+		a_standstill_that_a_finish_by_will_end_is_not_refused);
 	test_case("a drain by another pool is woken by any end",
 		a_drain_by_another_pool_is_woken_by_any_end);
 	test_case("a pool is drained and ended by the pool that it calls",
