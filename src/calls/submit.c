@@ -230,7 +230,7 @@ static int find_room(
 			return -EDEADLK;
 		if (filchi_worker_self())
 			return filchi_abroad_room(filchi_worker_self(), pool, deadline, job);
-		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
+		return filchi_outside_room(pool, deadline, job);
 	}
 }
 
@@ -455,7 +455,7 @@ static int find_credit(struct filch_pool *pool, const struct filch_submit *how, 
 	if (filchi_worker_self())
 		return filchi_abroad_credit(
 			filchi_worker_self(), pool, how->cq, how->group, deadline, cell);
-	return filchi_credit_wait(how->cq, &pool->closing, deadline, cell);
+	return filchi_outside_credit(pool, how->cq, how->group, deadline, cell);
 }
 
 static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_work *work,

@@ -165,9 +165,49 @@ static bool is_held_by_stay(const struct filchi_source *source, const struct fil
 		       : s->group && s->group == source->of;
 }
 
+static bool is_held_outside(const struct filchi_source *source, const struct filchi_outsider *o)
+{
+	return o->slot ? source->is_held_by(source->of, o->pool, o->slot) : o->group == source->of;
+}
+
 /*
- * Whether jobs of these pools, which their workers alone can end, hold all of it, and submits by
- * these workers. Then nobody else can give any back.
+ * Whether each that counts as queued is: nobody has been admitted and is about to publish a job, or
+ * has ended one and is about to give its room back. Else there is room, or will be.
+ */
+static bool is_queue_full(struct filch_pool *pool)
+{
+	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
+	const int64_t counted = filchi_load_acquire(&pool->injector.queued);
+	int64_t queued = 0;
+
+	for (uint32_t i = 0; i < begun; i++) {
+		const struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
+
+		queued += FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED;
+	}
+	return counted >= pool->injector.capacity && queued == counted &&
+	       filchi_load_acquire(&pool->injector.queued) == counted;
+}
+
+static bool is_all_held(const struct still *still, const struct filchi_source *source);
+
+/*
+ * Whether the submit goes on only if what stands still does. It gives up when its pool closes. What
+ * it waits for is held by jobs, and by submits that wait for room in a queue: so this is no circle.
+ */
+static bool is_outsider_stuck(const struct still *still, const struct filchi_outsider *o)
+{
+	if (!o->is_followed || filchi_load_acquire(&o->pool->closing))
+		return false;
+	if (o->source)
+		return !o->source->is_there(o->source->of) && !o->source->may_come(o->source->of) &&
+		       is_all_held(still, o->source);
+	return o->pool->is_still && !o->pool->has_free_sleeper && is_queue_full(o->pool);
+}
+
+/*
+ * Whether jobs of these pools, which their workers alone can end, hold all of it, and submits that
+ * wait for these workers. Then nobody else can give any back.
  */
 static bool is_all_held(const struct still *still, const struct filchi_source *source)
 {
@@ -180,6 +220,8 @@ static bool is_all_held(const struct still *still, const struct filchi_source *s
 	}
 	FILCHI_EACH_STAY(s)
 	held += s->worker->pool->is_still && is_held_by_stay(source, s);
+	FILCHI_EACH_OUTSIDER(o)
+	held += is_held_outside(source, o) && is_outsider_stuck(still, o);
 	return held >= source->size;
 }
 
@@ -352,17 +394,41 @@ static bool note_if_holder(
 	return pool->is_still || !count_held(pool, source, 1, false) || note_holder(still, pool);
 }
 
-/* The pools that hold some of it, as far as they have to do with stays; most likely first. */
-static bool note_holders_of(struct still *still, const struct filchi_stay *s)
+static bool note_holders_of(
+	struct still *still, const struct filchi_source *source, struct filch_pool *pool);
+
+/* What a submit from outside that holds some waits for. */
+static bool note_outsiders(struct still *still, const struct filchi_source *source)
 {
-	if (!note_if_holder(still, s->source, s->pool))
+	FILCHI_EACH_OUTSIDER(o)
+	{
+		if (o->is_followed || !is_held_outside(source, o))
+			continue;
+		o->is_followed = true;
+		if (o->source ? !note_holders_of(still, o->source, o->pool)
+			      : !note_holder(still, o->pool))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The pools that hold some of it, as far as they have to do with stays; most likely first, @pool,
+ * to which who waits for it submits.
+ */
+static bool note_holders_of(
+	struct still *still, const struct filchi_source *source, struct filch_pool *pool)
+{
+	if (source->pool)
+		return note_holder(still, source->pool) && note_outsiders(still, source);
+	if (!note_if_holder(still, source, pool))
 		return false;
 	FILCHI_EACH_STAY(other)
-	if ((is_held_by_stay(s->source, other) && !note_holder(still, other->worker->pool)) ||
-		!note_if_holder(still, s->source, other->worker->pool) ||
-		!note_if_holder(still, s->source, other->pool))
+	if ((is_held_by_stay(source, other) && !note_holder(still, other->worker->pool)) ||
+		!note_if_holder(still, source, other->worker->pool) ||
+		!note_if_holder(still, source, other->pool))
 		return false;
-	return true;
+	return note_outsiders(still, source);
 }
 
 /* Of other pools nothing is known: they are missed when what is held is counted. */
@@ -373,7 +439,7 @@ static bool note_holders(struct still *still)
 	do {
 		last = still->last;
 		FILCHI_EACH_STAY(s)
-		if (is_inside(s) && s->source && !leads_to(s) && !note_holders_of(still, s))
+		if (is_inside(s) && s->source && !note_holders_of(still, s->source, s->pool))
 			return false;
 	} while (still->last != last);
 	return true;
@@ -486,6 +552,8 @@ static filch_atomic_u32 *look_once(const struct filchi_worker *self, struct filc
 	struct still still = { .first = NULL };
 	bool is_over;
 
+	FILCHI_EACH_OUTSIDER(o)
+	o->is_followed = false;
 	gather(&still, pool);
 	is_over = !is_standstill(&still) || let_one_run(self);
 	if (!is_over && !still.may_change && is_room_held(&still)) {

@@ -1296,6 +1296,130 @@ static void room_in_a_completion_queue_is_refused_where_nothing_can_make_it(void
 #endif
 }
 
+/* --- submits from outside that hold room -------------------------------- */
+
+/*
+ * Pool 1's worker waits for a job of pool 0. That one submits, and waits for room that a thread
+ * outside holds, in a submit that waits: for room in the queue of pool 1 or 2, or for a credit.
+ */
+enum held_outside { ROOM_IN_GROUP, A_CREDIT, ROOM_IN_GROUP_FOR_A_CREDIT, OF_A_POOL_AWAKE, SCENES };
+
+static _Atomic pid_t outsider;
+static _Atomic int64_t waited_for;
+static struct filch_submit by_outsider, by_worker;
+
+static int wait_for_the_submitter(void *unused)
+{
+	(void)unused;
+	held_runs = true;
+	while (!waited_for)
+		sched_yield();
+	CHECK_EQ(filch_wait(at[0], waited_for, NULL, NULL), 0);
+	return 0;
+}
+
+/* It sleeps in its submit alone. */
+static int submit_for_what_is_held(void *unused)
+{
+	int64_t id;
+
+	(void)unused;
+	while (!outsider || !test_thread_sleeps(outsider))
+		sched_yield();
+	id = filch_submit(at[1], answer_seven, NULL, &by_worker);
+	CHECK(id > 0 || id == -EDEADLK, "%lld", (long long)id);
+	refused += id < 0;
+	return 0;
+}
+
+static void *submit_from_outside(void *pool)
+{
+	outsider = gettid();
+	CHECK(filch_submit(pool, answer_seven, NULL, &by_outsider) > 0, "refused");
+	return NULL;
+}
+
+static void begin_to_hold(struct filch_pool *pool, int (*job)(void *))
+{
+	held_runs = false;
+	CHECK(filch_submit(pool, job, NULL, NULL) > 0, "refused");
+	while (!held_runs)
+		sched_yield();
+}
+
+/* Returns how many completions there will be in the queue. */
+static int set_scene(enum held_outside scene)
+{
+	struct filch_submit fill = FILCH_SUBMIT_INIT;
+
+	by_outsider = by_worker = (struct filch_submit)FILCH_SUBMIT_INIT;
+	if (scene == ROOM_IN_GROUP || scene == ROOM_IN_GROUP_FOR_A_CREDIT)
+		by_outsider.group = by_worker.group = grouped[1];
+	if (scene != ROOM_IN_GROUP) {
+		by_outsider.cq = shared;
+		by_outsider.flags = FILCH_JOB_WAIT_CQ;
+	}
+	if (scene == A_CREDIT || scene == OF_A_POOL_AWAKE)
+		by_worker = by_outsider;
+	if (scene == ROOM_IN_GROUP_FOR_A_CREDIT)
+		fill.cq = shared;
+	begin_to_hold(at[1], wait_for_the_submitter);
+	if (scene == OF_A_POOL_AWAKE)
+		begin_to_hold(at[2], hold);
+	CHECK(filch_submit(at[scene == OF_A_POOL_AWAKE ? 2 : 1], answer_seven, NULL, &fill) > 0,
+		"refused");
+	return scene == ROOM_IN_GROUP ? 0 : 1 + (scene >= ROOM_IN_GROUP_FOR_A_CREDIT);
+}
+
+static void submit_behind_a_thread_outside(enum held_outside scene)
+{
+	static const struct filch_group_config one = { .size = sizeof one, .unfinished_max = 1 };
+	struct filch_completion c;
+	pthread_t thread;
+	int there;
+
+	pools = 3;
+	waited_for = outsider = 0;
+	may_return = false;
+	refused = 0;
+	for (unsigned i = 0; i < pools; i++)
+		at[i] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 1,
+			.queue_capacity = i == 2 || scene < ROOM_IN_GROUP_FOR_A_CREDIT ? 1 : 8 });
+	CHECK_EQ(filch_group_create(&grouped[1], at[1], &one), 0);
+	CHECK_EQ(filch_cq_create(&shared, 1), 0);
+	there = set_scene(scene);
+	CHECK_EQ(pthread_create(
+			 &thread, NULL, submit_from_outside, at[scene == OF_A_POOL_AWAKE ? 2 : 1]),
+		0);
+	CHECK((waited_for = filch_submit(at[0], submit_for_what_is_held, NULL, NULL)) > 0,
+		"refused");
+	if (scene == OF_A_POOL_AWAKE) {
+		until_idle(at[0], 1);
+		until_idle(at[1], 1);
+		CHECK_EQ(refused, 0);
+		may_return = true;
+	}
+	while (there--)
+		CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	for (unsigned i = 0; i < 2 * pools; i++)
+		CHECK_EQ(filch_pool_drain(at[i % pools], NULL), 0);
+	CHECK_EQ(refused, scene != OF_A_POOL_AWAKE);
+	CHECK_EQ(filch_group_wait(grouped[1], NULL), 0);
+	CHECK_EQ(filch_group_destroy(grouped[1]), 0);
+	close_all();
+	CHECK_EQ(filch_cq_destroy(shared), 0);
+}
+
+static void what_a_thread_outside_holds_in_a_submit_hides_no_standstill(void)
+{
+	for (unsigned n = 0; n < SCENES * test_scaled(12); n++) {
+		test_watchdog(100);
+		submit_behind_a_thread_outside(n % SCENES);
+	}
+}
+
 /* --- times -------------------------------------------------------------- */
 
 static _Atomic unsigned before_time; /* waits that began before the time had come */
@@ -1656,6 +1780,8 @@ int main(void)
 		room_in_a_completion_queue_is_refused_where_nothing_can_make_it);
 	test_case("a standstill that a finish by will end is not refused",
 		a_standstill_that_a_finish_by_will_end_is_not_refused);
+	test_case("what a thread outside holds in a submit hides no standstill",
+		what_a_thread_outside_holds_in_a_submit_hides_no_standstill);
 	test_case("a drain by another pool is woken by any end",
 		a_drain_by_another_pool_is_woken_by_any_end);
 	test_case("a pool is drained and ended by the pool that it calls",
