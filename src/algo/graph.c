@@ -12,8 +12,9 @@
  *     are offered anew by whoever makes them so.
  *   - A runner that nobody has stolen is synced by its spawner, and returns at once: the spawner
  *     looks for itself.
- *   - It has frames for a bounded number of offers. With none left it relies on the thief of the
- *     newest, which looks again before it leaves; others are told when that one has left.
+ *   - It has frames for a bounded number of offers, and uses that of any which has ended again: a
+ *     thief that stays keeps one alone. With none left it relies on the thief of the newest, which
+ *     looks again before it leaves; others are told when that one has left.
  *   - A runner that has found nothing, and has offered one that a thief is in, waits for that. What
  *     it may do meanwhile it does in turns, and looks for nodes after each. An offer that it
  *     steals so is told by its depth on the stack, and returns at once, to that look. Else two
@@ -205,18 +206,23 @@ static void reset(struct filch_graph *graph)
 	graph->started = false;
 }
 
-/* Whether all nodes can be reached in the order of a run: none waits for itself (Kahn 1962). */
-static bool ends(struct filch_graph *graph)
+/*
+ * Whether all nodes can be reached in the order of a run: none waits for itself (Kahn 1962). Links
+ * them by `next_batch` from *@last on, each before all that it waits for; none is pending then.
+ */
+static bool ends(struct filch_graph *graph, uint32_t *last)
 {
-	uint32_t reached = 0, list = FILCHI_NO_NODE;
+	uint32_t reached = 0, list = FILCHI_NO_NODE, behind = FILCHI_NO_NODE;
 
 	for (uint32_t i = 0; i < graph->roots; i++) {
 		graph->node[graph->root[i]].next = list;
 		list = graph->root[i];
 	}
 	while (list != FILCHI_NO_NODE) {
-		const struct filchi_node *node = &graph->node[list];
+		struct filchi_node *node = &graph->node[list];
 
+		filch_store_relaxed(&node->next_batch, behind);
+		behind = list;
 		list = node->next;
 		reached++;
 		for (uint32_t i = node->first; i < node->end; i++) {
@@ -230,6 +236,7 @@ static bool ends(struct filch_graph *graph)
 			}
 		}
 	}
+	*last = behind;
 	return reached == graph->nodes;
 }
 
@@ -258,9 +265,46 @@ static void sort_edges(struct filch_graph *graph)
 		graph->after[graph->node[graph->edge[i].before].end++] = graph->edge[i].after;
 }
 
+/*
+ * A run goes on with the last of the nodes that one makes ready. So that is the one from which the
+ * longest path goes on (Hu 1961), and such paths are not what is left at the end. Of equal ones it
+ * is the first, which often lies nearest in the program's data. The others stay in the order of
+ * their edges. @last: as of ends().
+ */
+static void put_longest_last(struct filch_graph *graph, uint32_t last)
+{
+	while (last != FILCHI_NO_NODE) {
+		struct filchi_node *node = &graph->node[last];
+		uint32_t level = 0, longest = 0;
+
+		for (uint32_t i = node->first; i < node->end; i++) {
+			uint32_t after = graph->after[i];
+			/* its level, now that nobody counts there */
+			uint32_t below = filch_load_relaxed(&graph->node[after].pending);
+
+			if (below >= level) {
+				level = below + 1;
+				longest = i;
+			}
+		}
+		filch_store_relaxed(&node->pending, level);
+		if (level) {
+			uint32_t after = graph->after[longest];
+
+			memmove(&graph->after[longest], &graph->after[longest + 1],
+				(node->end - 1 - longest) * sizeof graph->after[0]);
+			graph->after[node->end - 1] = after;
+		}
+		last = filch_load_relaxed(&node->next_batch);
+	}
+}
+
 /* After a change: 0, -ENOMEM, -ELOOP. */
 static int prepare(struct filch_graph *graph)
 {
+	uint32_t last;
+	int error;
+
 	if (graph->prepared)
 		return 0;
 	free(graph->after);
@@ -271,9 +315,12 @@ static int prepare(struct filch_graph *graph)
 		return -ENOMEM;
 	sort_edges(graph);
 	reset(graph);
-	graph->prepared = ends(graph);
+	error = ends(graph, &last) ? 0 : -ELOOP;
+	if (!error)
+		put_longest_last(graph, last);
 	reset(graph);
-	return graph->prepared ? 0 : -ELOOP;
+	graph->prepared = !error;
+	return error;
 }
 
 /* A stack of ready nodes for each of @workers: 0 or -ENOMEM. */
@@ -421,12 +468,28 @@ static bool found_in_leaving(struct runner *me, filch_atomic_u32 *leaves)
 	return true;
 }
 
-/* The newest of the offered runners has ended: its sync does not wait. */
+/* An offered runner has ended: its frame is free. */
 static bool has_ended(void *helper)
 {
-	struct filch_task *task = helper; /* a frame begins with it */
+	return filchi_task_done(helper); /* a frame begins with its task */
+}
 
-	return !filchi_load_acquire(&task->word);
+/* The first of @n frames of @size bytes whose runner has ended, or has not; or @n. */
+static unsigned first_that(void *helpers, size_t size, unsigned n, bool has)
+{
+	unsigned i = 0;
+
+	while (i < n && has_ended((char *)helpers + i * size) != has)
+		i++;
+	return i;
+}
+
+/* It has been synced. If it was taken back for that, nobody has written its word. */
+static void set_free(void *helper)
+{
+	struct filch_task *task = helper;
+
+	filch_store_relaxed(&task->word, 0);
 }
 
 /*
@@ -507,7 +570,8 @@ FILCH_VOID_TASK(
 	uint32_t number, left = 0, end = 0, root = by ? run->graph->roots : 0;
 	uint64_t returned = 0;
 	struct filchi_worker *w = filchi_worker_of(filch_worker_);
-	unsigned helpers = 0;
+	/* frames that were used; that of the newest offer, which alone may lie in the deque */
+	unsigned helpers = 0, newest = HELPERS, frame;
 
 	if (!begin(&me, run, by, w))
 		return;
@@ -527,17 +591,17 @@ FILCH_VOID_TASK(
 					share(&me);
 			}
 			if (!run->alone && should_offer(&me)) {
-				if (helpers == HELPERS)
-					(void)comes_back(
-						&helper[HELPERS - 1], &helper_leaves[HELPERS - 1]);
-				while (helpers && has_ended(&helper[helpers - 1]))
-					FILCH_SYNC_FROM(runner, &helper[--helpers]);
-				if (helpers < HELPERS) {
+				frame = first_that(helper, sizeof helper[0], helpers, true);
+				if (frame == HELPERS &&
+					!comes_back(&helper[newest], &helper_leaves[newest]))
+					frame = newest;
+				if (frame < HELPERS) {
+					helpers += frame == helpers;
+					newest = frame;
 					filch_store_relaxed(&me.own->offered, 1);
-					filch_store_relaxed(&helper_leaves[helpers], 0);
-					FILCH_SPAWN_INTO(&helper[helpers], runner, run, &me,
-						&helper_leaves[helpers]);
-					helpers++;
+					filch_store_relaxed(&helper_leaves[frame], 0);
+					FILCH_SPAWN_INTO(&helper[frame], runner, run, &me,
+						&helper_leaves[frame]);
 				}
 			}
 			if (number != FILCHI_NO_NODE && call(&run->node[number])) {
@@ -546,20 +610,27 @@ FILCH_VOID_TASK(
 				end = run->node[number].end;
 			}
 		}
-		if (!helpers) {
+		frame = newest;
+		if (frame == HELPERS || has_ended(&helper[frame]))
+			frame = first_that(helper, sizeof helper[0], helpers, false);
+		if (frame == helpers) {
 			if (by && found_in_leaving(&me, leaves))
 				continue;
 			break;
 		}
-		/* thieves take the oldest first: with none left in the deque the newest is gone */
-		if (!has_ended(&helper[helpers - 1]) && filchi_deque_seems_empty(&w->deque)) {
-			wait_for(&me, w, &helper[helpers - 1]);
+		/* thieves take the oldest first: with none left in the deque all are gone */
+		if (filchi_deque_seems_empty(&w->deque)) {
+			wait_for(&me, w, &helper[frame]);
 			continue;
 		}
 		me.syncs = true;
-		FILCH_SYNC_FROM(runner, &helper[--helpers]);
+		FILCH_SYNC_FROM(runner, &helper[frame]);
 		me.syncs = false;
+		set_free(&helper[frame]);
 	}
+	/* what thieves have taken was waited for without a sync, which does this */
+	if (helpers)
+		filchi_deque_settle(&w->deque, filch_carried_);
 	(void)filchi_fetch_add_acq_rel(&run->returned, returned);
 }
 

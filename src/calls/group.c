@@ -58,7 +58,7 @@ static struct filch_group *new_group(struct filch_pool *pool, const struct filch
 	group->unfinished_max =
 		as->unfinished_max < FILCHI_GROUP_MOST ? as->unfinished_max : FILCHI_GROUP_MOST;
 	group->tell = filchi_abroad_has_group_room;
-	if (filchi_group_init(group)) {
+	if (filchi_group_init(group, pool->jobs.slots)) {
 		free(group);
 		return NULL;
 	}
@@ -278,8 +278,8 @@ int filch_group_cancel(struct filch_group *group)
 	filchi_fault_touch(NULL, 0);
 	begun = filchi_jobs_begun(&pool->jobs);
 	for (uint32_t pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < begun; i++) {
-			struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
+		for (uint32_t i = 0; (i = filchi_group_next(group, i, begun)) < begun; i++) {
+			struct filchi_job *job = &pool->jobs.slot[i];
 			int64_t id = unfinished_in(pool, job, group);
 
 			if (!id)

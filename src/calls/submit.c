@@ -95,6 +95,8 @@ int filchi_submit_import(
 void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	const struct filch_submit *how, uint64_t now)
 {
+	const uint64_t finish_by = filchi_nanoseconds(how->finish_by);
+
 	if (work->fn) {
 		filch_store_relaxed(&job->fn, work->fn);
 		filch_store_relaxed(&job->arg, work->arg);
@@ -107,13 +109,13 @@ void filchi_submit_fill(struct filchi_job *job, const struct filchi_work *work,
 	filch_store_relaxed(&job->user, work->user);
 	job->on_complete = how->on_complete;
 	job->start_by = filchi_nanoseconds(how->start_by);
-	job->finish_by = filchi_nanoseconds(how->finish_by);
-	if (job->finish_by && (!job->start_by || job->start_by > job->finish_by))
-		job->start_by = job->finish_by;
+	if (finish_by && (!job->start_by || job->start_by > finish_by))
+		job->start_by = finish_by;
 	/*
-	 * filch_pool_lane_stats() looks at both, whatever becomes of the slot; releases, so that it
-	 * then sees the slot to be another job's
+	 * filch_pool_lane_stats() and looks for a standstill read these, whatever becomes of the
+	 * slot; releases, so that they then see the slot to be another job's
 	 */
+	filchi_store_release(&job->finish_by, finish_by);
 	filchi_store_release(&job->queued_at, now);
 	filch_store_release(&job->lane, (uint8_t)how->lane);
 	filch_store_relaxed(&job->started_at, 0);
@@ -227,7 +229,7 @@ static int find_room(
 			return -EDEADLK;
 		if (filchi_worker_self())
 			return filchi_abroad_room(filchi_worker_self(), pool, deadline, job);
-		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
+		return filchi_outside_room(pool, deadline, job);
 	}
 }
 
@@ -463,7 +465,7 @@ static int find_credit(struct filch_pool *pool, const struct filch_submit *how, 
 	if (filchi_worker_self())
 		return filchi_abroad_credit(
 			filchi_worker_self(), pool, how->cq, how->group, deadline, cell);
-	return filchi_credit_wait(how->cq, &pool->closing, deadline, cell);
+	return filchi_outside_credit(pool, how->cq, how->group, deadline, cell);
 }
 
 static int64_t submit_to_full_cq(struct filch_pool *pool, const struct filchi_work *work,

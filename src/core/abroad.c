@@ -32,7 +32,7 @@
  * Where it cannot be run, for want of stack, in a guarding pool or because it is guarded, a wait is
  * refused: -EDEADLK. So it is where the way ends at room that jobs hold which nobody waits for.
  * That is said only where nothing can change it from outside: no deadline, no job on a thread that
- * is no worker, no creator of a FILCH_POOL_CALLER pool that may yet come.
+ * is no worker or that the timer will end, no creator of a FILCH_POOL_CALLER pool that may yet come.
  *
  * One lock for all stays of the process. It is taken by a worker that has looked in vain and will
  * sleep, and by whoever ends such a sleep. A stay is in the list before its job's word is flagged,
@@ -58,6 +58,7 @@ filch_atomic_u32 filchi_abroad_count;
 struct filchi_abroad_words filchi_abroad_words;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct filchi_stay *filchi_stays;
+struct filchi_outsider *filchi_outsiders;
 
 /* --- the list, under the lock ------------------------------------------ */
 
@@ -455,6 +456,58 @@ int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
 	return error;
 }
 
+/* With the lock: a look by a thread that was missed. */
+static void look_again(void)
+{
+	filch_store_relaxed(&filchi_abroad_words.missed, 0); /* A6 follows, if it must be 1 */
+	filchi_still_look(NULL);
+}
+
+/* --- submits from outside ----------------------------------------------- */
+
+/*
+ * It may be the last to sleep. A look that has not met it in the list has left its word by now, for
+ * that is done under the lock.
+ */
+void filchi_outsider_enter(struct filchi_outsider *o)
+{
+	pthread_mutex_lock(&lock);
+	o->next = filchi_outsiders;
+	o->link = &filchi_outsiders;
+	if (filchi_outsiders)
+		filchi_outsiders->link = &o->next;
+	filchi_outsiders = o;
+	if (filchi_load_acquire(&filchi_abroad_words.missed))
+		look_again();
+	pthread_mutex_unlock(&lock);
+}
+
+void filchi_outsider_leave(struct filchi_outsider *o)
+{
+	pthread_mutex_lock(&lock);
+	*o->link = o->next;
+	if (o->next)
+		o->next->link = o->link;
+	pthread_mutex_unlock(&lock);
+}
+
+int filchi_outside_room(
+	struct filch_pool *pool, const struct timespec *deadline, struct filchi_job *job)
+{
+	struct filchi_outsider o = { .pool = pool, .slot = job };
+	const bool holds = filch_load_relaxed(&job->cq) ||
+			   filch_load_relaxed(&job->state) & FILCHI_JOB_GROUPED;
+	int error;
+
+	if (deadline || !holds)
+		return filchi_injector_wait(&pool->injector, deadline, &pool->closing);
+	filchi_outsider_enter(&o);
+	error = filchi_injector_wait(&pool->injector, NULL, &pool->closing);
+	FILCH_HOOK(outsider_admitted);
+	filchi_outsider_leave(&o);
+	return error;
+}
+
 /* --- what ends a stay -------------------------------------------------- */
 
 void filchi_abroad_done(struct filch_pool *pool, int64_t id)
@@ -493,8 +546,7 @@ void filchi_abroad_look_again(void)
 void filchi_abroad_look(void)
 {
 	pthread_mutex_lock(&lock);
-	filch_store_relaxed(&filchi_abroad_words.missed, 0); /* A6 follows, if it must be 1 */
-	filchi_still_look(NULL);
+	look_again();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -522,6 +574,7 @@ void filchi_abroad_after_fork(void)
 void filchi_abroad_in_child(void)
 {
 	filchi_stays = NULL;
+	filchi_outsiders = NULL;
 	filch_store_relaxed(&filchi_abroad_count, 0);
 	filch_store_relaxed(&filchi_abroad_words.met, 0);
 	filch_store_relaxed(&filchi_abroad_words.missed, 0);

@@ -56,6 +56,15 @@ int filchi_abroad_room(struct filchi_worker *w, struct filch_pool *pool,
 int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
 	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell);
 
+/*
+ * Thread that is no worker: the same two waits, of which looks for a standstill know where the
+ * submit holds something that workers may wait for. Never -EDEADLK.
+ */
+int filchi_outside_room(
+	struct filch_pool *pool, const struct timespec *deadline, struct filchi_job *job);
+int filchi_outside_credit(struct filch_pool *pool, struct filch_cq *cq,
+	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell);
+
 /* Any thread: credits of @cq were given, and submits wait for them; it is filch_cq.tell. */
 void filchi_abroad_has_credit(struct filch_cq *cq);
 

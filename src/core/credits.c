@@ -37,18 +37,42 @@ static bool is_held_by(void *of, struct filch_pool *pool, struct filchi_job *job
 	       filchi_load_acquire(&cq->order.tail) == head + cq->capacity;
 }
 
-int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
-	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell)
+static struct filchi_source source_of(struct filch_cq *cq)
 {
-	const struct filchi_source source = { .of = cq,
+	return (struct filchi_source){ .of = cq,
 		.awaited = &cq->blocked,
 		.is_there = is_there,
 		.may_come = may_come,
 		.take = take,
 		.is_held_by = is_held_by,
 		.size = cq->ordered ? 1 : cq->capacity };
+}
+
+int filchi_abroad_credit(struct filchi_worker *w, struct filch_pool *pool, struct filch_cq *cq,
+	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell)
+{
+	const struct filchi_source source = source_of(cq);
 
 	return filchi_abroad_source(w, pool, &source, group, deadline, cell);
+}
+
+int filchi_outside_credit(struct filch_pool *pool, struct filch_cq *cq,
+	const struct filch_group *group, const struct timespec *deadline, uint32_t *cell)
+{
+	const struct filchi_source source = source_of(cq);
+	struct filchi_outsider o = { .pool = pool, .source = &source, .group = group };
+	int error;
+
+	/*
+	 * In an ordered queue those that hold a credit are not counted, and this may have one when
+	 * a look takes it for one that waits.
+	 */
+	if (deadline || cq->ordered || !group || !group->unfinished_max)
+		return filchi_credit_wait(cq, &pool->closing, deadline, cell);
+	filchi_outsider_enter(&o);
+	error = filchi_credit_wait(cq, &pool->closing, NULL, cell);
+	filchi_outsider_leave(&o);
+	return error;
 }
 
 void filchi_abroad_has_credit(struct filch_cq *cq)

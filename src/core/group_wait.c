@@ -2,7 +2,7 @@
 /*
  * What a worker does while it waits for a group of jobs.
  *
- * It looks for an unfinished job of the group, in the slots, and waits for that one as filch_wait()
+ * It looks for an unfinished job of the group, in its slots, and waits for that one as filch_wait()
  * does: one that is queued it runs on top, for one that runs it sleeps. Then it looks for the next.
  * Jobs that can be run here come first.
  *
@@ -69,28 +69,36 @@ static enum use use_of(uint64_t s, bool can_run)
 	}
 }
 
-/* Looks at all slots, from *@cursor on, or until one can be run here. */
+/* Looks at the group's slots in [@from, @to), or until one can be run here. */
+static void look_from(struct found *best, struct filchi_jobs *jobs, const struct filch_group *group,
+	bool can_run, uint32_t from, uint32_t to)
+{
+	for (; best->use != CAN_RUN_HERE && (from = filchi_group_next(group, from, to)) < to;
+		from++) {
+		struct filchi_job *job = &jobs->slot[from];
+		uint64_t s = state_in(jobs, job, group);
+		enum use use = s ? use_of(s, can_run) : NONE;
+
+		best->waiting += use == WAITS_FOR_OTHERS;
+		if (use <= best->use)
+			continue;
+		best->use = use;
+		best->job = job;
+		best->id = filchi_job_id_of(jobs, job, s);
+	}
+}
+
+/* The same at all of them, from *@cursor on. */
 static struct found look(
 	struct filchi_jobs *jobs, const struct filch_group *group, bool can_run, uint32_t *cursor)
 {
 	const uint32_t begun = filchi_jobs_begun(jobs);
 	struct found best = { .use = NONE };
 
-	for (uint32_t i = 0; i < begun && best.use != CAN_RUN_HERE; i++) {
-		uint32_t at = (*cursor + i) % begun;
-		struct filchi_job *job = filchi_jobs_at(jobs, begun, at);
-		uint64_t s = state_in(jobs, job, group);
-		enum use use = s ? use_of(s, can_run) : NONE;
-
-		best.waiting += use == WAITS_FOR_OTHERS;
-		if (use <= best.use)
-			continue;
-		best.use = use;
-		best.job = job;
-		best.id = filchi_job_id_of(jobs, job, s);
-		if (use == CAN_RUN_HERE)
-			*cursor = at;
-	}
+	look_from(&best, jobs, group, can_run, *cursor, begun);
+	look_from(&best, jobs, group, can_run, 0, *cursor);
+	if (best.use == CAN_RUN_HERE)
+		*cursor = (uint32_t)(best.job - jobs->slot);
 	return best;
 }
 

@@ -21,6 +21,20 @@ struct filchi_source {
 	struct filch_pool *pool; /* whose jobs alone hold it; NULL: those of any */
 };
 
+/*
+ * A submit by a thread that is no worker, in its frame: it waits without a deadline, and holds
+ * room that stays may wait for. It is in the list from before it sleeps until it has what it waits
+ * for. All but the constants belong to the lock.
+ */
+struct filchi_outsider {
+	struct filchi_outsider *next, **link;
+	struct filch_pool *pool;            /* to which it submits */
+	const struct filchi_source *source; /* what it waits for; NULL: room in the pool's queue */
+	struct filchi_job *slot;            /* as of a stay */
+	const struct filch_group *group;
+	bool is_followed; /* a look has met it */
+};
+
 /* A wait of a worker, in its frame. All but the constants belong to the lock. */
 struct filchi_stay {
 	struct filchi_stay *next, **link; /* link: what points here */
@@ -52,11 +66,18 @@ int filchi_abroad_source(struct filchi_worker *w, struct filch_pool *pool,
 	const struct filchi_source *source, const struct filch_group *group,
 	const struct timespec *deadline, uint32_t *it);
 
+/* Thread that is no worker: before it waits, and after. Between the two it is in the list. */
+void filchi_outsider_enter(struct filchi_outsider *o);
+void filchi_outsider_leave(struct filchi_outsider *o);
+
 /* Any thread: there is some of @of, and stays wait for it. */
 void filchi_abroad_has_some(const void *of);
 
 extern struct filchi_stay *filchi_stays; /* newest first */
 #define FILCHI_EACH_STAY(s) for (struct filchi_stay *s = filchi_stays; s; s = s->next)
+
+extern struct filchi_outsider *filchi_outsiders;
+#define FILCHI_EACH_OUTSIDER(o) for (struct filchi_outsider *o = filchi_outsiders; o; o = o->next)
 
 /* The state of the awaited job; FREE if it is over, or if none is awaited. */
 static inline unsigned filchi_stay_state(const struct filchi_stay *s)

@@ -101,20 +101,39 @@ static bool is_run_elsewhere(const struct filch_pool *pool, const struct filchi_
 	return !is_run_by_workers(pool, job) && !is_run_beneath_stay(job);
 }
 
-static bool is_any_run_elsewhere(struct filch_pool *pool)
+/*
+ * Whether the timer ends the job when its finish_by has come: it has not started, in state word @s.
+ * Of one that runs the timer only raises a flag, which nobody sees who sleeps. Where the slot has
+ * another job by now, something has changed.
+ */
+static bool is_ended_by_timer(struct filchi_job *job, uint64_t s)
+{
+	const unsigned unstarted = 1u << FILCHI_JOB_QUEUED | 1u << FILCHI_JOB_WAITING;
+
+	return unstarted >> FILCHI_JOB_STATE(s) & 1 &&
+	       (filchi_load_acquire(&job->finish_by) ||
+		       FILCHI_JOB_GENERATION(filchi_load_acquire(&job->state)) !=
+			       FILCHI_JOB_GENERATION(s));
+}
+
+/* Whether one of the pool's jobs in these states ends by what none of those workers does. */
+static bool is_any_ended_elsewhere(struct filch_pool *pool, unsigned states)
 {
 	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
 
 	for (uint32_t i = 0; i < begun; i++) {
 		struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
-		unsigned state = FILCHI_JOB_STATE(filchi_load_acquire(&job->state));
+		uint64_t s = filchi_load_acquire(&job->state);
 
-		if ((state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_FINISHING) &&
-			is_run_elsewhere(pool, job))
+		if (is_ended_by_timer(job, s) ||
+			(states >> FILCHI_JOB_STATE(s) & 1 && is_run_elsewhere(pool, job)))
 			return true;
 	}
 	return false;
 }
+
+#define ENDING (1u << FILCHI_JOB_FINISHING)
+#define BEGUN  (1u << FILCHI_JOB_RUNNING | ENDING)
 
 /*
  * How many unfinished jobs of the pool hold some of it; or that some do. @lasting: but for those
@@ -146,21 +165,63 @@ static bool is_held_by_stay(const struct filchi_source *source, const struct fil
 		       : s->group && s->group == source->of;
 }
 
+static bool is_held_outside(const struct filchi_source *source, const struct filchi_outsider *o)
+{
+	return o->slot ? source->is_held_by(source->of, o->pool, o->slot) : o->group == source->of;
+}
+
 /*
- * Whether jobs of these pools, which their workers alone can end, hold all of it, and submits by
- * these workers. Then nobody else can give any back.
+ * Whether each that counts as queued is: nobody has been admitted and is about to publish a job, or
+ * has ended one and is about to give its room back. Else there is room, or will be.
+ */
+static bool is_queue_full(struct filch_pool *pool)
+{
+	const uint32_t begun = filchi_jobs_begun(&pool->jobs);
+	const int64_t counted = filchi_load_acquire(&pool->injector.queued);
+	int64_t queued = 0;
+
+	for (uint32_t i = 0; i < begun; i++) {
+		const struct filchi_job *job = filchi_jobs_at(&pool->jobs, begun, i);
+
+		queued += FILCHI_JOB_STATE(filchi_load_acquire(&job->state)) == FILCHI_JOB_QUEUED;
+	}
+	return counted >= pool->injector.capacity && queued == counted &&
+	       filchi_load_acquire(&pool->injector.queued) == counted;
+}
+
+static bool is_all_held(const struct still *still, const struct filchi_source *source);
+
+/*
+ * Whether the submit goes on only if what stands still does. It gives up when its pool closes. What
+ * it waits for is held by jobs, and by submits that wait for room in a queue: so this is no circle.
+ */
+static bool is_outsider_stuck(const struct still *still, const struct filchi_outsider *o)
+{
+	if (!o->is_followed || filchi_load_acquire(&o->pool->closing))
+		return false;
+	if (o->source)
+		return !o->source->is_there(o->source->of) && !o->source->may_come(o->source->of) &&
+		       is_all_held(still, o->source);
+	return o->pool->is_still && !o->pool->has_free_sleeper && is_queue_full(o->pool);
+}
+
+/*
+ * Whether jobs of these pools, which their workers alone can end, hold all of it, and submits that
+ * wait for these workers. Then nobody else can give any back.
  */
 static bool is_all_held(const struct still *still, const struct filchi_source *source)
 {
 	uint32_t held = 0;
 
 	for (struct filch_pool *p = still->first; p; p = p->next_still) {
-		if (is_any_run_elsewhere(p))
+		if (is_any_ended_elsewhere(p, BEGUN))
 			return false;
 		held += count_held(p, source, UINT32_MAX, true);
 	}
 	FILCHI_EACH_STAY(s)
 	held += s->worker->pool->is_still && is_held_by_stay(source, s);
+	FILCHI_EACH_OUTSIDER(o)
+	held += is_held_outside(source, o) && is_outsider_stuck(still, o);
 	return held >= source->size;
 }
 
@@ -239,11 +300,39 @@ static bool own_waits_last(struct still *still, const struct filch_pool *pool)
 	return true;
 }
 
-/* What a stay waits for: false if it ends by itself just now. */
+/*
+ * Whether one that waits may be made ready. In this order: who ends the last before it counts as a
+ * release before that is over, until it is ready.
+ */
+static bool may_be_ready(struct filch_pool *pool)
+{
+	return is_any_ended_elsewhere(pool, BEGUN) || filchi_load_acquire(&pool->releases);
+}
+
+/* Whether a job may leave the queue, or is about to give its room back. */
+static bool may_leave_queue(struct filch_pool *pool)
+{
+	return filchi_load_acquire(&pool->timer) && is_any_ended_elsewhere(pool, ENDING);
+}
+
+/* What a stay waits for, a job: false if it ends by itself just now. Its time is read before. */
+static bool job_lasts(struct still *still, const struct filchi_stay *s)
+{
+	const bool timed = is_ended_by_timer(s->job, filchi_load_acquire(&s->job->state));
+	const unsigned state = filchi_stay_state(s);
+
+	if (timed || (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job)) ||
+		(state == FILCHI_JOB_WAITING && may_be_ready(s->pool)))
+		still->may_change = true;
+	/* or it is published, and about to be put into the queue */
+	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
+	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING ||
+	       (state == FILCHI_JOB_FINISHING && is_run_beneath_stay(s->job));
+}
+
+/* The same for whatever it is. */
 static bool lasts(struct still *still, const struct filchi_stay *s)
 {
-	unsigned state = filchi_stay_state(s);
-
 	if (s->may_run_any || s->is_refused)
 		return false; /* and its worker has been woken, or is the one that looks */
 	if (s->timed)
@@ -251,18 +340,14 @@ static bool lasts(struct still *still, const struct filchi_stay *s)
 	if (s->source)
 		return !filchi_load_acquire(&s->pool->closing) &&
 		       !s->source->is_there(s->source->of) && !s->source->may_come(s->source->of);
+	if (s->job)
+		return job_lasts(still, s);
 	/* room in a queue: who has taken it is about to put a job there, and to wake the sleeper */
-	if (!s->job)
-		return !s->has_been_told && !filchi_stay_has_room(s) && !s->pool->has_free_sleeper;
-	if (state == FILCHI_JOB_RUNNING && is_run_elsewhere(s->pool, s->job))
+	if (s->has_been_told || s->pool->has_free_sleeper)
+		return false;
+	if (may_leave_queue(s->pool))
 		still->may_change = true;
-	if (state == FILCHI_JOB_WAITING &&
-		(filchi_load_acquire(&s->pool->releases) || is_any_run_elsewhere(s->pool)))
-		still->may_change = true; /* it may follow that one, or be made ready just now */
-	/* or it is published, and about to be put into the queue */
-	return (state == FILCHI_JOB_QUEUED && !s->pool->has_free_sleeper) ||
-	       state == FILCHI_JOB_RUNNING || state == FILCHI_JOB_WAITING ||
-	       (state == FILCHI_JOB_FINISHING && is_run_beneath_stay(s->job));
+	return !filchi_stay_has_room(s);
 }
 
 static bool are_same(const struct still *still)
@@ -309,17 +394,41 @@ static bool note_if_holder(
 	return pool->is_still || !count_held(pool, source, 1, false) || note_holder(still, pool);
 }
 
-/* The pools that hold some of it, as far as they have to do with stays; most likely first. */
-static bool note_holders_of(struct still *still, const struct filchi_stay *s)
+static bool note_holders_of(
+	struct still *still, const struct filchi_source *source, struct filch_pool *pool);
+
+/* What a submit from outside that holds some waits for. */
+static bool note_outsiders(struct still *still, const struct filchi_source *source)
 {
-	if (!note_if_holder(still, s->source, s->pool))
+	FILCHI_EACH_OUTSIDER(o)
+	{
+		if (o->is_followed || !is_held_outside(source, o))
+			continue;
+		o->is_followed = true;
+		if (o->source ? !note_holders_of(still, o->source, o->pool)
+			      : !note_holder(still, o->pool))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The pools that hold some of it, as far as they have to do with stays; most likely first, @pool,
+ * to which who waits for it submits.
+ */
+static bool note_holders_of(
+	struct still *still, const struct filchi_source *source, struct filch_pool *pool)
+{
+	if (source->pool)
+		return note_holder(still, source->pool) && note_outsiders(still, source);
+	if (!note_if_holder(still, source, pool))
 		return false;
 	FILCHI_EACH_STAY(other)
-	if ((is_held_by_stay(s->source, other) && !note_holder(still, other->worker->pool)) ||
-		!note_if_holder(still, s->source, other->worker->pool) ||
-		!note_if_holder(still, s->source, other->pool))
+	if ((is_held_by_stay(source, other) && !note_holder(still, other->worker->pool)) ||
+		!note_if_holder(still, source, other->worker->pool) ||
+		!note_if_holder(still, source, other->pool))
 		return false;
-	return true;
+	return note_outsiders(still, source);
 }
 
 /* Of other pools nothing is known: they are missed when what is held is counted. */
@@ -330,7 +439,7 @@ static bool note_holders(struct still *still)
 	do {
 		last = still->last;
 		FILCHI_EACH_STAY(s)
-		if (is_inside(s) && s->source && !leads_to(s) && !note_holders_of(still, s))
+		if (is_inside(s) && s->source && !note_holders_of(still, s->source, s->pool))
 			return false;
 	} while (still->last != last);
 	return true;
@@ -443,6 +552,8 @@ static filch_atomic_u32 *look_once(const struct filchi_worker *self, struct filc
 	struct still still = { .first = NULL };
 	bool is_over;
 
+	FILCHI_EACH_OUTSIDER(o)
+	o->is_followed = false;
 	gather(&still, pool);
 	is_over = !is_standstill(&still) || let_one_run(self);
 	if (!is_over && !still.may_change && is_room_held(&still)) {

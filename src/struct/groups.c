@@ -3,6 +3,7 @@
 #include "struct/groups.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/map.h"
 #include "struct/closing.h"
@@ -30,12 +31,18 @@ void filchi_groups_free(struct filchi_groups *groups)
 	filchi_unmap(groups, groups->bytes);
 }
 
-int filchi_group_init(struct filch_group *group)
+int filchi_group_init(struct filch_group *group, uint32_t slots)
 {
-	if (filchi_closing_init_cond(&group->ended))
+	group->members = calloc((slots + 63) / 64, sizeof group->members[0]);
+	if (!group->members)
 		return -ENOMEM;
+	if (filchi_closing_init_cond(&group->ended)) {
+		free(group->members);
+		return -ENOMEM;
+	}
 	if (filchi_closing_init_cond(&group->given)) {
 		pthread_cond_destroy(&group->ended);
+		free(group->members);
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&group->lock, NULL);
@@ -59,6 +66,7 @@ int filchi_group_end(struct filch_group *group)
 	pthread_mutex_destroy(&group->lock);
 	pthread_cond_destroy(&group->ended);
 	pthread_cond_destroy(&group->given);
+	free(group->members);
 	return 0;
 }
 

@@ -16,6 +16,10 @@
  *
  * An entry is the submitter's until the job is published. Later `group` stays, and all else is the
  * gate's.
+ *
+ * A group has a bit for each slot of the pool, set while the job there is of it: from before it is
+ * published until it is about to be over. Who looks for its jobs looks at these, and not at all
+ * slots. A bit is a hint, and the slot's state word decides.
  */
 #ifndef FILCHI_GROUPS_H
 #define FILCHI_GROUPS_H
@@ -35,6 +39,7 @@ struct filch_group {
 	uint32_t running_max;    /* 0: nothing is held */
 	struct filch_pool *pool; /* it may be gone when no job is unfinished */
 	uint32_t fork_generation;
+	filch_atomic_u64 *members; /* a bit of each slot */
 	/* the gate's: jobs that are queued or run; held ones, by slot + 1, 0 = none */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 active;
 	uint32_t first, last;
@@ -77,8 +82,8 @@ struct filchi_groups {
 struct filchi_groups *filchi_groups_make(uint32_t slots);
 void filchi_groups_free(struct filchi_groups *groups);
 
-/* The rest of @group is zero, or set by the caller. 0 or -ENOMEM. */
-int filchi_group_init(struct filch_group *group);
+/* For a pool of @slots; the rest of @group is zero, or set by the caller. 0 or -ENOMEM. */
+int filchi_group_init(struct filch_group *group, uint32_t slots);
 
 /* 0; -EBUSY: jobs are unfinished, or threads sleep for it. */
 int filchi_group_end(struct filch_group *group);
@@ -86,6 +91,39 @@ int filchi_group_end(struct filch_group *group);
 static inline struct filch_group *filchi_group_at(struct filchi_groups *groups, uint32_t slot)
 {
 	return filchi_load_acquire(&groups->of[slot].group);
+}
+
+/* --- which slots -------------------------------------------------------- */
+
+/* The owner of a slot: its job is of the group; and is not any more. Nobody else writes its bit. */
+static inline void filchi_group_enter(struct filch_group *group, uint32_t slot)
+{
+	(void)filchi_fetch_add_acq_rel(&group->members[slot / 64], UINT64_C(1) << slot % 64);
+}
+
+static inline void filchi_group_leave(struct filch_group *group, uint32_t slot)
+{
+	(void)filchi_fetch_sub_acq_rel(&group->members[slot / 64], UINT64_C(1) << slot % 64);
+}
+
+/*
+ * The first slot in [@from, @to) whose job may be of the group, or @to. It sees those that the
+ * caller knows to be published.
+ */
+static inline uint32_t filchi_group_next(
+	const struct filch_group *group, uint32_t from, uint32_t to)
+{
+	uint64_t here = ~UINT64_C(0) << from % 64;
+
+	for (uint32_t at = from / 64; at * 64 < to; at++, here = ~UINT64_C(0)) {
+		here &= filchi_load_acquire(&group->members[at]);
+		if (here) {
+			uint32_t slot = at * 64 + (uint32_t)__builtin_ctzll(here);
+
+			return slot < to ? slot : to;
+		}
+	}
+	return to;
 }
 
 /* --- counting ----------------------------------------------------------- */

@@ -162,6 +162,7 @@ void filchi_job_join(struct filchi_jobs *jobs, struct filchi_job *job, struct fi
 
 	entry->held = FILCHI_HELD_NOT;
 	filchi_store_release(&entry->group, group);
+	filchi_group_enter(group, (uint32_t)(job - jobs->slot));
 	/* FREE, ours alone */
 	filch_store_relaxed(&job->state, filch_load_relaxed(&job->state) | FILCHI_JOB_GROUPED);
 }
@@ -169,10 +170,12 @@ void filchi_job_join(struct filchi_jobs *jobs, struct filchi_job *job, struct fi
 /* The owner of a slot that is not published: its room is given back. */
 FILCH_COLD static void leave_group(struct filchi_jobs *jobs, struct filchi_job *job)
 {
+	const uint32_t slot = (uint32_t)(job - jobs->slot);
+	struct filch_group *group = filchi_group_at(filchi_load_acquire(&jobs->groups), slot);
+
 	filch_store_relaxed(&job->state, filch_load_relaxed(&job->state) & ~FILCHI_JOB_GROUPED);
-	filchi_group_over(
-		filchi_group_at(filchi_load_acquire(&jobs->groups), (uint32_t)(job - jobs->slot)),
-		0, 1);
+	filchi_group_leave(group, slot);
+	filchi_group_over(group, 0, 1);
 }
 
 bool filchi_job_send_to(struct filchi_job *job, struct filch_cq *cq)
@@ -348,6 +351,7 @@ FILCH_COLD static uint64_t move_on_otherwise(
 		group = filchi_group_at(filchi_load_acquire(&jobs->groups), slot);
 		if (group->running_max)
 			jobs->let_next(jobs, slot);
+		filchi_group_leave(group, slot); /* later the slot may be another's */
 	}
 	do {
 		if (s & FILCHI_AFTER_FOLLOWED && !followed) {
@@ -442,6 +446,7 @@ void filchi_job_completion(const struct filchi_job *job, struct filch_completion
 {
 	uint64_t queued_at = filch_load_relaxed(&job->queued_at);
 	uint64_t started_at = filch_load_relaxed(&job->started_at);
+	uint64_t finish_by = filch_load_relaxed(&job->finish_by);
 	uint64_t left = started_at ? started_at : job->ended_at;
 
 	*out = (struct filch_completion){
@@ -453,7 +458,7 @@ void filchi_job_completion(const struct filchi_job *job, struct filch_completion
 		.queued_ns = left > queued_at ? left - queued_at : 0,
 		.run_ns = started_at ? job->ended_at - started_at : 0,
 	};
-	if (job->finish_by && job->ended_at > job->finish_by)
+	if (finish_by && job->ended_at > finish_by)
 		out->flags = FILCH_DONE_LATE;
 	if (job->flags & FILCHI_JOB_ABORTED) {
 		out->flags |= job->fault_signal ? FILCH_DONE_FAULT : FILCH_DONE_EXITED;

@@ -125,8 +125,8 @@ struct filchi_job {
 	filch_atomic_u64
 		started_at; /* 0 = it has not started, or is not timed; read by a live page */
 	uint64_t ended_at;
-	int32_t end_status; /* deferred: of the finish */
-	uint64_t finish_by; /* nanoseconds, 0 = none */
+	int32_t end_status;         /* deferred: of the finish */
+	filch_atomic_u64 finish_by; /* nanoseconds, 0 = none; read by core/still.c */
 } FILCH_ALIGNED(FILCH_CACHELINE);
 FILCH_STATIC_ASSERT(sizeof(struct filchi_job) == FILCH_CACHELINE &&
 			    offsetof(struct filchi_job, on_complete) == 64,

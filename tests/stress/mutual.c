@@ -1296,6 +1296,314 @@ static void room_in_a_completion_queue_is_refused_where_nothing_can_make_it(void
 	}
 }
 
+/* --- submits from outside that hold room -------------------------------- */
+
+/*
+ * Pool 1's worker waits for a job of pool 0. That one submits, and waits for room that a thread
+ * outside holds, in a submit that waits: for room in the queue of pool 1 or 2, or for a credit.
+ */
+enum held_outside { ROOM_IN_GROUP, A_CREDIT, ROOM_IN_GROUP_FOR_A_CREDIT, OF_A_POOL_AWAKE, SCENES };
+
+static _Atomic pid_t outsider;
+static _Atomic int64_t waited_for;
+static struct filch_submit by_outsider, by_worker;
+
+static int wait_for_the_submitter(void *unused)
+{
+	(void)unused;
+	held_runs = true;
+	while (!waited_for)
+		sched_yield();
+	CHECK_EQ(filch_wait(at[0], waited_for, NULL, NULL), 0);
+	return 0;
+}
+
+/* It sleeps in its submit alone. */
+static int submit_for_what_is_held(void *unused)
+{
+	int64_t id;
+
+	(void)unused;
+	while (!outsider || !test_thread_sleeps(outsider))
+		sched_yield();
+	id = filch_submit(at[1], answer_seven, NULL, &by_worker);
+	CHECK(id > 0 || id == -EDEADLK, "%lld", (long long)id);
+	refused += id < 0;
+	return 0;
+}
+
+static void *submit_from_outside(void *pool)
+{
+	outsider = gettid();
+	CHECK(filch_submit(pool, answer_seven, NULL, &by_outsider) > 0, "refused");
+	return NULL;
+}
+
+static void begin_to_hold(struct filch_pool *pool, int (*job)(void *))
+{
+	held_runs = false;
+	CHECK(filch_submit(pool, job, NULL, NULL) > 0, "refused");
+	while (!held_runs)
+		sched_yield();
+}
+
+/* Returns how many completions there will be in the queue. */
+static int set_scene(enum held_outside scene)
+{
+	struct filch_submit fill = FILCH_SUBMIT_INIT;
+
+	by_outsider = by_worker = (struct filch_submit)FILCH_SUBMIT_INIT;
+	if (scene == ROOM_IN_GROUP || scene == ROOM_IN_GROUP_FOR_A_CREDIT)
+		by_outsider.group = by_worker.group = grouped[1];
+	if (scene != ROOM_IN_GROUP) {
+		by_outsider.cq = shared;
+		by_outsider.flags = FILCH_JOB_WAIT_CQ;
+	}
+	if (scene == A_CREDIT || scene == OF_A_POOL_AWAKE)
+		by_worker = by_outsider;
+	if (scene == ROOM_IN_GROUP_FOR_A_CREDIT)
+		fill.cq = shared;
+	begin_to_hold(at[1], wait_for_the_submitter);
+	if (scene == OF_A_POOL_AWAKE)
+		begin_to_hold(at[2], hold);
+	CHECK(filch_submit(at[scene == OF_A_POOL_AWAKE ? 2 : 1], answer_seven, NULL, &fill) > 0,
+		"refused");
+	return scene == ROOM_IN_GROUP ? 0 : 1 + (scene >= ROOM_IN_GROUP_FOR_A_CREDIT);
+}
+
+static void submit_behind_a_thread_outside(enum held_outside scene)
+{
+	static const struct filch_group_config one = { .size = sizeof one, .unfinished_max = 1 };
+	struct filch_completion c;
+	pthread_t thread;
+	int there;
+
+	pools = 3;
+	waited_for = outsider = 0;
+	may_return = false;
+	refused = 0;
+	for (unsigned i = 0; i < pools; i++)
+		at[i] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 1,
+			.queue_capacity = i == 2 || scene < ROOM_IN_GROUP_FOR_A_CREDIT ? 1 : 8 });
+	CHECK_EQ(filch_group_create(&grouped[1], at[1], &one), 0);
+	CHECK_EQ(filch_cq_create(&shared, 1), 0);
+	there = set_scene(scene);
+	CHECK_EQ(pthread_create(
+			 &thread, NULL, submit_from_outside, at[scene == OF_A_POOL_AWAKE ? 2 : 1]),
+		0);
+	CHECK((waited_for = filch_submit(at[0], submit_for_what_is_held, NULL, NULL)) > 0,
+		"refused");
+	if (scene == OF_A_POOL_AWAKE) {
+		until_idle(at[0], 1);
+		until_idle(at[1], 1);
+		CHECK_EQ(refused, 0);
+		may_return = true;
+	}
+	while (there--)
+		CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	for (unsigned i = 0; i < 2 * pools; i++)
+		CHECK_EQ(filch_pool_drain(at[i % pools], NULL), 0);
+	CHECK_EQ(refused, scene != OF_A_POOL_AWAKE);
+	CHECK_EQ(filch_group_wait(grouped[1], NULL), 0);
+	CHECK_EQ(filch_group_destroy(grouped[1]), 0);
+	close_all();
+	CHECK_EQ(filch_cq_destroy(shared), 0);
+}
+
+static void what_a_thread_outside_holds_in_a_submit_hides_no_standstill(void)
+{
+	for (unsigned n = 0; n < SCENES * test_scaled(12); n++) {
+		test_watchdog(100);
+		submit_behind_a_thread_outside(n % SCENES);
+	}
+}
+
+/* --- times -------------------------------------------------------------- */
+
+static _Atomic unsigned before_time; /* waits that began before the time had come */
+static struct timespec finish_by;
+
+static struct filch_submit by_then(void)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	finish_by = filch_after(UINT64_C(10000000));
+	how.finish_by = &finish_by;
+	return how;
+}
+
+static void before_it_comes(void)
+{
+	const struct timespec now = filch_after(0);
+
+	until_idle(at[0], 1);
+	before_time += now.tv_sec < finish_by.tv_sec ||
+		       (now.tv_sec == finish_by.tv_sec && now.tv_nsec < finish_by.tv_nsec);
+}
+
+static void ends_late(int64_t id)
+{
+	struct filch_completion c;
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+	CHECK_EQ(c.status, -ETIMEDOUT);
+	CHECK_EQ(c.flags, FILCH_DONE_LATE);
+}
+
+/* What nobody starts, and has no time, is refused afterwards. */
+static void then_is_refused(int64_t id)
+{
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[0], id, NULL, NULL), -EDEADLK);
+	CHECK_EQ(filch_cancel(at[0], id), 0);
+	CHECK_EQ(filch_wait(at[0], id, NULL, NULL), 0);
+}
+
+static void wait_for_late_one(void)
+{
+	const struct filch_submit how = by_then();
+	int64_t id = filch_submit(at[0], answer_seven, NULL, &how);
+
+	before_it_comes();
+	ends_late(id);
+}
+
+/* It comes after one that has no time, and that nobody runs. */
+static void wait_for_late_follower(void)
+{
+	struct filch_submit how = by_then();
+	int64_t first = filch_submit(at[0], answer_seven, NULL, NULL), id;
+
+	CHECK(first > 0, "%lld", (long long)first);
+	how.after = &first;
+	how.after_count = 1;
+	id = filch_submit(at[0], answer_seven, NULL, &how);
+	before_it_comes();
+	ends_late(id);
+	then_is_refused(first);
+}
+
+/* It comes after one that ends late, and is queued then. */
+static void wait_for_one_after_late(void)
+{
+	struct filch_submit how = by_then(), after = FILCH_SUBMIT_INIT;
+	int64_t first, id;
+
+	how.flags = FILCH_JOB_DETACHED;
+	CHECK((first = filch_submit(at[0], answer_seven, NULL, &how)) > 0, "%lld",
+		(long long)first);
+	after.after = &first;
+	after.after_count = 1;
+	id = filch_submit(at[0], answer_seven, NULL, &after);
+	before_it_comes();
+	then_is_refused(id);
+	CHECK_EQ(filch_cancel(at[0], first), -ESRCH); /* it was over by then */
+}
+
+static void wait_for_room_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.flags = FILCH_JOB_DETACHED;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	then_is_refused(filch_submit(at[0], answer_seven, NULL, NULL));
+}
+
+static void wait_for_room_in_group_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.flags = FILCH_JOB_DETACHED;
+	how.group = grouped[0];
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	how = (struct filch_submit)FILCH_SUBMIT_INIT;
+	how.group = grouped[0];
+	then_is_refused(filch_submit(at[0], answer_seven, NULL, &how));
+}
+
+static void wait_for_credit_of_late(void)
+{
+	struct filch_submit how = by_then();
+
+	how.cq = shared;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+	before_it_comes();
+	how = (struct filch_submit)FILCH_SUBMIT_INIT;
+	how.cq = shared;
+	how.flags = FILCH_JOB_WAIT_CQ;
+	CHECK(filch_submit(at[0], answer_seven, NULL, &how) > 0, "refused");
+}
+
+static int wait_for_what_is_late(void *wait)
+{
+	(*(void (**)(void))wait)();
+	return 0;
+}
+
+/* Its pool, which runs nothing on top of a wait, is called back. */
+static int call_what_waits_for_late(void *wait)
+{
+	int64_t id = filch_submit(at[1], wait_for_what_is_late, wait, NULL);
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(at[1], id, NULL, NULL), 0);
+	return 0;
+}
+
+/*
+ * All workers of both pools wait, and a job that is queued or waits has a time: nothing is refused
+ * before that. What has none is refused then.
+ */
+static void a_standstill_that_a_finish_by_will_end_is_not_refused(void)
+{
+#if defined(__x86_64__)
+	static void (*const waits[])(void) = { wait_for_late_one, wait_for_late_follower,
+		wait_for_one_after_late, wait_for_room_of_late, wait_for_room_in_group_of_late,
+		wait_for_credit_of_late };
+	const unsigned ways = sizeof waits / sizeof waits[0];
+
+	before_time = 0;
+	for (unsigned n = 0; n < ways * test_scaled(8); n++) {
+		void (*wait)(void) = waits[n % ways];
+		struct filch_completion c;
+		int64_t id;
+
+		test_watchdog(100);
+		pools = 2;
+		at[0] = pool_open_with(&(struct filch_config){ .size = sizeof(struct filch_config),
+			.workers = 1,
+			.flags = FILCH_POOL_GUARD,
+			.queue_capacity = wait == wait_for_room_of_late ? 1 : 8 });
+		at[1] = pool_open(1, 0);
+		CHECK_EQ(filch_cq_create(&shared, 1), 0);
+		CHECK_EQ(filch_group_create(&grouped[0], at[0],
+				 &(struct filch_group_config){
+					 .size = sizeof(struct filch_group_config),
+					 .unfinished_max = 1 }),
+			0);
+		CHECK((id = filch_submit(at[0], call_what_waits_for_late, (void *)&wait, NULL)) > 0,
+			"%lld", (long long)id);
+		for (unsigned i = 0; i < 2 && wait == wait_for_credit_of_late; i++) {
+			CHECK_EQ(filch_cq_wait(shared, &c, 1, NULL), 1);
+			CHECK_EQ(c.status, i ? 7 : -ETIMEDOUT);
+		}
+		CHECK_EQ(filch_wait(at[0], id, NULL, &c), 0);
+		CHECK_EQ(c.status, 0);
+		CHECK_EQ(filch_group_wait(grouped[0], NULL), 0);
+		CHECK_EQ(filch_group_destroy(grouped[0]), 0);
+		CHECK_EQ(filch_cq_destroy(shared), 0);
+		close_all();
+	}
+	printf("    %u waits began in time\n", before_time);
+	CHECK(before_time, "the case claims to cover waits that begin before the time");
+#endif
+}
+
 static _Atomic bool waits_for_all;
 
 static int drain_the_other(void *arg)
@@ -1470,6 +1778,10 @@ int main(void)
 		a_submit_that_waits_for_room_in_a_completion_queue_is_called_back);
 	test_case("room in a completion queue is refused where nothing can make it",
 		room_in_a_completion_queue_is_refused_where_nothing_can_make_it);
+	test_case("a standstill that a finish by will end is not refused",
+		a_standstill_that_a_finish_by_will_end_is_not_refused);
+	test_case("what a thread outside holds in a submit hides no standstill",
+		what_a_thread_outside_holds_in_a_submit_hides_no_standstill);
 	test_case("a drain by another pool is woken by any end",
 		a_drain_by_another_pool_is_woken_by_any_end);
 	test_case("a pool is drained and ended by the pool that it calls",

@@ -186,24 +186,42 @@ static void watchdog_end(void)
 	watchdog.started = false;
 }
 
-/* Whether the kernel has begun to end thread @tid of this process, or has ended it. */
-static bool is_exiting(const char *tid)
+/*
+ * What proc(5) says of thread @tid of this process: its state and the kernel's flags word. False:
+ * it is gone.
+ */
+static bool read_thread(const char *tid, char *state, unsigned *flags)
 {
-	const unsigned exiting = 4; /* PF_EXITING of the kernel's flags word, proc(5) */
-	unsigned flags = exiting;
 	char path[64], line[512], *after_name = NULL;
 	FILE *file;
 
 	(void)snprintf(path, sizeof path, "/proc/self/task/%s/stat", tid);
 	file = fopen(path, "re");
 	if (!file)
-		return true;
+		return false;
 	if (fgets(line, sizeof line, file))
 		after_name = strrchr(line, ')');
-	if (after_name)
-		(void)sscanf(after_name, ") %*c %*d %*d %*d %*d %*d %u", &flags);
 	(void)fclose(file);
-	return flags & exiting;
+	return after_name && sscanf(after_name, ") %c %*d %*d %*d %*d %*d %u", state, flags) == 2;
+}
+
+/* Whether the kernel has begun to end the thread, or has ended it. */
+static bool is_exiting(const char *tid)
+{
+	const unsigned exiting = 4; /* PF_EXITING */
+	unsigned flags;
+	char state;
+
+	return !read_thread(tid, &state, &flags) || flags & exiting;
+}
+
+bool test_thread_sleeps(int tid)
+{
+	unsigned flags;
+	char name[16], state;
+
+	(void)snprintf(name, sizeof name, "%d", tid);
+	return read_thread(name, &state, &flags) && state == 'S';
 }
 
 int test_threads(void)

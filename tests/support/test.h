@@ -92,6 +92,9 @@ void test_watchdog_at(unsigned seconds, const char *file, int line);
  */
 int test_threads(void);
 
+/* Whether thread @tid of this process sleeps: in the one call that it makes, if it makes one. */
+bool test_thread_sleeps(int tid);
+
 /*
  * Open file descriptors of this process, the one used for counting not included; -1 when /proc
  * cannot be read. The fewest of several looks: a worker may have one open for a moment, to see

@@ -398,6 +398,77 @@ Test(graph, a_node_that_waits_takes_no_offer_away)
 	EQ(filch_pool_destroy(pool), 0);
 }
 
+enum { RUNGS = 80 };
+
+/* A ladder: of each rung, whether its two nodes have begun. */
+struct ladder {
+	struct filch_pool *pool;
+	_Atomic bool begun[RUNGS + 2];
+	struct rung {
+		struct ladder *ladder;
+		int number;
+	} rung[RUNGS + 2];
+};
+
+static uint64_t asleep_in(struct filch_pool *pool)
+{
+	struct filch_stats s = FILCH_STATS_INIT;
+
+	EQ(filch_pool_stats(pool, &s), 0);
+	return s.asleep;
+}
+
+/* On another worker than stay_on_rung(): until the next one has begun. */
+static int hold_rung(void *arg)
+{
+	const struct rung *rung = arg;
+
+	rung->ladder->begun[rung->number] = true;
+	while (rung->number <= RUNGS && !rung->ladder->begun[rung->number + 1])
+		sched_yield();
+	return 0;
+}
+
+/* Until the rung's other node has begun, and whoever held the last rung sleeps. */
+static int stay_on_rung(void *arg)
+{
+	const struct rung *rung = arg;
+
+	while (!rung->ladder->begun[rung->number])
+		sched_yield();
+	while (rung->number <= RUNGS && !asleep_in(rung->ladder->pool))
+		sched_yield();
+	return 0;
+}
+
+/*
+ * One worker goes up. Two others take turns in holding a rung, so that one of them is inside
+ * whenever the other is offered work. There is always a frame for that offer, and it is told.
+ */
+Test(graph, an_offer_is_told_though_thieves_of_others_have_never_all_left)
+{
+	struct filch_pool *pool = pool_of(3, 0);
+	static struct ladder ladder;
+	struct seen seen[1] = { 0 };
+	struct filch_graph *graph = graph_of(seen, 1);
+	int64_t below = 0;
+
+	ladder = (struct ladder){ .pool = pool };
+	for (int i = 0; i <= RUNGS + 1; i++) {
+		int64_t held, stayed;
+
+		ladder.rung[i] = (struct rung){ &ladder, i };
+		held = filch_graph_node(graph, hold_rung, &ladder.rung[i]);
+		stayed = filch_graph_node(graph, stay_on_rung, &ladder.rung[i]);
+		EQ(filch_graph_edge(graph, below, held), 0);
+		EQ(filch_graph_edge(graph, below, stayed), 0);
+		below = stayed;
+	}
+	EQ(filch_graph_run(pool, graph), 0);
+	EQ(filch_graph_destroy(graph), 0);
+	EQ(filch_pool_destroy(pool), 0);
+}
+
 /* The lowest and the highest stack address of nodes on each worker. */
 static char *_Atomic lowest[8], *_Atomic highest[8];
 

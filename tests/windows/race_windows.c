@@ -67,8 +67,8 @@ static const char *const elsewhere[] = { "abroad_looked", "abroad_prepared", "af
 	"deferred_returned", "errand_posted", "finish_claimed", "gate_opens", "group_asked",
 	"group_begun", "group_blocks", "group_counts_off", "group_full", "group_held",
 	"group_lets_next", "group_looked", "group_moved_on", "group_sleeps", "group_tells",
-	"notifier_cleared", "notifier_disarmed", "order_moved", "trust_begins", "trust_ends",
-	"wait_without_room" };
+	"notifier_cleared", "notifier_disarmed", "order_moved", "outsider_admitted", "trust_begins",
+	"trust_ends", "wait_without_room" };
 
 static _Atomic uint64_t yields[WINDOWS + 1];
 static _Atomic uint64_t seed, threads;
