@@ -216,16 +216,17 @@ class Writer:
         def call(found, parts):
             """A macro, with the parentheses before it and the punctuation behind."""
             flush()
-            self.macro(*(["Pf", found[1]] if found[1] else []), *parts, *found[3])
+            behind = ["Ns", found[3]] if found[3].startswith("'s") else found[3]
+            self.macro(*(["Pf", found[1]] if found[1] else []), *parts, *behind)
 
         for word in text.split():
-            found = re.match(r"^([(]*)(filch_\w+(?=\(\))|FILCH_[A-Z_]*[A-Z])(?:\(\))?([.,;:)]*)$", word)
+            found = re.match(r"^([(]*)(filch_\w+(?=\(\))|FILCH_[A-Z_]*[A-Z])(?:\(\))?([.,;:)]*|'s[.,;:]?)$", word)
             name = found and found[2]
             if name and name in self.pages and self.pages[name] != here:
                 is_call = self.pages[name] == name or name.startswith("filch_")
                 call(found, ["Xr", name, "3"] if is_call else ["Dv", name])
                 continue
-            found = re.match(r"^([(]*)([a-z_0-9]+)\(\)([.,;:)]*)$", word)
+            found = re.match(r"^([(]*)([a-z_0-9]+)\(\)([.,;:)]*|'s[.,;:]?)$", word)
             if found:
                 call(found, ["Fn", found[2]])
                 continue

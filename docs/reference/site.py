@@ -26,6 +26,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 52rem; p
 nav { border-bottom: 1px solid var(--soft); margin-bottom: 1rem; padding: .6rem 0; }
 nav a { margin-right: 1rem; }
 a { color: var(--link); text-decoration: none; }
+a.permalink { color: inherit; }
 a:hover { text-decoration: underline; }
 pre, code { font: 14px/1.4 ui-monospace, monospace; }
 pre { background: var(--soft); overflow-x: auto; padding: .6rem .8rem; }
