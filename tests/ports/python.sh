@@ -47,7 +47,7 @@ passed=$(wc -l <"$work/c")
 ((passed > 30)) || fail "$passed fields"
 for workers in 1 2; do
 	said=$(FILCH_WORKERS=$workers python3 -X dev -W error example.py 2>&1) || fail "$workers workers: status $?: $said"
-	[[ $said == *"works from Python, on $workers workers"* ]] || fail "$workers workers: $said"
+	[[ $said == *"works from Python"* ]] || fail "$workers workers: $said"
 	passed=$((passed + 1))
 done
 passed_all
