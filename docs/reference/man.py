@@ -5,8 +5,9 @@
 Section 3 has a page for each comment of a header that stands before functions or macros, under the
 name of the first of them; the others are links to it. What a header has besides, its opening
 comment, types and constants, is the page NAME.h. Section 1 has a page for each src/tools/filch-*.c:
-its opening comment, and the options of its usage(). Section 7 is filch.7.in with the list of
-headers. A new header or tool needs nothing but to be there.
+its opening comment, and what its usage() says of options and commands. Section 7 is filch.7.in with
+the lists of headers and tools, and the table of variables in docs/tuning.md. A new header or tool
+needs nothing but to be there.
 
 The pages are mdoc(7), which man(1) renders, and mandoc(1) also as HTML with links.
 
@@ -509,7 +510,7 @@ class Manual:
             head += more
         usage = re.search(r"static void usage\(.*?\n}", source, re.S)[0]
         usage = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', usage.split("fprintf")[0]))
-        said, options = usage_of(usage.replace("\\n", "\n").replace('\\"', '"'))
+        said, options, more = usage_of(usage.replace("\\n", "\n").replace('\\"', '"'))
         out = self.begin(name, "1")
         out.macro("Sh", "NAME")
         out.macro("Nm", name)
@@ -524,12 +525,15 @@ class Manual:
         out.texts(head)
         if options:
             out.macro("Pp")
-            out.prose("The options:")
+            out.prose("Options and commands:" if any(option[0] != "-" for option, _ in options) else "The options:")
             out.macro("Bl", "-tag", "-width", "Ds")
             for option, text in options:
                 out.macro("It", escape(option))
                 out.prose(text[:1].upper() + text[1:] + ("." if text and not text.endswith(".") else ""))
             out.macro("El")
+        if more:
+            out.macro("Pp")
+            out.prose(" ".join(more))
         out.macro("Sh", "EXIT STATUS")
         out.prose(re.sub(r"^Exit status:\s*", "", " ".join(status)))
         out.macro("Sh", "SEE ALSO")
@@ -561,8 +565,18 @@ class Manual:
             tools.macro("It", "Xr", name, "1")
             tools.prose(first_sentence(opening) + ".")
         tools.macro("El")
+        # the table of docs/tuning.md
+        variables = Writer(self.pages)
+        variables.macro("Bl", "-tag", "-width", "Ds")
+        with open(os.path.join(self.root, "docs", "tuning.md"), encoding="utf-8") as file:
+            for names, meaning in re.findall(r"^\| (`FILCH_[A-Z_]+`.*?) \| (.*) \|$", file.read(), re.M):
+                names = re.findall(r"`(FILCH_[A-Z_]+)`", names)
+                variables.macro("It", *" , ".join("Ev " + name for name in names).split())
+                meaning = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", meaning)
+                variables.prose(meaning[:1].upper() + meaning[1:] + ".")
+        variables.macro("El")
         with open(os.path.join(self.root, "docs", "reference", "filch.7.in"), encoding="utf-8") as file:
-            text = file.read()
+            text = file.read().replace("@ENVIRONMENT@", "\n".join(variables.lines))
         text = text.replace("@DATE@", self.date).replace("@VERSION@", self.version)
         text = text.replace("@HEADERS@", "\n".join(out.lines)).replace("@TOOLS@", "\n".join(tools.lines))
         self.write("filch.7", text.rstrip("\n").split("\n"))
@@ -590,18 +604,20 @@ def page_of(header):
 
 
 def usage_of(text):
-    """The forms of a command, and its options with their meaning."""
-    forms, options = [], []
+    """The forms of a command, its options with their meaning, and what stands below them."""
+    forms, options, more = [], [], []
     for line in text.split("\n"):
         form = re.match(r"(?:usage: |       )(filch-.*)", line)
-        option = re.match(r"  (-\S.*?)(?:\s{2,}(.*))?$", line)
+        option = re.match(r"  (-\S.*?|[a-z]+(?=\s{2}))(?:\s{2,}(.*))?$", line)
         if form:
             forms.append(form[1])
         elif option:
             options.append([option[1], option[2] or ""])
         elif options and re.match(r"\s{10,}\S", line):
             options[-1][1] += " " + line.strip()
-    return forms, options
+        elif options and line and not line.startswith(" "):
+            more.append(line)
+    return forms, options, more
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/filch)
 vcpkg_fixup_pkgconfig()
 if("tools" IN_LIST FEATURES)
-	vcpkg_copy_tools(TOOL_NAMES filch-info filch-top AUTO_CLEAN)
+	file(GLOB tools RELATIVE "${CURRENT_PACKAGES_DIR}/bin" "${CURRENT_PACKAGES_DIR}/bin/filch-*")
+	vcpkg_copy_tools(TOOL_NAMES ${tools} AUTO_CLEAN)
 endif()
 
 # Both forms are made always; a triplet has one.

@@ -9,11 +9,21 @@ _filch_tool() {
 	# shellcheck disable=SC2034 # _init_completion sets all four
 	local cur prev words cword
 	_init_completion || return
-	local help value
+	local help value commands
 	help=$("$1" --help 2>/dev/null | sed -nE 's/^  (-[^ ].*)/\1/p' | sed -E 's/ {2,}.*//')
 	value=$(sed -nE "s/^(-[a-z], )?$prev ([^ ]+)$/\2/p" <<<"$help")
 	case $value in
-	'') mapfile -t COMPREPLY < <(compgen -W "$(grep -oE -e '--[a-z-]+' <<<"$help")" -- "$cur") ;;
+	'')
+		# a tool may have commands, in front of which and behind which options stand
+		commands=$("$1" --help 2>/dev/null | sed -nE 's/^  ([a-z]+)  .*/\1/p')
+		if [[ $cur == -* || -z $commands ]]; then
+			commands=$(grep -oE -e '--[a-z-]+' <<<"$help")
+		elif ((cword > 1)); then
+			_filedir
+			return
+		fi
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+		;;
 	N)
 		# processes with live pools, where a process is asked for
 		if [[ $prev == --pid ]]; then

@@ -53,7 +53,7 @@ for tool in "${tools[@]}"; do
 	done
 done
 while read -r name; do
-	grep -qx ".It Ev $name" "$pages/filch.7" || fail "filch(7) does not tell of $name"
+	grep -qE "^\.It .*\bEv $name( |$)" "$pages/filch.7" || fail "filch(7) does not tell of $name"
 	passed=$((passed + 1))
 done < <(grep -oE '= "FILCH_[A-Z_]+"' "$root/src/base/environment.c" | grep -oE 'FILCH_[A-Z_]+')
 
