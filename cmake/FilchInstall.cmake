@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# What an installation holds: the libraries, the headers, filch-info and filch-top, the CMake package, filch.pc.
+# What an installation holds: the libraries, the headers, the tools with their completion, the CMake package, filch.pc.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS filch EXPORT filch-targets)
 install(TARGETS filch_static EXPORT filch-static-targets)
 if(FILCH_BUILD_TOOLS)
-	install(TARGETS filch-info filch-top RUNTIME)
+	install(TARGETS ${filch_tool_names} RUNTIME)
+	# bash looks for a file of the command's name, and the same one is for all of them
+	foreach(tool IN LISTS filch_tool_names)
+		install(FILES src/tools/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${tool})
+	endforeach()
 endif()
 install(DIRECTORY include/filch TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/include/filch/version.h

@@ -11,8 +11,9 @@ root=${1:-$(cd "$(dirname "$0")/.." && pwd)}
 cd "$root"
 failed=0
 
-# Words that codespell takes for misspelt ones: the plural of what Chase and Lev made.
-words=deques
+# Words that codespell takes for misspelt ones: the plural of what Chase and Lev made; macros of
+# mdoc(7); a word of Fortran.
+words=deques,nd,fo,inout
 
 for tool in clang-format codespell shellcheck; do
 	command -v $tool >/dev/null || { echo "SKIP: no $tool (apt-get install $tool)"; exit 77; }
@@ -28,8 +29,8 @@ complain() {
 	done
 }
 
-mapfile -t sources < <(find src include tests bench docs \( -name '*.[ch]' -o -name '*.[ch]pp' \) | sort)
-mapfile -t scripts < <(find tests bench .ci -type f -exec grep -lE '^#!.*\bbash$|^# shellcheck shell=bash' {} + | sort)
+mapfile -t sources < <(find src include tests bench docs packaging \( -name '*.[ch]' -o -name '*.[ch]pp' \) | sort)
+mapfile -t scripts < <(find tests bench .ci packaging src -type f -exec grep -lE '^#!.*\bbash$|^# shellcheck shell=bash' {} + | sort)
 mapfile -t texts < <(find . -type f -not -path './.git/*' -not -path './build/*' -not -name LICENSE -not -name '*.abixml' | sort)
 ((${#sources[@]} > 100 && ${#scripts[@]} > 10)) || { echo "check_style: there are ${#sources[@]} sources here"; exit 1; }
 

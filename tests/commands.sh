@@ -88,7 +88,7 @@ mkdir -p "$work/tree" "$work/bin"
 extract "$root" "$work/blocks"
 ((failed == 0)) || { echo "commands: 0 passed, 1 failed"; exit 1; }
 
-cp -r "$root"/{CMakeLists.txt,CMakePresets.json,cmake,include,src,docs,bench,tests} "$work/tree"
+cp -r "$root"/{*.md,LICENSE,CMakeLists.txt,CMakePresets.json,cmake,include,src,docs,bench,tests} "$work/tree"
 printf '#!/bin/sh\nexec "$@"\n' >"$work/bin/sudo"
 printf '#!/bin/sh\n' >"$work/bin/ldconfig"
 printf '#!/bin/sh\n' >"$work/bin/apt-get"

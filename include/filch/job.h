@@ -290,12 +290,12 @@ FILCH_API int filch_wait(struct filch_pool *pool, int64_t id, const struct times
 FILCH_API int filch_cancel(struct filch_pool *pool, int64_t id);
 
 /*
- * Inside a job or a task of it: whether it was cancelled; false elsewhere. Wait-free. It does not
- * look at scopes: filch_cancelled() does.
+ * Whether the running job was cancelled; false outside of jobs and their tasks. Wait-free. It does
+ * not look at scopes: filch_cancelled() does.
  */
 FILCH_API bool filch_job_cancelled(void);
 
-/* Inside a job or a task of it: its id; 0 elsewhere. Wait-free. */
+/* The id of the running job; 0 outside of jobs and their tasks. Wait-free. */
 FILCH_API int64_t filch_job_id(void);
 
 /*

@@ -119,11 +119,11 @@ FILCH_API int filch_invoke(
 FILCH_EXTERN_C_END
 
 /*
- * FILCH_FOR_DEFINE(name, type, body); makes
+ * FILCH_FOR_DEFINE(name, type, body): makes a loop whose body is compiled in.
  *
  *     static int name(struct filch_pool *pool, size_t begin, size_t end, size_t grain, type *arg)
  *
- * which is filch_for() with the body compiled in; the rest of its contract holds. body(b, e, arg)
+ * is filch_for() with that body; the rest of its contract holds. body(b, e, arg)
  * is a function, a macro that is a statement, or in C++ an object of the file that can be called.
  * @arg has the type given, void if it is to be any, or const. It is worth it where bodies get few
  * items: a call through a pointer must set everything up anew in each.

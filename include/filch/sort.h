@@ -56,7 +56,7 @@ FILCH_API int filch_sort(struct filch_pool *pool, void *base, size_t n, size_t s
 FILCH_EXTERN_C_END
 
 /*
- * FILCH_SORT_DEFINE(name, type, less); makes
+ * FILCH_SORT_DEFINE(name, type, less): makes a sort of a type.
  *
  *     static int name(struct filch_pool *pool, type *base, size_t n)
  *

@@ -62,7 +62,7 @@
 struct filch_pool;
 
 /*
- * In one file:
+ * Define a task. In one file:
  *
  *     FILCH_TASK(R, name, (type, argument)...) { body }
  *     FILCH_VOID_TASK(name, (type, argument)...) { body }     without a result
@@ -109,7 +109,7 @@ struct filch_pool;
 	FILCH_CAT(FILCH_VOID_, FILCH_COUNT(__VA_ARGS__))(FILCH_GENERATE_IMPL, , __VA_ARGS__)
 
 /*
- * FILCH_SPAWN(handle, name, arguments...);
+ * FILCH_SPAWN(handle, name, arguments...): spawns a task, which another worker may steal.
  *
  * Callers:  the body of a task. Declares @handle in the enclosing block, which has braces.
  * Progress: wait-free but for a deque that must grow (one allocation) and a parked worker that must
