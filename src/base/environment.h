@@ -25,6 +25,10 @@ enum filchi_variable {
 	FILCHI_ENV_MEMBARRIER, /* a switch: 0 = owners carry full fences */
 	FILCHI_ENV_VERBOSE,    /* a switch: 1 = a pool describes itself on stderr */
 	FILCHI_ENV_LIVE,       /* a switch: 1 = as filch_pool_live() from the beginning */
+	FILCHI_ENV_TRACE,        /* a file: as filch_trace_start() with the first pool */
+	FILCHI_ENV_TRACE_EVENTS, /* a number: as filch_trace_config.events, for that trace */
+	FILCHI_ENV_SERIAL,       /* a switch: 1 = one worker, which runs a spawn at once */
+	FILCHI_ENV_SEED,         /* a number: the draws of victims begin with it */
 	FILCHI_ENV_VARIABLES
 };
 

@@ -6,6 +6,7 @@
 #include "calls/submit.h"
 
 #include "core/given.h"
+#include "core/trace.h"
 
 #include <errno.h>
 
@@ -24,10 +25,16 @@ static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work
 		return -ESHUTDOWN;
 	}
 	filchi_count(&w->counters, jobs);
+	if (filchi_is_traced(pool))
+		filchi_worker_trace_begin(w, job);
+	FILCHI_PROBE(job_begin, w->id, job->id);
 	filchi_worker_enter(w, &job->team, NULL, NULL);
 	work->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), work->task);
 	if (filchi_forked(pool))
 		return -ECHILD;
+	FILCHI_PROBE(job_end, w->id, job->id);
+	if (filchi_is_traced(pool))
+		filchi_worker_trace_end(w, job->id);
 	filchi_worker_leave(w);
 	filchi_job_caller_end(&pool->jobs, job); /* and the pool may be gone */
 	return 0;

@@ -17,6 +17,7 @@
 #include "base/import.h"
 #include "core/fault.h"
 #include "core/given.h"
+#include "core/trace.h"
 #include "struct/credit.h"
 #include "struct/names.h"
 
@@ -256,6 +257,8 @@ static int64_t post_plain(struct filch_pool *pool, struct filchi_job *job,
 		filchi_run_inline(pool, job);
 		return filchi_forked(pool) ? -ECHILD : id;
 	}
+	filchi_trace(pool, QUEUED, (uint64_t)id, 0);
+	FILCHI_PROBE(queued, pool, id);
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	FILCH_HOOK(submit_put);
 	/*
