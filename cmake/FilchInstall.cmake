@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# What an installation holds: the libraries, the headers, filch-info and filch-top, the CMake package, filch.pc.
+# What an installation holds: the libraries, the headers, filch-info, filch-top, filch-trace, the CMake package, filch.pc.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS filch EXPORT filch-targets)
 install(TARGETS filch_static EXPORT filch-static-targets)
 if(FILCH_BUILD_TOOLS)
-	install(TARGETS filch-info filch-top RUNTIME)
+	install(TARGETS filch-info filch-top filch-trace RUNTIME)
 endif()
 install(DIRECTORY include/filch TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/include/filch/version.h

@@ -54,8 +54,10 @@ static int run_external(
 	if (id < 0) {
 		error = (int)id;
 	} else {
+		filchi_trace(pool, WAIT_BEGIN, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 		error = filchi_wait_as_client(
 			pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
+		filchi_trace(pool, WAIT_END, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 		if (!error)
 			error = completion.status;
 	}

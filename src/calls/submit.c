@@ -591,7 +591,9 @@ static int wait_external(struct filch_pool *pool, struct filchi_job *job, int64_
 	if (filchi_caller_is_away(pool))
 		return -EDEADLK;
 	filchi_client_in(pool);
+	filchi_trace(pool, WAIT_BEGIN, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 	error = filchi_wait_as_client(pool, job, id, deadline, out, false);
+	filchi_trace(pool, WAIT_END, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 	filchi_client_out(pool);
 	return error;
 }

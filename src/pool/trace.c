@@ -77,6 +77,7 @@ static struct filchi_trace_rings *new_rings(struct filch_pool *pool)
 		return NULL;
 	rings->pool = pool->number;
 	rings->workers = pool->workers;
+	rings->has_caller = pool->config.flags & FILCH_POOL_CALLER;
 	(void)snprintf(rings->name, sizeof rings->name, "%s", pool->name);
 	for (uint32_t i = 0; i < pool->workers; i++) {
 		rings->track[i].cpu = pool->plan->seat[i].pu;

@@ -18,6 +18,7 @@ struct filchi_trace_rings {
 	struct filchi_trace_rings *next; /* in the trace's list of ended pools */
 	uint32_t pool;                   /* its number */
 	uint32_t workers;
+	bool has_caller; /* worker 0 is the creator, in its calls */
 	char name[64]; /* of the pool */
 	struct filchi_trace_track {
 		struct filchi_trace_ring *ring;

@@ -224,6 +224,8 @@ static void write_event(struct track *t, const struct filchi_trace_event *e, uin
 	switch (e->what & 0xff) {
 	case FILCHI_TRACE_THREAD:
 		end_all(t, e->at);
+		moment(t, e->at, "thread", "thread");
+		fputs("}", t->out);
 		break;
 	case FILCHI_TRACE_QUEUED:
 		moment(t, e->at, "submit", "submit");
@@ -371,12 +373,13 @@ static void write_pool(struct track *t, struct filchi_trace_rings *rings)
 		fprintf(t->out,
 			",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"filch_worker\",\"args\":{"
 			"\"pool\":%u,\"worker\":%u,\"lost\":%llu,\"jobs\":%llu,\"steals\":%llu,"
-			"\"parks\":%llu}}",
+			"\"parks\":%llu%s}}",
 			t->process, (unsigned long long)t->thread, rings->pool, i,
 			(unsigned long long)lost,
 			(unsigned long long)(track->after.jobs - track->before.jobs),
 			(unsigned long long)(track->after.steals - track->before.steals),
-			(unsigned long long)(track->after.parks - track->before.parks));
+			(unsigned long long)(track->after.parks - track->before.parks),
+			rings->has_caller && !i ? ",\"caller\":true" : "");
 	}
 }
 
