@@ -47,7 +47,7 @@
 
 #include "calls/scopes.h"
 #include "calls/submit.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 /*
  * A cheap clock, read between bodies only. On x86-64 it is the time stamp counter, which runs at 2

@@ -14,7 +14,7 @@
  * slot. It is not asked whether there is room: the thread that has ended a job cannot wait.
  */
 #include "calls/submit.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 #include <errno.h>
 

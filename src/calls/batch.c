@@ -25,7 +25,7 @@
 
 #include "core/fault.h"
 #include "core/given.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 #include "struct/names.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "calls/submit.h"
 
 #include "core/given.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 #include <errno.h>
 

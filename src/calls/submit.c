@@ -17,7 +17,7 @@
 #include "base/import.h"
 #include "core/fault.h"
 #include "core/given.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 #include "struct/credit.h"
 #include "struct/names.h"
 

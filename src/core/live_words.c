@@ -83,13 +83,12 @@ void filchi_live_job_ends(
 static uint64_t sleep_kind(struct filchi_worker *w, bool waits)
 {
 	return FILCHI_SLEEP_KIND(filch_load_relaxed(&w->sleeper.state)) == FILCHI_RETIRED ? 2
-										    : waits;
+											  : waits;
 }
 
 bool filchi_live_sleep(struct filchi_worker *w, const struct timespec *deadline)
 {
-	struct filchi_live_words *words =
-		filchi_is_live(w->pool) ? filchi_live_words(w) : NULL;
+	struct filchi_live_words *words = filchi_is_live(w->pool) ? filchi_live_words(w) : NULL;
 	bool waits = filch_load_relaxed(&w->deque.depth) > 0;
 	uint64_t since = words ? filchi_now() : 0;
 	bool woken;

@@ -20,7 +20,7 @@
 #ifndef FILCHI_LIVE_WORDS_H
 #define FILCHI_LIVE_WORDS_H
 
-#include "core/trace.h"
+#include "core/trace_events.h"
 #include "struct/histogram.h"
 
 #define FILCHI_LIVE_LONG_NS UINT64_C(20000) /* jobs that take so long are each entered */

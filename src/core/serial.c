@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 /* Where on the longest way to it something lies: nanoseconds from the job's beginning. */
 struct at {

@@ -3,8 +3,8 @@
  * FILCH_SERIAL: a pool of one worker on which a spawned task runs at its spawn. So all tasks of a
  * job run in the order in which a program without spawns would run them.
  *
- * Every push goes the slow way there, and every sync too, since its task has run. So a trace of such
- * a pool can measure what no other can: the span of a job, as if each task had a core of its own.
+ * Every push goes the slow way there, and every sync too, since its task has run. So a trace of
+ * such a pool measures what no other can: the span of a job, as if each task had its own core.
  * `path` is how far the running strand is from the job's beginning on the longest way to it:
  *   - a task begins where its spawn is
  *   - what follows the spawn begins there as well

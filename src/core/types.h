@@ -160,7 +160,7 @@ struct filchi_worker {
 	struct filchi_lane_counts lane[FILCH_LANES];
 	/* core/live_words.h: its own of the pool's live_words; NULL until the pool is live */
 	FILCH_ATOMIC(struct filchi_live_words *) live;
-	/* core/trace.h: its ring; NULL until it is traced */
+	/* core/trace_events.h: its ring; NULL until it is traced */
 	FILCH_ATOMIC(struct filchi_trace_ring *) trace;
 	struct filchi_serial *serial; /* core/serial.h: FILCH_SERIAL's; NULL without */
 	bool is_blocked; /* elastic.c, under its lock: not at work, and a spare may be */
@@ -288,7 +288,7 @@ struct filch_pool {
 	FILCH_ATOMIC(struct filchi_live_words *) live_words;
 	struct filchi_live *live; /* pool/live.c's, under its lock; NULL: it is not live */
 
-	/* pool/trace.c's, under its lock: the list of all pools, and its place in the file */
+	/* pool/tracing.c's, under its lock: the list of all pools, and its place in the file */
 	struct filch_pool *next_pool;
 	uint32_t number;
 	struct filchi_trace_rings *rings; /* mapped when the pool is first traced, and kept */

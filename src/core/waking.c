@@ -4,7 +4,7 @@
 
 #include "core/abroad.h"
 #include "core/fault.h"
-#include "core/trace.h"
+#include "core/trace_events.h"
 #include "core/worker.h"
 #include "struct/policy.h"
 #include "struct/share.h"

@@ -146,7 +146,8 @@ void filchi_worker_trace_end(struct filchi_worker *w, int64_t id)
 	filchi_trace_put(FILCHI_TRACE_JOB_END, (uint64_t)id, 0);
 }
 
-FILCH_COLD static void heed_job_end(struct filchi_worker *w, struct filchi_job *job, unsigned at_end)
+FILCH_COLD static void heed_job_end(
+	struct filchi_worker *w, struct filchi_job *job, unsigned at_end)
 {
 	unsigned times = (at_end & ~JOB_TRACED) >> JOB_ENTERED;
 

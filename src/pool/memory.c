@@ -92,7 +92,8 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 	add(&m.workers, filchi_load_acquire(&p->live_words),
 		p->workers * sizeof(struct filchi_live_words));
 	for (uint32_t i = 0; i < p->workers; i++) {
-		struct filchi_trace_ring *ring = filchi_load_acquire(&filchi_worker_at(p, i)->trace);
+		struct filchi_trace_ring *ring =
+			filchi_load_acquire(&filchi_worker_at(p, i)->trace);
 
 		if (ring)
 			add(&m.workers, ring, filchi_trace_ring_size(ring->mask + 1));

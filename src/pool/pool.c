@@ -39,7 +39,7 @@
 #include "pool/making.h"
 #include "pool/service.h"
 #include "pool/timer.h"
-#include "pool/trace.h"
+#include "pool/tracing.h"
 #include "pool/watchdog.h"
 #include "struct/closing.h"
 
@@ -128,8 +128,8 @@ static void worker_init(struct filch_pool *pool, uint32_t i)
 
 	w->pool = pool;
 	w->id = w->rank = i;
-	filch_store_relaxed(
-		&w->heed_at, pool->config.flags & FILCH_POOL_GUARD ? FILCHI_HEED_EACH : FILCHI_HEED_NONE);
+	filch_store_relaxed(&w->heed_at,
+		pool->config.flags & FILCH_POOL_GUARD ? FILCHI_HEED_EACH : FILCHI_HEED_NONE);
 	filchi_sleeper_init(&w->sleeper);
 	filchi_victim_init(&w->victim, pool->plan, i, pool->seed ^ (uint64_t)i << 32);
 }
@@ -325,7 +325,8 @@ static int map_workers(struct making *m)
 	pool->marks = (struct filchi_marks){
 		.base = (uintptr_t)map, .stride = pool->stride, .size = pool->map_size
 	};
-	pool->seed = filchi_env_number(FILCHI_ENV_SEED, UINT32_MAX, &seed, m->notes) ? seed : filchi_now();
+	pool->seed = filchi_env_number(FILCHI_ENV_SEED, UINT32_MAX, &seed, m->notes) ? seed
+										     : filchi_now();
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
 	if (pool->is_serial) {
@@ -475,7 +476,7 @@ static int create_pool(struct filch_pool **out, const struct filch_config *confi
 {
 	static int (*const step[])(struct making * m) = { make_pool, take_config, make_plan,
 		choose_fences, map_workers, make_jobs, make_injector, catch_faults, heed_live,
-		join_pools,		start_service, start_workers, describe };
+		join_pools, start_service, start_workers, describe };
 	struct making m = { .from = config, .of_process = of_process };
 	int error = 0;
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "pool/trace.h"
+#include "pool/tracing.h"
 
 #define OUTSIDE_PROCESS 1u
 #define DEPTH           1024u /* of what is open in a track at once */
@@ -299,7 +299,8 @@ static void write_event(struct track *t, const struct filchi_trace_event *e, uin
 			break;
 		moment(t, e->at, "serial", "serial");
 		fprintf(t->out,
-			",\"args\":{\"work\":%llu,\"span\":%llu,\"spawns\":%llu,\"burdened\":%llu}}",
+			",\"args\":{\"work\":%llu,\"span\":%llu,"
+			"\"spawns\":%llu,\"burdened\":%llu}}",
 			(unsigned long long)kept->a, (unsigned long long)kept->b,
 			(unsigned long long)e->a, (unsigned long long)e->b);
 		*kept = (struct filchi_trace_event){ 0 };
@@ -311,8 +312,7 @@ static void write_event(struct track *t, const struct filchi_trace_event *e, uin
 
 /* --- rings ------------------------------------------------------------ */
 
-static bool get(
-	struct filchi_trace_ring *ring, uint64_t at, struct filchi_trace_event *event)
+static bool get(struct filchi_trace_ring *ring, uint64_t at, struct filchi_trace_event *event)
 {
 	uint64_t word[FILCHI_TRACE_WORDS];
 
@@ -345,7 +345,8 @@ static uint64_t write_ring(struct track *t, struct filchi_trace_ring *ring, uint
 
 static void name_track(const struct track *t, const char *what, const char *name)
 {
-	fprintf(t->out, ",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"%s\",\"args\":{\"name\":",
+	fprintf(t->out,
+		",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"%s\",\"args\":{\"name\":",
 		t->process, (unsigned long long)t->thread, what);
 	put_text(t->out, name);
 	fputs("}}", t->out);
@@ -371,7 +372,8 @@ static void write_pool(struct track *t, struct filchi_trace_rings *rings)
 		name_track(t, "thread_name", name);
 		lost = write_ring(t, track->ring, track->first, rings->pool, i);
 		fprintf(t->out,
-			",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"filch_worker\",\"args\":{"
+			",\n{\"ph\":\"M\",\"pid\":%u,\"tid\":%llu,\"name\":\"filch_worker\","
+			"\"args\":{"
 			"\"pool\":%u,\"worker\":%u,\"lost\":%llu,\"jobs\":%llu,\"steals\":%llu,"
 			"\"parks\":%llu%s}}",
 			t->process, (unsigned long long)t->thread, rings->pool, i,
@@ -445,7 +447,8 @@ static int write_outside(struct track *t, uint64_t *lost)
 		if (thread != t->thread) {
 			end_all(t, t->file->ended);
 			t->thread = thread;
-			(void)snprintf(name, sizeof name, "thread %llu", (unsigned long long)thread);
+			(void)snprintf(
+				name, sizeof name, "thread %llu", (unsigned long long)thread);
 			name_track(t, "thread_name", name);
 		}
 		write_event(t, &events[i], 0, 0, &kept);
@@ -470,9 +473,10 @@ int filchi_trace_write(const struct filchi_trace_file *file,
 	t->out = fopen(file->path, "we");
 	error = t->out ? 0 : -errno;
 	if (!error) {
-		fprintf(t->out, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
-				"{\"ph\":\"M\",\"pid\":0,\"tid\":0,\"name\":\"filch_trace\","
-				"\"args\":{\"version\":1,\"ns\":%llu}}",
+		fprintf(t->out,
+			"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
+			"{\"ph\":\"M\",\"pid\":0,\"tid\":0,\"name\":\"filch_trace\","
+			"\"args\":{\"version\":1,\"ns\":%llu}}",
 			(unsigned long long)(file->ended - file->begun));
 		for (uint32_t i = 0; i < count; i++)
 			write_pool(t, rings[i]);
@@ -480,7 +484,8 @@ int filchi_trace_write(const struct filchi_trace_file *file,
 		fprintf(t->out,
 			",\n{\"ph\":\"M\",\"pid\":0,\"tid\":0,\"name\":\"filch_lost\",\"args\":{"
 			"\"outside\":%llu,\"pools\":%llu}}\n]}\n",
-			(unsigned long long)(lost + file->lost), (unsigned long long)file->left_out);
+			(unsigned long long)(lost + file->lost),
+			(unsigned long long)file->left_out);
 		if (ferror(t->out) && !error)
 			error = -EIO;
 		if (fclose(t->out) && !error)

@@ -53,7 +53,7 @@ struct look {
 	struct look_worker *worker; /* [workers], in the trace's order */
 	size_t workers;
 	int64_t work, span, burdened; /* of the run: see docs/traces.md */
-	struct look_step *step;       /* [steps]: the critical path, from its end to its beginning */
+	struct look_step *step; /* [steps]: the critical path, from its end to its beginning */
 	size_t steps;
 	int64_t path[3]; /* its time, by enum look_step_kind */
 	/* FILCH_SERIAL: summed over jobs, but for the spans, of which it is the longest job's */

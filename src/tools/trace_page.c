@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trace_page.inc"
-
 #define DATA_HERE "/*DATA*/"
 
 /* Texts come out of the file with their escapes: only what would end the script is changed. */
@@ -44,8 +42,8 @@ static void write_events(const struct trace_track *t, FILE *out)
 	for (size_t i = 0; i < t->count; i++) {
 		const struct trace_event *e = &t->event[i];
 
-		fprintf(out, "%s[%d,%lld,%lld,%u,", i ? "," : "", (int)e->kind,
-			(long long)e->begin, (long long)(e->end - e->begin), (unsigned)e->depth);
+		fprintf(out, "%s[%d,%lld,%lld,%u,", i ? "," : "", (int)e->kind, (long long)e->begin,
+			(long long)(e->end - e->begin), (unsigned)e->depth);
 		put_text(e->name, out);
 		fprintf(out, ",\"%llx\",\"%llx\",%lld,%llu,%llu]", (unsigned long long)e->task,
 			(unsigned long long)e->job, (long long)e->from,
@@ -122,9 +120,9 @@ static void write_data(const struct look *look, const char *title, FILE *out)
 
 void trace_write_page(const struct look *look, const char *title, FILE *out)
 {
-	const char *page = (const char *)trace_page, *data = strstr(page, DATA_HERE);
+	const char *data = strstr(trace_page, DATA_HERE);
 
-	fwrite(page, 1, (size_t)(data - page), out);
+	fwrite(trace_page, 1, (size_t)(data - trace_page), out);
 	write_data(look, title, out);
 	fputs(data + strlen(DATA_HERE), out);
 }

@@ -57,11 +57,11 @@ struct state {
 	size_t node;
 	struct frame frame[DEPTH];
 	uint32_t depth;
-	struct length outside;   /* of a thread that is no worker */
-	struct mark wake;        /* who has woken it last */
-	int64_t idle_since;      /* its stack is empty since; -1: it is not */
-	bool woken;              /* it has not run anything since it was woken */
-	bool waited;             /* a wait has just ended */
+	struct length outside; /* of a thread that is no worker */
+	struct mark wake;      /* who has woken it last */
+	int64_t idle_since;    /* its stack is empty since; -1: it is not */
+	bool woken;            /* it has not run anything since it was woken */
+	bool waited;           /* a wait has just ended */
 };
 
 struct point {
@@ -187,8 +187,8 @@ static struct state *state_of(struct pass *p, const struct trace_track *t)
 	return t ? &p->state[t - p->trace->track] : NULL;
 }
 
-static void push(struct pass *p, size_t track, const struct trace_event *e, struct mark from,
-	int64_t burden)
+static void push(
+	struct pass *p, size_t track, const struct trace_event *e, struct mark from, int64_t burden)
 {
 	struct state *s = &p->state[track];
 
@@ -398,9 +398,8 @@ static bool walk_back(struct pass *p)
 		return false;
 	for (; at != NOTHING; at = p->node[at].before) {
 		const struct node *node = &p->node[at];
-		enum look_step_kind kind = p->trace->track[node->track].is_worker
-						   ? LOOK_STEP_WORK
-						   : LOOK_STEP_OUTSIDE;
+		enum look_step_kind kind =
+			p->trace->track[node->track].is_worker ? LOOK_STEP_WORK : LOOK_STEP_OUTSIDE;
 
 		if (left > node->from) {
 			look->step[look->steps++] =

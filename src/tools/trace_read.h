@@ -33,10 +33,10 @@ struct trace_event {
 	enum trace_kind kind;
 	uint32_t depth; /* how many are open around it */
 	const char *name;
-	uint64_t task, job;   /* 0: none */
-	int64_t from;         /* a stolen task's victim; -1: none */
-	uint64_t barred;      /* of a park or search: how often it had been, modulo 2^32 */
-	uint64_t value[4];    /* by the kind: see read_values() */
+	uint64_t task, job; /* 0: none */
+	int64_t from;       /* a stolen task's victim; -1: none */
+	uint64_t barred;    /* of a park or search: how often it had been, modulo 2^32 */
+	uint64_t value[4];  /* by the kind: see read_values() */
 };
 
 struct trace_track {
@@ -50,8 +50,8 @@ struct trace_track {
 };
 
 struct trace {
-	int64_t ns;               /* from its beginning to its end */
-	uint64_t lost, left_out;  /* events of threads outside; pools */
+	int64_t ns;                /* from its beginning to its end */
+	uint64_t lost, left_out;   /* events of threads outside; pools */
 	struct trace_track *track; /* [count] */
 	size_t count;
 	char **texts; /* what names point into: lines of the file */

@@ -80,62 +80,49 @@ static enum look_state worst(const int64_t sum[LOOK_STATES])
 	return most;
 }
 
-static void write_idle(const struct look *look, enum look_state why, FILE *out)
-{
-	int64_t path = look->path[LOOK_STEP_WORK] + look->path[LOOK_STEP_HANDING] +
-		       look->path[LOOK_STEP_OUTSIDE];
-
-	switch (why) {
-	case LOOK_WAKING:
-		fputs("Workers are woken again and again: work comes in small pieces, with pauses\n"
-		      "between them. Give larger pieces, or a longer search before they sleep\n"
-		      "(search_ns).\n",
-			out);
-		break;
-	case LOOK_WAITING:
-		fputs("Workers wait for tasks or jobs of which nothing is left to take. The last\n"
-		      "pieces are too large, or jobs wait for each other: divide what the critical\n"
-		      "path is at, or let jobs follow each other (filch_submit.after).\n",
-			out);
-		break;
-	case LOOK_BARRED:
-		fputs("Workers saw work that they may not run on top of what waits on their stacks.\n"
-		      "Submit it as jobs, do not wait for jobs inside of others, or widen the\n"
-		      "scope.\n",
-			out);
-		break;
-	default:
-		if (percent(look->path[LOOK_STEP_OUTSIDE], path) > 50)
-			fputs("Most of the way to the end is outside of the pools: the program's own\n"
-			      "threads do not give them work fast enough.\n",
-				out);
-		else
-			fputs("There was no work for them. On the way to the end is mostly work that\n"
-			      "nobody could share: divide what the critical path is at.\n",
-				out);
-	}
-}
+/* Lines, each of which fits a terminal. */
+static const char *const idle_says[LOOK_STATES] = {
+	[LOOK_NO_WORK] = "There was no work for them. On the way to the end is mostly work that\n"
+			 "nobody could share: divide what the critical path is at.\n",
+	[LOOK_WAKING] = "They are woken again and again: work comes in small pieces, with pauses.\n"
+			"Give larger pieces, or let workers search longer (search_ns).\n",
+	[LOOK_WAITING] = "They wait for tasks or jobs of which nothing is left to take: the last\n"
+			 "pieces are too large, or jobs wait for each other. Divide what the\n"
+			 "critical path is at, or let jobs follow each other (after).\n",
+	[LOOK_BARRED] = "They saw work that they may not run on top of what waits on their\n"
+			"stacks. Do not wait for jobs inside of others, or widen the scope.\n",
+};
+static const char outside_says[] =
+	"Most of the way to the end is outside of the pools: the program's own\n"
+	"threads do not give them work fast enough.\n";
+static const char busy_says[] =
+	"Faster code would help, or less work, or more cores. The scheduler is not\n"
+	"in the way.\n";
 
 static void write_verdict(const struct look *look, FILE *out)
 {
 	int64_t sum[LOOK_STATES], available = sum_states(look, sum);
+	int64_t path = look->path[LOOK_STEP_WORK] + look->path[LOOK_STEP_HANDING] +
+		       look->path[LOOK_STEP_OUTSIDE];
 	double busy = percent(sum[LOOK_BUSY], available);
+	enum look_state why = worst(sum);
 
 	fprintf(out, "\nWhat limits it\n");
 	if (!look->work) {
 		fputs("No work is in the trace.\n", out);
 		return;
 	}
+	fprintf(out, "The workers are busy for %.0f%% of their time.\n", busy);
 	if (busy >= BUSY_ENOUGH) {
-		fprintf(out,
-			"The workers are busy for %.0f%% of their time. Faster code would help, or less\n"
-			"work, or more cores; the scheduler is not in the way.\n",
-			busy);
+		fputs(busy_says, out);
 		return;
 	}
-	fprintf(out, "The workers are busy for %.0f%% of their time; most of the rest is \"%s\", %.0f%%.\n",
-		busy, look_words[worst(sum)], percent(sum[worst(sum)], available));
-	write_idle(look, worst(sum), out);
+	fprintf(out, "Most of the rest is \"%s\", %.0f%%.\n", look_words[why],
+		percent(sum[why], available));
+	fputs(why == LOOK_NO_WORK && percent(look->path[LOOK_STEP_OUTSIDE], path) > 50
+			? outside_says
+			: idle_says[why],
+		out);
 }
 
 static void write_serial(const struct look *look, FILE *out)

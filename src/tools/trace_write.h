@@ -10,6 +10,9 @@
 /* In words: what limits the run. */
 void trace_write_stat(const struct look *look, FILE *out);
 
+/* trace_page.html, compiled in. */
+extern const char trace_page[];
+
 /* One page of HTML that needs nothing else. */
 void trace_write_page(const struct look *look, const char *title, FILE *out);
 

@@ -216,8 +216,7 @@ static void small_rings_keep_the_newest(void)
 	CHECK(look.jobs >= 8 && look.jobs <= 17, "%llu jobs", (unsigned long long)look.jobs);
 	CHECK(look.worker[0].track->lost >= 2000 * 4 - 64, "%llu lost",
 		(unsigned long long)look.worker[0].track->lost);
-	CHECK(look.worker[0].track->event[look.worker[0].track->count - 1].end >
-			look.trace->ns / 2,
+	CHECK(look.worker[0].track->event[look.worker[0].track->count - 1].end > look.trace->ns / 2,
 		"the oldest were kept");
 	forget(&trace, &look);
 	pool_close(pool);

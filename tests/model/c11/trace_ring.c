@@ -27,7 +27,7 @@ static inline void store_word(_Atomic uint64_t *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_relaxed);
 }
 #undef filchi_store_release
-#define filchi_store_release(p, v) \
+#define filchi_store_release(p, v)                                   \
 	(sizeof *(p) == 8 ? store_word((_Atomic uint64_t *)(p), (v)) \
 			  : atomic_store_explicit((p), (v), memory_order_release))
 #endif

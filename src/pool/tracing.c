@@ -10,7 +10,7 @@
  * and a thread that writes would compete with the workers that it watches.
  */
 #define _GNU_SOURCE
-#include "pool/trace.h"
+#include "pool/tracing.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The trace of a process: pools that take part in it, and the file. See trace.c; core/trace.h has
- * the events.
+ * The trace of a process: pools that take part in it, and the file. See tracing.c; the events are
+ * in core/trace_events.h.
  */
-#ifndef FILCHI_POOL_TRACE_H
-#define FILCHI_POOL_TRACE_H
+#ifndef FILCHI_TRACING_H
+#define FILCHI_TRACING_H
 
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 /* A worker's counters, for comparison with its events. */
 struct filchi_trace_counts {
@@ -19,7 +19,7 @@ struct filchi_trace_rings {
 	uint32_t pool;                   /* its number */
 	uint32_t workers;
 	bool has_caller; /* worker 0 is the creator, in its calls */
-	char name[64]; /* of the pool */
+	char name[64];   /* of the pool */
 	struct filchi_trace_track {
 		struct filchi_trace_ring *ring;
 		uint64_t first; /* events from before this trace */
@@ -31,9 +31,9 @@ struct filchi_trace_rings {
 /* What a file is made of. */
 struct filchi_trace_file {
 	const char *path;
-	uint64_t begun, ended; /* as of filchi_now() */
-	uint64_t lost;         /* events of threads outside that found no ring */
-	uint64_t left_out;     /* pools that had no memory for rings */
+	uint64_t begun, ended;                  /* as of filchi_now() */
+	uint64_t lost;                          /* events of threads outside that found no ring */
+	uint64_t left_out;                      /* pools that had no memory for rings */
 	uint64_t outside[FILCHI_TRACE_OUTSIDE]; /* where the rings of threads outside begin */
 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events of a trace: pool/trace.c begins and ends one. Most of the time there is none, and each
+ * Events of a trace: pool/tracing.c begins and ends one. Most of the time there is none, and each
  * place that has an event costs one look at a word that is read anyway, or a branch.
  *
  * The kinds, with their words a and b. Who: the worker in whose ring it lies, or a thread's number.
  */
-#ifndef FILCHI_TRACE_H
-#define FILCHI_TRACE_H
+#ifndef FILCHI_TRACE_EVENTS_H
+#define FILCHI_TRACE_EVENTS_H
 
 #include "core/probes.h"
 #include "core/types.h"
@@ -55,7 +55,7 @@ struct filchi_trace_event {
 	uint64_t a, b;
 };
 
-/* The process's trace, pool/trace.c. */
+/* The process's trace, pool/tracing.c. */
 extern filch_atomic_u32 filchi_tracing; /* 1: there is one */
 
 #define FILCHI_TRACE_OUTSIDE 8u /* rings for threads that are no workers */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events of a trace: see trace.h. */
+/* Events of a trace: see trace_events.h. */
 #define _GNU_SOURCE
-#include "core/trace.h"
+#include "core/trace_events.h"
 
 #include <filch/trace.h>
 #include <unistd.h>
@@ -65,8 +65,8 @@ void filchi_trace_task(const struct filchi_team *team, const struct filch_task *
 	const struct filchi_job *job = (const void *)team;
 
 	if (victim >= 0)
-		filchi_trace_put(FILCHI_TRACE_TASK_FROM, (uint64_t)victim,
-			job ? (uint64_t)job->id : 0);
+		filchi_trace_put(
+			FILCHI_TRACE_TASK_FROM, (uint64_t)victim, job ? (uint64_t)job->id : 0);
 	filchi_trace_put(FILCHI_TRACE_TASK_BEGIN, (uintptr_t)task, (uintptr_t)thunk);
 }
 
