@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What an installation holds: the libraries, the headers, filch-info, filch-top, filch-trace, the CMake package, filch.pc.
+# What an installation holds: the libraries, the headers, filch-info, filch-top, filch-trace, the script for gdb, the CMake package, filch.pc.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS filch EXPORT filch-targets)
@@ -7,6 +7,7 @@ install(TARGETS filch_static EXPORT filch-static-targets)
 if(FILCH_BUILD_TOOLS)
 	install(TARGETS filch-info filch-top filch-trace RUNTIME)
 endif()
+install(FILES src/tools/filch-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/filch)
 install(DIRECTORY include/filch TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/include/filch/version.h
 	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/filch)
