@@ -96,14 +96,14 @@ struct filchi_chunker {
 static inline void filchi_piece_begin(size_t begin, size_t end)
 {
 	if (FILCH_UNLIKELY(filch_load_relaxed(&filchi_tracing)))
-		filchi_trace_put(FILCHI_TRACE_PIECE_BEGIN, begin, end);
+		filchi_trace_piece(begin, end, true);
 	FILCHI_PROBE(piece_begin, begin, end);
 }
 
 static inline void filchi_piece_end(size_t begin, size_t end)
 {
 	if (FILCH_UNLIKELY(filch_load_relaxed(&filchi_tracing)))
-		filchi_trace_put(FILCHI_TRACE_PIECE_END, 0, 0);
+		filchi_trace_piece(begin, end, false);
 	FILCHI_PROBE(piece_end, begin, end);
 	(void)begin, (void)end;
 }

@@ -24,7 +24,9 @@ struct filchi_serial {
 	unsigned nested; /* jobs that have begun; 0 = nothing is measured */
 	struct ran *ran; /* the newest last */
 	size_t count, room;
-	bool incomplete; /* no memory for one: the span is not known */
+	struct at piece;   /* where a chunk of a loop began */
+	uint64_t in_piece; /* when */
+	bool incomplete;   /* no memory for one: the span is not known */
 };
 
 struct filchi_serial *filchi_serial_new(void)
@@ -131,6 +133,26 @@ void filchi_serial_spawn(struct filchi_worker *w, struct filch_task *task)
 	cut(s, count); /* it has synced its own */
 	keep(s, task);
 	s->at = spawned;
+}
+
+void filchi_serial_piece(struct filchi_serial *s, size_t items)
+{
+	uint64_t one;
+
+	if (!s->nested)
+		return;
+	advance(s);
+	if (!items) {
+		s->piece = s->at;
+		s->in_piece = s->looked;
+		return;
+	}
+	one = (s->looked - s->in_piece) / items;
+	/* a body that has spawned, or has a loop inside, has begun a piece of its own since */
+	if (s->at.path - s->piece.path == s->looked - s->in_piece) {
+		s->at.path = s->piece.path + one;
+		s->at.burdened = s->piece.burdened + one;
+	}
 }
 
 void filchi_serial_join(struct filchi_serial *s, const struct filch_task *task)

@@ -32,6 +32,12 @@ void filchi_serial_end(struct filchi_serial *s);
 /* Runs a task at its spawn. */
 void filchi_serial_spawn(struct filchi_worker *w, struct filch_task *task);
 
+/*
+ * A chunk of a loop begins, @items = 0, or has ended. A loop of one worker is not divided, so that
+ * its items run in their order. What counts is that it could be: the span grows by one item's time.
+ */
+void filchi_serial_piece(struct filchi_serial *s, size_t items);
+
 /* A sync of such a task. */
 void filchi_serial_join(struct filchi_serial *s, const struct filch_task *task);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/this_thread.h"
+#include "core/serial.h"
 #include "struct/names.h"
 
 filch_atomic_u32 filchi_tracing;
@@ -68,6 +69,15 @@ void filchi_trace_task(const struct filchi_team *team, const struct filch_task *
 		filchi_trace_put(
 			FILCHI_TRACE_TASK_FROM, (uint64_t)victim, job ? (uint64_t)job->id : 0);
 	filchi_trace_put(FILCHI_TRACE_TASK_BEGIN, (uintptr_t)task, (uintptr_t)thunk);
+}
+
+void filchi_trace_piece(size_t first, size_t end, bool begins)
+{
+	struct filchi_worker *w = filchi_this_thread.worker;
+
+	if (w && w->serial)
+		filchi_serial_piece(w->serial, begins ? 0 : end - first);
+	filchi_trace_put(begins ? FILCHI_TRACE_PIECE_BEGIN : FILCHI_TRACE_PIECE_END, first, end);
 }
 
 void filch_trace_begin(const char *name)

@@ -82,4 +82,7 @@ FILCH_COLD void filchi_trace_job(struct filchi_worker *w, const struct filchi_jo
 FILCH_COLD void filchi_trace_task(const struct filchi_team *team, const struct filch_task *task,
 	filch_thunk *thunk, int victim);
 
+/* A worker: a chunk of a loop begins or ends. */
+FILCH_COLD void filchi_trace_piece(size_t first, size_t end, bool begins);
+
 #endif

@@ -95,6 +95,9 @@ static const char *const idle_says[LOOK_STATES] = {
 static const char outside_says[] =
 	"Most of the way to the end is outside of the pools: the program's own\n"
 	"threads do not give them work fast enough.\n";
+static const char handing_says[] =
+	"Handing over takes much of the critical path: pieces are small, or others\n"
+	"have the cores when a worker is to run.\n";
 static const char busy_says[] =
 	"Faster code would help, or less work, or more cores. The scheduler is not\n"
 	"in the way.\n";
@@ -119,6 +122,8 @@ static void write_verdict(const struct look *look, FILE *out)
 	}
 	fprintf(out, "Most of the rest is \"%s\", %.0f%%.\n", look_words[why],
 		percent(sum[why], available));
+	if (percent(look->path[LOOK_STEP_HANDING], path) > 30)
+		fputs(handing_says, out);
 	fputs(why == LOOK_NO_WORK && percent(look->path[LOOK_STEP_OUTSIDE], path) > 50
 			? outside_says
 			: idle_says[why],
@@ -139,7 +144,7 @@ static void write_serial(const struct look *look, FILE *out)
 		ns_text(a, (int64_t)look->serial_work), ns_text(b, (int64_t)look->serial_span),
 		ratio((int64_t)look->serial_work, (int64_t)look->serial_span),
 		ratio((int64_t)look->serial_work, (int64_t)look->serial_burdened), "5 us");
-	fputs("More workers than that are of no use to it.\n", out);
+	fputs("More workers than that are of no use to it, unless jobs run side by side.\n", out);
 }
 
 void trace_write_stat(const struct look *look, FILE *out)
