@@ -25,6 +25,7 @@ struct filch_trace_config {
 	 * earlier trace has made keep their size.
 	 */
 	uint32_t events;
+	uint32_t reserved; /* 0 */
 };
 #define FILCH_TRACE_CONFIG_INIT FILCH_SIZED(struct filch_trace_config)
 
@@ -36,7 +37,8 @@ struct filch_trace_config {
  * Ordering: what a pool does after the return is in the trace.
  * Lifetime: the trace is the process's, and ends with filch_trace_stop() or with the process.
  * Returns:  0; -EALREADY (there is one, maybe by FILCH_TRACE); -EINVAL (no @config, no file, a bad
- *           size, more than 2^24 events); -ENOMEM; -EDEADLK in a fork handler; the error of opening
+ *           size, more than 2^24 events, reserved not 0); -E2BIG (of a
+ *           newer library, with more set than this one knows); -ENOMEM; -EDEADLK in a fork handler; the error of opening
  *           the file, negative.
  */
 FILCH_API int filch_trace_start(const struct filch_trace_config *config) FILCH_MUST_CHECK;

@@ -323,7 +323,7 @@ int filch_trace_start(const struct filch_trace_config *config)
 	error = filchi_import(&to, sizeof to, config, sizeof to);
 	if (error)
 		return error;
-	if (!to.file || !*to.file || to.events > EVENTS_MAX)
+	if (!to.file || !*to.file || to.events > EVENTS_MAX || to.reserved)
 		return -EINVAL;
 	/* a thread that is cancelled in here would leave the lock held */
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);

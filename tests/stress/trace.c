@@ -312,6 +312,9 @@ static void misuse_is_refused(void)
 	config.events = (1u << 24) + 1;
 	CHECK_EQ(filch_trace_start(&config), -EINVAL);
 	config.events = 0;
+	config.reserved = 1;
+	CHECK_EQ(filch_trace_start(&config), -EINVAL);
+	config.reserved = 0;
 	config.size = 4;
 	CHECK_EQ(filch_trace_start(&config), -EINVAL);
 	start(0);
