@@ -228,10 +228,8 @@ static void count_events(struct look *look)
 			look->serial_jobs++;
 			look->serial_work += e->value[0];
 			look->serial_spawns += e->value[2];
-			if (look->serial_span < e->value[1])
-				look->serial_span = e->value[1];
-			if (look->serial_burdened < e->value[3])
-				look->serial_burdened = e->value[3];
+			look->serial_span += e->value[1];
+			look->serial_burdened += e->value[3];
 		}
 	}
 }

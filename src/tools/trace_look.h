@@ -56,7 +56,7 @@ struct look {
 	struct look_step *step; /* [steps]: the critical path, from its end to its beginning */
 	size_t steps;
 	int64_t path[3]; /* its time, by enum look_step_kind */
-	/* FILCH_SERIAL: summed over jobs, but for the spans, of which it is the longest job's */
+	/* FILCH_SERIAL: the sums of all jobs */
 	uint64_t serial_jobs, serial_work, serial_span, serial_burdened, serial_spawns;
 	uint64_t jobs, steals, parks, wakes, submits, joins; /* events */
 };

@@ -138,13 +138,13 @@ static void write_serial(const struct look *look, FILE *out)
 		return;
 	fprintf(out,
 		"\nThe program itself, run serially: %llu jobs, %llu spawns\n"
-		"work %s, span of the longest job %s\n"
-		"parallelism %.1f; %.1f with %s of burden on each spawn\n",
+		"work %s, span %s, the sums of all jobs\n"
+		"parallelism inside jobs %.1f; %.1f with 5 us of burden on each spawn\n"
+		"More workers than that are of no use to it, unless jobs run side by side.\n",
 		(unsigned long long)look->serial_jobs, (unsigned long long)look->serial_spawns,
 		ns_text(a, (int64_t)look->serial_work), ns_text(b, (int64_t)look->serial_span),
 		ratio((int64_t)look->serial_work, (int64_t)look->serial_span),
-		ratio((int64_t)look->serial_work, (int64_t)look->serial_burdened), "5 us");
-	fputs("More workers than that are of no use to it, unless jobs run side by side.\n", out);
+		ratio((int64_t)look->serial_work, (int64_t)look->serial_burdened));
 }
 
 void trace_write_stat(const struct look *look, FILE *out)
@@ -174,5 +174,6 @@ void trace_write_stat(const struct look *look, FILE *out)
 		ns_text(c, look->path[LOOK_STEP_OUTSIDE]));
 	write_serial(look, out);
 	write_workers(look, out);
-	write_verdict(look, out);
+	if (!look->serial_jobs) /* else the span above does */
+		write_verdict(look, out);
 }
