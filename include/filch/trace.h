@@ -37,9 +37,8 @@ struct filch_trace_config {
  * Ordering: what a pool does after the return is in the trace.
  * Lifetime: the trace is the process's, and ends with filch_trace_stop() or with the process.
  * Returns:  0; -EALREADY (there is one, maybe by FILCH_TRACE); -EINVAL (no @config, no file, a bad
- *           size, more than 2^24 events, reserved not 0); -E2BIG (of a
- *           newer library, with more set than this one knows); -ENOMEM; -EDEADLK in a fork handler; the error of opening
- *           the file, negative.
+ *           size, more than 2^24 events, reserved not 0); -E2BIG (a newer struct that sets unknown
+ *           fields); -ENOMEM; -EDEADLK in a fork handler; the error of opening the file, negative.
  */
 FILCH_API int filch_trace_start(const struct filch_trace_config *config) FILCH_MUST_CHECK;
 
