@@ -430,7 +430,8 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 		filchi_deque_settle(&w->deque, carried);
 		if (FILCH_UNLIKELY(w->serial != NULL))
 			filchi_serial_join(w->serial, task);
-		filchi_trace(w->pool, JOINED, (uintptr_t)task, 0);
+		else
+			filchi_trace(w->pool, JOINED, (uintptr_t)task, 0);
 		return false;
 	}
 	if (filchi_deque_take_last(&w->deque, carried, filch_index_add(carried, -1)))

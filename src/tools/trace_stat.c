@@ -93,8 +93,8 @@ static const char *const idle_says[LOOK_STATES] = {
 			"stacks. Do not wait for jobs inside of others, or widen the scope.\n",
 };
 static const char outside_says[] =
-	"Most of the way to the end is outside of the pools: the program's own\n"
-	"threads do not give them work fast enough.\n";
+	"Most of the time nothing runs in the pools, and nothing waits there to run:\n"
+	"the program's own threads do not give them work fast enough.\n";
 static const char handing_says[] =
 	"Handing over takes much of the critical path: pieces are small, or others\n"
 	"have the cores when a worker is to run.\n";
@@ -106,7 +106,8 @@ static void write_verdict(const struct look *look, FILE *out)
 {
 	int64_t sum[LOOK_STATES], available = sum_states(look, sum);
 	int64_t path = look->path[LOOK_STEP_WORK] + look->path[LOOK_STEP_HANDING] +
-		       look->path[LOOK_STEP_OUTSIDE];
+		       look->path[LOOK_STEP_OUTSIDE],
+		outside;
 	double busy = percent(sum[LOOK_BUSY], available);
 	enum look_state why = worst(sum);
 
@@ -124,9 +125,9 @@ static void write_verdict(const struct look *look, FILE *out)
 		percent(sum[why], available));
 	if (percent(look->path[LOOK_STEP_HANDING], path) > 30)
 		fputs(handing_says, out);
-	fputs(why == LOOK_NO_WORK && percent(look->path[LOOK_STEP_OUTSIDE], path) > 50
-			? outside_says
-			: idle_says[why],
+	outside = look->trace->ns - look->path[LOOK_STEP_WORK] - look->path[LOOK_STEP_HANDING];
+	fputs(why == LOOK_NO_WORK && percent(outside, look->trace->ns) > 50 ? outside_says
+									    : idle_says[why],
 		out);
 }
 
