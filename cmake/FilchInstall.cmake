@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What an installation holds: the libraries, the headers, the tools with their completion, the CMake package, filch.pc.
+# What an installation holds: the libraries, the headers, the tools with their completion, the script for gdb, the CMake package, filch.pc.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS filch EXPORT filch-targets)
@@ -11,6 +11,7 @@ if(FILCH_BUILD_TOOLS)
 		install(FILES src/tools/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${tool})
 	endforeach()
 endif()
+install(FILES src/tools/filch-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/filch)
 install(DIRECTORY include/filch TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/include/filch/version.h
 	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/filch)

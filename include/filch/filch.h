@@ -10,6 +10,7 @@
  *   sort.h   stable sorts: of a type, or with a comparison function.
  *   job.h    jobs from outside: submit, wait, cancel; ids and exactly one completion.
  *   stats.h  counters.
+ *   trace.h  what workers did, event by event, as a file.
  *
  * The library never prints, exits or aborts on an error that a caller can handle. Errors are
  * negative errno.
@@ -26,6 +27,7 @@
 #include "job.h"
 #include "group.h"
 #include "stats.h"
+#include "trace.h"
 #include <filch/version.h>
 
 #endif

@@ -47,6 +47,7 @@
 
 #include "calls/scopes.h"
 #include "calls/submit.h"
+#include "core/trace_events.h"
 
 /*
  * A cheap clock, read between bodies only. On x86-64 it is the time stamp counter, which runs at 2
@@ -90,6 +91,22 @@ struct filchi_chunker {
 	uint64_t then;
 	uint64_t start; /* when the loop began */
 };
+
+/* Around bodies that run one after another, for a trace. */
+static inline void filchi_piece_begin(size_t begin, size_t end)
+{
+	if (FILCH_UNLIKELY(filch_load_relaxed(&filchi_tracing)))
+		filchi_trace_piece(begin, end, true);
+	FILCHI_PROBE(piece_begin, begin, end);
+}
+
+static inline void filchi_piece_end(size_t begin, size_t end)
+{
+	if (FILCH_UNLIKELY(filch_load_relaxed(&filchi_tracing)))
+		filchi_trace_piece(begin, end, false);
+	FILCHI_PROBE(piece_end, begin, end);
+	(void)begin, (void)end;
+}
 
 /* A body is not started, because the job is cancelled, or a scope around the loop. */
 static inline void filchi_loop_leave_out(struct filchi_loop *loop)

@@ -35,9 +35,12 @@ static bool run_in_scope(struct loop *loop, size_t begin, size_t end)
 
 static void run_bodies(struct loop *loop, size_t begin, size_t end)
 {
-	bool all = FILCH_LIKELY(!loop->loop.scope) ? loop->chunk(&loop->open, begin, end)
-						   : run_in_scope(loop, begin, end);
+	bool all;
 
+	filchi_piece_begin(begin, end);
+	all = FILCH_LIKELY(!loop->loop.scope) ? loop->chunk(&loop->open, begin, end)
+					      : run_in_scope(loop, begin, end);
+	filchi_piece_end(begin, end);
 	if (FILCH_UNLIKELY(!all))
 		filchi_loop_leave_out(&loop->loop);
 }

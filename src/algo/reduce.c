@@ -55,7 +55,9 @@ static void run_chunk(
 	if (filchi_loop_cancelled(&f->loop))
 		return;
 	filchi_chunker_begin(chunker, &f->loop, begin);
+	filchi_piece_begin(begin, end);
 	f->body(begin, end, acc, f->arg);
+	filchi_piece_end(begin, end);
 	filchi_chunker_end(chunker, &f->loop, begin, end);
 }
 

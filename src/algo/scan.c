@@ -76,12 +76,14 @@ static void run(struct scan *s, size_t begin, size_t end, void *acc, bool write)
 {
 	size_t grain = s->loop.grain ? s->loop.grain : SIZE_MAX;
 
+	filchi_piece_begin(begin, end);
 	for (size_t b = begin, e; b < end; b = e) {
 		if (filchi_loop_cancelled(&s->loop))
-			return;
+			break;
 		e = end - b > grain ? b + grain : end;
 		s->body(b, e, acc, write, s->arg);
 	}
+	filchi_piece_end(begin, end);
 }
 
 /* The front writes block @k, and brings the prefix behind it. */

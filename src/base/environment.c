@@ -19,6 +19,10 @@ static const char *const names[FILCHI_ENV_VARIABLES] = {
 	[FILCHI_ENV_MEMBARRIER] = "FILCH_MEMBARRIER",
 	[FILCHI_ENV_VERBOSE] = "FILCH_VERBOSE",
 	[FILCHI_ENV_LIVE] = "FILCH_LIVE",
+	[FILCHI_ENV_TRACE] = "FILCH_TRACE",
+	[FILCHI_ENV_TRACE_EVENTS] = "FILCH_TRACE_EVENTS",
+	[FILCHI_ENV_SERIAL] = "FILCH_SERIAL",
+	[FILCHI_ENV_SEED] = "FILCH_SEED",
 };
 
 const char *filchi_env_name(enum filchi_variable variable)

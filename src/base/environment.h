@@ -17,14 +17,18 @@
 #include <stdio.h>
 
 enum filchi_variable {
-	FILCHI_ENV_WORKERS,    /* a number: as filch_config.workers */
-	FILCHI_ENV_CPUSET,     /* a list of CPUs: as filch_config.cpuset */
-	FILCHI_ENV_NO_PIN,     /* a switch: as FILCH_POOL_NO_PIN, or not */
-	FILCHI_ENV_PIN,        /* a switch: as FILCH_POOL_PIN, or not */
-	FILCHI_ENV_SEARCH_NS,  /* a number: as filch_config.search_ns, 0 = FILCH_POOL_NO_SEARCH */
-	FILCHI_ENV_MEMBARRIER, /* a switch: 0 = owners carry full fences */
-	FILCHI_ENV_VERBOSE,    /* a switch: 1 = a pool describes itself on stderr */
-	FILCHI_ENV_LIVE,       /* a switch: 1 = as filch_pool_live() from the beginning */
+	FILCHI_ENV_WORKERS,      /* a number: as filch_config.workers */
+	FILCHI_ENV_CPUSET,       /* a list of CPUs: as filch_config.cpuset */
+	FILCHI_ENV_NO_PIN,       /* a switch: as FILCH_POOL_NO_PIN, or not */
+	FILCHI_ENV_PIN,          /* a switch: as FILCH_POOL_PIN, or not */
+	FILCHI_ENV_SEARCH_NS,    /* a number: as filch_config.search_ns, 0 = FILCH_POOL_NO_SEARCH */
+	FILCHI_ENV_MEMBARRIER,   /* a switch: 0 = owners carry full fences */
+	FILCHI_ENV_VERBOSE,      /* a switch: 1 = a pool describes itself on stderr */
+	FILCHI_ENV_LIVE,         /* a switch: 1 = as filch_pool_live() from the beginning */
+	FILCHI_ENV_TRACE,        /* a file: as filch_trace_start() with the first pool */
+	FILCHI_ENV_TRACE_EVENTS, /* a number: as filch_trace_config.events, for that trace */
+	FILCHI_ENV_SERIAL,       /* a switch: 1 = one worker, which runs a spawn at once */
+	FILCHI_ENV_SEED,         /* a number: the draws of victims begin with it */
 	FILCHI_ENV_VARIABLES
 };
 

@@ -54,6 +54,7 @@ struct filchi_this_thread {
 	uint32_t seat;                   /* place: as which of that plan's workers */
 	bool gives_way;                  /* place: it has its seat's wider mask */
 	bool forks;                      /* pool: it forks, and has the library's locks */
+	uint32_t number;                 /* core/trace_events.c: in the kernel; 0 = not asked yet */
 	struct filchi_delivery delivery; /* base/sigchain.c */
 	struct filchi_client client;     /* core/spin_wait.c */
 };

@@ -14,6 +14,7 @@
  * slot. It is not asked whether there is room: the thread that has ended a job cannot wait.
  */
 #include "calls/submit.h"
+#include "core/trace_events.h"
 
 #include <errno.h>
 
@@ -77,6 +78,8 @@ void filchi_submit_ready(struct filch_pool *pool, uint32_t slot, uint64_t s, boo
 		return;
 	}
 	FILCH_HOOK(after_ready);
+	filchi_trace(pool, QUEUED, (uint64_t)filchi_job_id_of(&pool->jobs, job, s), 0);
+	FILCHI_PROBE(queued, pool, slot);
 	filchi_injector_put(&pool->injector, filch_load_relaxed(&job->lane), slot);
 	(void)filchi_worker_posted(pool);
 	if (FILCH_UNLIKELY(s & FILCHI_JOB_GROUPED))

@@ -25,6 +25,7 @@
 
 #include "core/fault.h"
 #include "core/given.h"
+#include "core/trace_events.h"
 #include "struct/names.h"
 
 #include <errno.h>
@@ -119,6 +120,9 @@ static uint32_t submit_some(struct filch_pool *pool, const struct filch_job_spec
 	for (uint32_t i = 0; FILCH_UNLIKELY(how->name != NULL) && i < n; i++)
 		filchi_name_set(&pool->jobs, id[i], how->name);
 	FILCH_HOOK(submit_published);
+	for (uint32_t i = 0; filchi_is_traced(pool) && i < n; i++)
+		filchi_trace_put(FILCHI_TRACE_QUEUED, (uint64_t)id[i], 0);
+	FILCHI_PROBE(queued, pool, id[0]);
 	filchi_injector_put_many(&pool->injector, how->lane, slot, n);
 	FILCH_HOOK(submit_put);
 	filchi_worker_posted(pool); /* its fence is I3 and S1, for all of them */

@@ -6,6 +6,7 @@
 #include "calls/submit.h"
 
 #include "core/given.h"
+#include "core/trace_events.h"
 
 #include <errno.h>
 
@@ -24,10 +25,16 @@ static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work
 		return -ESHUTDOWN;
 	}
 	filchi_count(&w->counters, jobs);
+	if (filchi_is_traced(pool))
+		filchi_worker_trace_begin(w, job);
+	FILCHI_PROBE(job_begin, w->id, job->id);
 	filchi_worker_enter(w, &job->team, NULL, NULL);
 	work->thunk(&w->deque.hot, filchi_deque_carried(&w->deque), work->task);
 	if (filchi_forked(pool))
 		return -ECHILD;
+	FILCHI_PROBE(job_end, w->id, job->id);
+	if (filchi_is_traced(pool))
+		filchi_worker_trace_end(w, job->id);
 	filchi_worker_leave(w);
 	filchi_job_caller_end(&pool->jobs, job); /* and the pool may be gone */
 	return 0;
@@ -47,8 +54,10 @@ static int run_external(
 	if (id < 0) {
 		error = (int)id;
 	} else {
+		filchi_trace(pool, WAIT_BEGIN, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 		error = filchi_wait_as_client(
 			pool, filchi_job_find(&pool->jobs, id), id, NULL, &completion, true);
+		filchi_trace(pool, WAIT_END, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 		if (!error)
 			error = completion.status;
 	}

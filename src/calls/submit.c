@@ -17,6 +17,7 @@
 #include "base/import.h"
 #include "core/fault.h"
 #include "core/given.h"
+#include "core/trace_events.h"
 #include "struct/credit.h"
 #include "struct/names.h"
 
@@ -257,6 +258,8 @@ static int64_t post_plain(struct filch_pool *pool, struct filchi_job *job,
 		filchi_run_inline(pool, job);
 		return filchi_forked(pool) ? -ECHILD : id;
 	}
+	filchi_trace(pool, QUEUED, (uint64_t)id, 0);
+	FILCHI_PROBE(queued, pool, id);
 	filchi_injector_put(&pool->injector, how->lane, (uint32_t)(job - pool->jobs.slot));
 	FILCH_HOOK(submit_put);
 	/*
@@ -600,7 +603,9 @@ static int wait_external(struct filch_pool *pool, struct filchi_job *job, int64_
 	if (filchi_caller_is_away(pool))
 		return -EDEADLK;
 	filchi_client_in(pool);
+	filchi_trace(pool, WAIT_BEGIN, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 	error = filchi_wait_as_client(pool, job, id, deadline, out, false);
+	filchi_trace(pool, WAIT_END, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 	filchi_client_out(pool);
 	return error;
 }

@@ -27,6 +27,7 @@
 #include "core/errand.h"
 #include "core/fault.h"
 #include "core/live_words.h"
+#include "core/serial.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -112,8 +113,10 @@ void filchi_wait_task(struct filchi_worker *w, struct filch_task *task)
 	uint32_t user = filchi_fault_off(w);
 
 	filchi_count(&w->counters, joins_waited);
+	filchi_trace(w->pool, WAIT_BEGIN, (uintptr_t)task, FILCHI_TRACE_WAIT_TASK);
 	while (!filchi_task_done(task))
 		(void)turn(w, task, &wait);
+	filchi_trace(w->pool, WAIT_END, (uintptr_t)task, FILCHI_TRACE_WAIT_TASK);
 	if (wait.parked)
 		filchi_worker_pass_on(w);
 	filchi_fault_on(w, user);
@@ -372,8 +375,11 @@ int filchi_wait_job(struct filchi_worker *w, struct filchi_job *job, int64_t id,
 {
 	struct job_wait wait = { .w = w, .job = job, .id = id, .deadline = deadline };
 	uint32_t user = filchi_fault_off(w);
-	int error = wait_job(&wait, out);
+	int error;
 
+	filchi_trace(w->pool, WAIT_BEGIN, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
+	error = wait_job(&wait, out);
+	filchi_trace(w->pool, WAIT_END, (uint64_t)id, FILCHI_TRACE_WAIT_JOB);
 	filchi_fault_on(w, user);
 	return error;
 }
@@ -387,6 +393,10 @@ filch_index filch_push_slow(struct filch_worker *hot, filch_index carried, struc
 	filch_index index;
 
 	filchi_fault_ready(w);
+	if (FILCH_UNLIKELY(w->serial != NULL)) {
+		filchi_serial_spawn(w, task);
+		return carried;
+	}
 	if (filchi_deque_push_slow(&w->deque, carried, task, &index)) {
 		if (w->deque.grows != grows)
 			filchi_count(&w->counters, grows);
@@ -418,6 +428,10 @@ bool filch_sync_slow(struct filch_worker *hot, filch_index carried, struct filch
 		 * the deque
 		 */
 		filchi_deque_settle(&w->deque, carried);
+		if (FILCH_UNLIKELY(w->serial != NULL))
+			filchi_serial_join(w->serial, task);
+		else
+			filchi_trace(w->pool, JOINED, (uintptr_t)task, 0);
 		return false;
 	}
 	if (filchi_deque_take_last(&w->deque, carried, filch_index_add(carried, -1)))

@@ -90,7 +90,7 @@ static void review_locked(struct filch_pool *pool)
 
 		filchi_store_release(&w->called, 1);
 		if (asleep && filchi_idle_wake(&pool->idle, &w->sleeper, asleep))
-			(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
+			filchi_worker_woken(w);
 	}
 	if (!before)
 		look_again(pool);

@@ -20,17 +20,9 @@
 #ifndef FILCHI_LIVE_WORDS_H
 #define FILCHI_LIVE_WORDS_H
 
-#include "core/types.h"
+#include "core/trace_events.h"
 #include "struct/histogram.h"
 
-/*
- * filch_pool.heeds, bits: what work that begins must see to. In most pools it is 0, so that one
- * look is enough.
- */
-#define FILCHI_HEEDS_GUARDS 1u
-#define FILCHI_HEEDS_LIVE   2u
-
-#define FILCHI_HEED_NONE    UINT64_MAX
 #define FILCHI_LIVE_LONG_NS UINT64_C(20000) /* jobs that take so long are each entered */
 #define FILCHI_LIVE_LEAST   UINT64_C(20)    /* to be added to the time of one */
 #define FILCHI_LIVE_MOST    1001u           /* jobs that one stands for */
@@ -85,8 +77,9 @@ FILCH_COLD bool filchi_live_sleep(struct filchi_worker *w, const struct timespec
 /* The owner, settled: sleeps as filchi_idle_sleep() does. */
 static inline bool filchi_worker_sleep(struct filchi_worker *w, const struct timespec *deadline)
 {
-	if (filchi_is_live(w->pool))
+	if (FILCH_UNLIKELY(filch_load_relaxed(&w->pool->heeds)))
 		return filchi_live_sleep(w, deadline);
+	FILCHI_PROBE(park, w->id, 0);
 	return filchi_idle_sleep(&w->pool->idle, &w->sleeper, deadline);
 }
 

@@ -135,6 +135,8 @@ bool filchi_spin_wait(const struct filch_pool *pool, struct filchi_worker *self,
 		*since = now;
 		if (self && filchi_is_live(pool))
 			filchi_live_search(self, now);
+		if (self)
+			filchi_trace(pool, SEARCH, 0, 0);
 	} else if (filchi_policy_search_over(now, *since, pool->search_ns)) {
 		return false; /* its sleep ends the search */
 	}

@@ -98,6 +98,19 @@ struct filchi_need {
 	struct filchi_job *job;
 };
 
+/*
+ * filch_pool.heeds, bits: what work that begins must see to. In most pools it is 0, so that one
+ * look is enough.
+ */
+#define FILCHI_HEEDS_GUARDS 1u
+#define FILCHI_HEEDS_LIVE   2u
+#define FILCHI_HEEDS_TRACE  4u
+
+/* filchi_worker.heed_at: an owner leaves EACH as it is, but not the next */
+#define FILCHI_HEED_EACH UINT64_C(0)
+#define FILCHI_HEED_NEXT UINT64_C(1)
+#define FILCHI_HEED_NONE UINT64_MAX
+
 struct filchi_worker {
 	struct filchi_deque deque; /* first: struct filch_worker is its first member */
 	struct filchi_sleeper sleeper;
@@ -129,8 +142,8 @@ struct filchi_worker {
 	filch_atomic_u32 errands_begun;
 	bool declines;
 	/*
-	 * core/live_words.h: from which of its jobs on it must heed what work in its pool must see
-	 * to; 0 = each, FILCHI_HEED_NONE = none
+	 * from which of its jobs on it must heed what work in its pool must see to: a number, or
+	 * FILCHI_HEED_...; filchi_heed_from()
 	 */
 	filch_atomic_u64 heed_at;
 	filch_atomic_u64 awaits; /* id of the job it is parked for, 0 = none; completers read it */
@@ -147,6 +160,9 @@ struct filchi_worker {
 	struct filchi_lane_counts lane[FILCH_LANES];
 	/* core/live_words.h: its own of the pool's live_words; NULL until the pool is live */
 	FILCH_ATOMIC(struct filchi_live_words *) live;
+	/* core/trace_events.h: its ring; NULL until it is traced */
+	FILCH_ATOMIC(struct filchi_trace_ring *) trace;
+	struct filchi_serial *serial; /* core/serial.h: FILCH_SERIAL's; NULL without */
 	bool is_blocked; /* elastic.c, under its lock: not at work, and a spare may be */
 
 	/* the pool's, for starting and ending the thread */
@@ -184,6 +200,8 @@ struct filch_pool {
 	uint32_t fork_generation;
 	uint32_t search_ns;
 	bool no_search, fenced;
+	bool is_serial; /* FILCH_SERIAL: core/serial.h */
+	uint64_t seed;  /* of the draws of victims */
 	struct filchi_marks marks;
 	struct filchi_plan *plan;
 	FILCH_ATOMIC(char *) notes; /* told behind the plan's reasons; NULL until it is made */
@@ -270,6 +288,11 @@ struct filch_pool {
 	FILCH_ATOMIC(struct filchi_live_words *) live_words;
 	struct filchi_live *live; /* pool/live.c's, under its lock; NULL: it is not live */
 
+	/* pool/tracing.c's, under its lock: the list of all pools, and its place in the file */
+	struct filch_pool *next_pool;
+	uint32_t number;
+	struct filchi_trace_rings *rings; /* mapped when the pool is first traced, and kept */
+
 	/*
 	 * abroad.c, under its lock: the pools of which it is asked whether they sleep; how many
 	 * these are of a look that is to begin here
@@ -318,6 +341,18 @@ static inline struct filch_pool *filchi_pool_of(struct filchi_jobs *jobs)
 static inline struct filchi_job *filchi_job_of(struct filchi_team *team)
 {
 	return (struct filchi_job *)(void *)team;
+}
+
+/*
+ * Any thread: from job number @jobs on the worker is to heed. Unless it heeds each already, for a
+ * guarding or a traced pool: whoever has made it so undoes it.
+ */
+static inline void filchi_heed_from(struct filchi_worker *w, uint64_t jobs)
+{
+	uint64_t at = filch_load_relaxed(&w->heed_at);
+
+	while (at != FILCHI_HEED_EACH && !filchi_cas_acq_rel(&w->heed_at, &at, jobs))
+		;
 }
 
 /* The owner counts: it alone writes. */

@@ -4,9 +4,19 @@
 
 #include "core/abroad.h"
 #include "core/fault.h"
+#include "core/trace_events.h"
 #include "core/worker.h"
 #include "struct/policy.h"
 #include "struct/share.h"
+
+void filchi_worker_woken(struct filchi_worker *w)
+{
+	struct filch_pool *pool = w->pool;
+
+	(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
+	filchi_trace(pool, WAKE, w->id, pool->number);
+	FILCHI_PROBE(wake, w->id, pool);
+}
 
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 {
@@ -23,7 +33,7 @@ bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w)
 	 */
 	if (!filchi_idle_wake(&pool->idle, &w->sleeper, filchi_share_look(&w->sleeper.state)))
 		return false;
-	(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
+	filchi_worker_woken(w);
 	return true;
 }
 
@@ -57,7 +67,7 @@ static unsigned wake_one(struct filch_pool *pool, uint32_t near, bool last,
 		FILCH_HOOK(wake_chosen);
 		if (filchi_idle_wake(&pool->idle, &w->sleeper, state)) {
 			woken = FILCHI_SLEEP_KIND(state);
-			(void)filchi_fetch_add_acq_rel(&pool->external.wakes, 1);
+			filchi_worker_woken(w);
 		}
 	}
 	return woken;

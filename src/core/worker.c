@@ -11,6 +11,7 @@
 
 #include "core/fault.h"
 #include "core/live_words.h"
+#include "core/serial.h"
 #include "core/waking.h"
 #include "struct/policy.h"
 
@@ -96,25 +97,69 @@ static int call_otherwise(struct filchi_worker *w, struct filchi_job *job)
 }
 
 /* Work begins in a pool that asks for more than running it. */
-FILCH_COLD static void heed_task(struct filchi_worker *w, struct filchi_team *team)
+FILCH_COLD static void heed_task(struct filchi_worker *w, struct filchi_team *team,
+	const struct filch_task *task, filch_thunk *thunk, int victim)
 {
 	if (filchi_is_live(w->pool))
 		filchi_live_task(w);
+	if (filchi_is_traced(w->pool))
+		filchi_trace_task(team, task, thunk, victim);
 	if (w->pool->guards)
 		filchi_worker_arm(w, team);
 }
 
-/* The same for job number @jobs; for how many it is to be measured, 0 = it is not. */
+/*
+ * What filchi_worker_run_job() is to do at a job's end, in one word: whether to tell its time; for
+ * how many jobs it is entered, which is below the next bit; whether its end is traced.
+ */
+#define JOB_TIMED   1u
+#define JOB_ENTERED 1u /* shifted by so much */
+#define JOB_TRACED  (1u << 16)
+
+/* The same for job number @jobs: what is to be done at its end, but for JOB_TIMED. */
 FILCH_COLD static unsigned heed_job(
 	struct filchi_worker *w, struct filchi_job *job, bool timed, uint64_t jobs)
 {
+	unsigned at_end;
+
 	if (w->pool->guards)
 		filchi_worker_arm(w, &job->team);
-	return filchi_live_job(w, job, timed, jobs);
+	at_end = filchi_live_job(w, job, timed, jobs) << JOB_ENTERED;
+	if (filchi_is_traced(w->pool)) {
+		filchi_worker_trace_begin(w, job);
+		at_end |= JOB_TRACED;
+	}
+	return at_end;
 }
 
+void filchi_worker_trace_begin(struct filchi_worker *w, const struct filchi_job *job)
+{
+	filchi_trace_job(w, job);
+	if (w->serial)
+		filchi_serial_begin(w->serial);
+}
+
+void filchi_worker_trace_end(struct filchi_worker *w, int64_t id)
+{
+	if (w->serial)
+		filchi_serial_end(w->serial);
+	filchi_trace_put(FILCHI_TRACE_JOB_END, (uint64_t)id, 0);
+}
+
+FILCH_COLD static void heed_job_end(
+	struct filchi_worker *w, struct filchi_job *job, unsigned at_end)
+{
+	unsigned times = (at_end & ~JOB_TRACED) >> JOB_ENTERED;
+
+	if (at_end & JOB_TRACED)
+		filchi_worker_trace_end(w, job->id);
+	if (times)
+		filchi_live_job_ends(w, job, at_end & JOB_TIMED, times);
+}
+
+/* @victim: whose it was, or -1: a share of an errand. */
 static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct filchi_team *team,
-	struct filchi_found *in)
+	struct filchi_found *in, int victim)
 {
 	struct filchi_cpu_control control;
 	filch_thunk *thunk;
@@ -124,12 +169,15 @@ static void run_stolen(struct filchi_worker *w, struct filch_task *task, struct 
 	thunk = filchi_task_begin(task, &w->pool->marks, w->id);
 	control = filchi_worker_control(w, false, true);
 	if (FILCH_UNLIKELY(filch_load_relaxed(&w->pool->heeds)))
-		heed_task(w, team);
+		heed_task(w, team, task, thunk, victim);
+	FILCHI_PROBE(task_begin, w->id, task);
 	filchi_worker_enter(w, team, task, in->scope);
 	thunk(&w->deque.hot, filchi_deque_carried(&w->deque), task);
 	filchi_worker_restore(w, control);
 	if (filchi_worker_in_child(w, 0))
 		return;
+	filchi_trace(w->pool, TASK_END, (uintptr_t)task, 0);
+	FILCHI_PROBE(task_end, w->id, task);
 	filchi_worker_leave(w);
 	filchi_places_leave(in, w->id); /* while the scope is there */
 	joiner = filchi_task_finish(task, &w->pool->marks);
@@ -145,7 +193,7 @@ void filchi_worker_run_share(
 {
 	struct filchi_found in = { .scope = NULL };
 
-	run_stolen(w, task, team, &in);
+	run_stolen(w, task, team, &in, -1);
 }
 
 /* One attempt at one deque. */
@@ -163,7 +211,7 @@ static enum filchi_steal attempt(
 		filchi_count(&w->counters, steals);
 		if (filter->any)
 			filchi_waking_found(w, victim);
-		run_stolen(w, task, team, &in);
+		run_stolen(w, task, team, &in, (int)victim->id);
 		break;
 	case FILCHI_STEAL_LOST:
 		filchi_count(&w->counters, raced);
@@ -218,13 +266,13 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 {
 	struct filch_pool *pool = w->pool;
 	struct filchi_cpu_control control;
-	unsigned timed = filchi_job_is_timed(job); /* and above that: for how many it is measured */
-	bool plain = timed && !nested && !job->on_complete;
+	unsigned at_end = filchi_job_is_timed(job); /* JOB_... */
+	bool plain = at_end && !nested && !job->on_complete;
 	int64_t id = job->id;
 	uint64_t told, started_at = 0, jobs;
 
 	job->worker = (int16_t)w->id;
-	if (timed) {
+	if (at_end) {
 		/* the last job's end, unless this one was not in the queue by then */
 		started_at = w->clock > filch_load_relaxed(&job->queued_at) && !nested &&
 					     !(job->flags & FILCHI_JOB_FOLLOWS)
@@ -241,18 +289,22 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		if (nested)
 			filchi_count(&w->counters, jobs_nested);
 		if (FILCH_UNLIKELY(jobs >= filch_load_relaxed(&w->heed_at)))
-			timed |= heed_job(w, job, timed, jobs) << 1;
+			at_end |= heed_job(w, job, at_end, jobs);
+		FILCHI_PROBE(job_begin, w->id, id);
 		control = filchi_worker_control(w, true, nested);
 		filchi_worker_enter(w, &job->team, NULL, NULL);
 		job->status = job->flags & (FILCHI_JOB_TASK | FILCH_JOB_FREE)
 				      ? call_otherwise(w, job)
 				      : filchi_job_call(job);
 		filchi_worker_restore(w, control);
+		FILCHI_PROBE(job_end, w->id, id);
 		if (filchi_worker_in_child(w, job->status))
 			return; /* its completion is the parent's */
 		filchi_worker_leave(w);
 		FILCH_HOOK(job_returned);
 		if (filchi_job_is_deferred(job) && !filchi_job_returned(job)) {
+			if (FILCH_UNLIKELY(at_end & JOB_TRACED))
+				filchi_worker_trace_end(w, id);
 			w->clock = 0;
 			go_on(w);
 			return; /* its finish completes it */
@@ -262,10 +314,10 @@ void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool
 		 * aborted, and its own 1 stays in the team
 		 */
 		filchi_count(&w->lane[filch_load_relaxed(&job->lane)], completed);
-		if (timed) {
+		if (at_end) {
 			job->ended_at = filchi_now();
-			if (FILCH_UNLIKELY(timed > 1))
-				filchi_live_job_ends(w, job, timed & 1, timed >> 1);
+			if (FILCH_UNLIKELY(at_end > JOB_TIMED))
+				heed_job_end(w, job, at_end);
 		}
 	}
 	/* callbacks, and what goes on under a nested job, take time of their own */
@@ -431,6 +483,7 @@ void filchi_worker_work(struct filchi_worker *w)
 {
 	struct filch_pool *pool = w->pool;
 
+	filchi_trace(pool, THREAD, 0, 0);
 	filchi_idle_search(&pool->idle);
 	while (!is_over(pool)) {
 		uint64_t since = 0;
@@ -476,6 +529,8 @@ bool filchi_worker_make_deque(struct filchi_worker *w)
 		    &w->deque, (filch_index)w->pool->config.deque_capacity, w->pool->fenced))
 		return false;
 	w->has_deque = true;
+	if (w->pool->is_serial)
+		w->deque.hot.limit = 0; /* every push goes the slow way: filch_push_slow() */
 	/* a membarrier interrupts all workers that run: what is to pay for it grows with them */
 	if (w->pool->workers > 2)
 		w->deque.watch.patience *= (w->pool->workers + 1) / 2;

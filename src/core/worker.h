@@ -159,6 +159,10 @@ bool filchi_worker_help(struct filchi_worker *w, const struct filchi_filter *fil
  */
 void filchi_worker_run_job(struct filchi_worker *w, struct filchi_job *job, bool nested);
 
+/* Worker, in a traced pool: a job begins on it, or has returned. */
+FILCH_COLD void filchi_worker_trace_begin(struct filchi_worker *w, const struct filchi_job *job);
+FILCH_COLD void filchi_worker_trace_end(struct filchi_worker *w, int64_t id);
+
 /* Worker: runs a share of an errand, begun, of @team's job, whose count was raised for it. */
 void filchi_worker_run_share(
 	struct filchi_worker *w, struct filch_task *task, struct filchi_team *team);
@@ -204,6 +208,9 @@ static inline bool filchi_worker_has_stack(const struct filchi_worker *w)
  * after the poster's publish. A spawner that has trusted searchers also for its next pushes is owed
  * the end of that: ask, raised again. The proof is in docs/idle-protocol.md.
  */
+
+/* Any thread: it has ended this worker's sleep. Counts that. */
+void filchi_worker_woken(struct filchi_worker *w);
 
 /* Any thread: wakes this worker if it sleeps. Its task, its job, or the pool, has ended. */
 bool filchi_worker_wake(struct filch_pool *pool, struct filchi_worker *w);

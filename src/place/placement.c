@@ -223,6 +223,12 @@ static int choose_workers(struct filchi_making *m)
 	uint32_t limit = over ? FILCHI_WORKERS_MAX : m->plan->usable;
 	struct numbers n = { .at_first = m->request->workers };
 
+	(void)filchi_env_switch(FILCHI_ENV_SERIAL, &m->plan->is_serial, m->complaints);
+	if (m->plan->is_serial) {
+		m->workers_from = filchi_env_name(FILCHI_ENV_SERIAL);
+		m->plan->at_first = m->plan->seated = m->plan->workers = 1;
+		return 0;
+	}
 	m->workers_from = "the configuration";
 	n.by_env = filchi_env_number(FILCHI_ENV_WORKERS, limit, &n.at_first, m->complaints);
 	if (n.by_env)

@@ -108,7 +108,8 @@ struct filchi_plan {
 	uint32_t usable;
 	uint32_t quota; /* whole CPUs that it allowed; UINT32_MAX: there was none */
 	enum filchi_binding binding;
-	bool pin; /* workers have seats: FILCHI_BIND_SEAT or _CPU */
+	bool is_serial; /* FILCH_SERIAL: one worker, whatever was asked for */
+	bool pin;       /* workers have seats: FILCHI_BIND_SEAT or _CPU */
 	/* the machine is a description: filchi_plan_pin does nothing */
 	bool simulated;
 	struct filchi_seat *seat; /* [workers] */

@@ -396,7 +396,7 @@ int filchi_live_prepare(struct filch_pool *pool)
 	}
 	(void)filchi_fetch_add_acq_rel(&pool->heeds, FILCHI_HEEDS_LIVE);
 	for (uint32_t i = 0; i < pool->workers; i++)
-		filchi_store_release(&filchi_worker_at(pool, i)->heed_at, 0);
+		filchi_heed_from(filchi_worker_at(pool, i), FILCHI_HEED_NEXT);
 	return 0;
 }
 

@@ -91,6 +91,13 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 	add(&m.workers, p, sizeof *p);
 	add(&m.workers, filchi_load_acquire(&p->live_words),
 		p->workers * sizeof(struct filchi_live_words));
+	for (uint32_t i = 0; i < p->workers; i++) {
+		struct filchi_trace_ring *ring =
+			filchi_load_acquire(&filchi_worker_at(p, i)->trace);
+
+		if (ring)
+			add(&m.workers, ring, filchi_trace_ring_size(ring->mask + 1));
+	}
 	add(&m.slots, p->jobs.slot, (size_t)p->jobs.slots * sizeof p->jobs.slot[0]);
 	groups = filchi_load_acquire(&p->jobs.groups); /* stay until the pool's end */
 	if (groups)

@@ -31,6 +31,7 @@
 #include "core/errand.h"
 #include "core/given.h"
 #include "core/live_words.h"
+#include "core/serial.h"
 #include "place/topology.h"
 #include "pool/attendant.h"
 #include "pool/config.h"
@@ -38,6 +39,7 @@
 #include "pool/making.h"
 #include "pool/service.h"
 #include "pool/timer.h"
+#include "pool/tracing.h"
 #include "pool/watchdog.h"
 #include "struct/closing.h"
 
@@ -59,11 +61,13 @@ static void in_child(void)
 	filchi_watchdog_in_child();
 	filchi_default_in_child();
 	filchi_live_in_child();
+	filchi_trace_in_child();
 }
 
 static void before_fork(void)
 {
 	filchi_this_thread.forks = true;
+	filchi_trace_before_fork();
 	filchi_live_before_fork();
 	filchi_seats_before_fork();
 	filchi_watchdog_before_fork();
@@ -84,6 +88,7 @@ static void in_parent(void)
 	filchi_watchdog_after_fork();
 	filchi_seats_after_fork();
 	filchi_live_after_fork();
+	filchi_trace_after_fork();
 	filchi_this_thread.forks = false;
 }
 
@@ -123,10 +128,10 @@ static void worker_init(struct filch_pool *pool, uint32_t i)
 
 	w->pool = pool;
 	w->id = w->rank = i;
-	filch_store_relaxed(
-		&w->heed_at, pool->config.flags & FILCH_POOL_GUARD ? 0 : FILCHI_HEED_NONE);
+	filch_store_relaxed(&w->heed_at,
+		pool->config.flags & FILCH_POOL_GUARD ? FILCHI_HEED_EACH : FILCHI_HEED_NONE);
 	filchi_sleeper_init(&w->sleeper);
-	filchi_victim_init(&w->victim, pool->plan, i, filchi_now() ^ (uint64_t)i << 32);
+	filchi_victim_init(&w->victim, pool->plan, i, pool->seed ^ (uint64_t)i << 32);
 }
 
 /* A hook of worker 0 of a pool with FILCH_POOL_CALLER, on the calling thread. */
@@ -206,6 +211,8 @@ static int pool_free(struct filch_pool *pool)
 		if (filchi_forked(pool))
 			return -ECHILD;
 		join_workers(pool);
+		filchi_trace_end(pool);
+		filchi_serial_free(pool->first->serial);
 		munmap(pool->first, pool->map_size);
 		filchi_unmap(filch_load_relaxed(&pool->live_words),
 			pool->workers * sizeof(struct filchi_live_words));
@@ -276,6 +283,7 @@ static int make_plan(struct making *m)
 	if (error)
 		return error;
 	pool->workers = pool->running = pool->plan->workers;
+	pool->is_serial = pool->plan->is_serial;
 	pool->config.workers_max = pool->plan->seated;
 	pool->config.spares = pool->plan->workers - pool->plan->seated;
 	filchi_elastic_init(pool, pool->plan->at_first,
@@ -299,6 +307,7 @@ static int choose_fences(struct making *m)
 static int map_workers(struct making *m)
 {
 	struct filch_pool *pool = m->pool;
+	uint32_t seed;
 	void *map;
 
 	pool->pin_error = malloc(pool->workers * sizeof pool->pin_error[0]);
@@ -316,8 +325,15 @@ static int map_workers(struct making *m)
 	pool->marks = (struct filchi_marks){
 		.base = (uintptr_t)map, .stride = pool->stride, .size = pool->map_size
 	};
+	pool->seed = filchi_env_number(FILCHI_ENV_SEED, UINT32_MAX, &seed, m->notes) ? seed
+										     : filchi_now();
 	for (uint32_t i = 0; i < pool->workers; i++)
 		worker_init(pool, i);
+	if (pool->is_serial) {
+		pool->first->serial = filchi_serial_new();
+		if (!pool->first->serial)
+			return -ENOMEM;
+	}
 	filchi_idle_init(&pool->idle);
 	filchi_heavy_init(&pool->heavy);
 	filchi_awaits_init(&pool->awaits);
@@ -380,6 +396,12 @@ static int heed_live(struct making *m)
 
 	(void)filchi_env_switch(FILCHI_ENV_LIVE, &live, m->notes);
 	return live ? filchi_live_prepare(m->pool) : 0;
+}
+
+/* It is one of the pools of the process from now on, and traced if they are. */
+static int join_pools(struct making *m)
+{
+	return filchi_trace_join(m->pool, m->notes);
 }
 
 /* Waits for the threads of workers @first to running to start; -ENOMEM if one has no deque. */
@@ -454,7 +476,7 @@ static int create_pool(struct filch_pool **out, const struct filch_config *confi
 {
 	static int (*const step[])(struct making * m) = { make_pool, take_config, make_plan,
 		choose_fences, map_workers, make_jobs, make_injector, catch_faults, heed_live,
-		start_service, start_workers, describe };
+		join_pools, start_service, start_workers, describe };
 	struct making m = { .from = config, .of_process = of_process };
 	int error = 0;
 

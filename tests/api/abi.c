@@ -77,6 +77,11 @@ static void submission(void)
 	AT(filch_job_spec, fn, 0, 8);
 	AT(filch_job_spec, arg, 8, 8);
 	AT(filch_job_spec, user, 16, 8);
+	SIZE(filch_trace_config, 24);
+	AT(filch_trace_config, size, 0, 8);
+	AT(filch_trace_config, file, 8, 8);
+	AT(filch_trace_config, events, 16, 4);
+	AT(filch_trace_config, reserved, 20, 4);
 	SIZE(filch_cq_config, 24);
 	AT(filch_cq_config, size, 0, 8);
 	AT(filch_cq_config, flags, 8, 8);

@@ -29,6 +29,7 @@ struct place {
 
 #define POOL(name)  "pool.h", "FILCH_API int filch_pool_" name "("
 #define JOB(name)   "job.h", "FILCH_API int filch_" name "("
+#define TRACE(name) "trace.h", "FILCH_API int filch_trace_" name "("
 #define GROUP(name) "group.h", "FILCH_API int filch_group_" name "("
 
 struct refusal {
@@ -623,6 +624,38 @@ AFTER_FORK(resize_child, filch_pool_resize(pool, 1))
 AFTER_FORK(pause_child, filch_pool_pause(pool))
 AFTER_FORK(resume_child, filch_pool_resume(pool))
 AFTER_FORK(live_child, filch_pool_live(pool, 1))
+
+static int64_t trace_twice(void)
+{
+	struct filch_trace_config config = FILCH_TRACE_CONFIG_INIT;
+
+	config.file = "/dev/null";
+	CHECK_EQ(filch_trace_start(&config), 0);
+	return filch_trace_start(&config);
+}
+
+static int64_t trace_without_file(void)
+{
+	struct filch_trace_config config = FILCH_TRACE_CONFIG_INIT;
+
+	return filch_trace_start(&config);
+}
+
+static int64_t trace_newer(void)
+{
+	struct {
+		struct filch_trace_config known;
+		uint64_t unknown;
+	} config = { FILCH_TRACE_CONFIG_INIT, 1 };
+
+	config.known.size = sizeof config;
+	return filch_trace_start(&config.known);
+}
+
+static int64_t trace_not_begun(void)
+{
+	return filch_trace_stop();
+}
 CASE(blocking_outside, int begun = filch_blocking_begin(); int ended = filch_blocking_end();
 	return begun == ended ? ended : NO_RESULT;)
 IN_JOB(blocking_end_alone, filch_blocking_end())
@@ -727,6 +760,10 @@ static const struct refusal refusals[] = {
 	{ { POOL("pause") }, ECHILD, pause_child },
 	{ { POOL("resume") }, ECHILD, resume_child },
 	{ { POOL("live") }, ECHILD, live_child },
+	{ { TRACE("start") }, EALREADY, trace_twice },
+	{ { TRACE("start") }, EINVAL, trace_without_file },
+	{ { TRACE("start") }, E2BIG, trace_newer },
+	{ { TRACE("stop") }, ENOENT, trace_not_begun },
 	{ { BLOCKING }, EPERM, blocking_outside },
 	{ { BLOCKING }, EINVAL, blocking_end_alone },
 	{ { POOL("describe") }, EINVAL, describe_null },
@@ -828,6 +865,9 @@ static const struct {
 #endif
 	{ { POOL("create") }, "EDEADLK", "in a program's fork handlers: late/host.c" },
 	{ { POOL("each") }, "ENOMEM", "no memory for one piece: stress/faults" },
+	{ { TRACE("start") }, "ENOMEM", "no memory for the rings of threads outside" },
+	{ { TRACE("start") }, "EDEADLK", "in a program's fork handlers, as of create" },
+	{ { TRACE("stop") }, "EDEADLK", "likewise" },
 	{ { POOL("live") }, "ENOMEM", "no memory for the words of its workers" },
 	{ { POOL("live") }, "EAGAIN", "no thread, as of create" },
 	{ { POOL("live") }, "EPERM", "another file system in the place of /dev/shm: unit/live" },
