@@ -388,6 +388,7 @@ static bool run_any(struct filchi_worker *w)
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	bool steal_first = filchi_policy_steals_first(++w->turn);
 
+	filchi_idle_looks(&w->pool->idle);
 	if (filchi_limit_bars(&w->pool->limit, w->rank)) {
 		retire(w);
 		return false;
@@ -404,6 +405,7 @@ static void park(struct filchi_worker *w)
 {
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	struct filch_pool *pool = w->pool;
+	uint64_t now;
 
 	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
@@ -417,7 +419,9 @@ static void park(struct filchi_worker *w)
 	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
 	(void)filchi_worker_sleep(w, NULL);
-	filchi_pin_review(&w->pin_watch, filchi_now());
+	now = filchi_now();
+	filchi_woken_came(w, now);
+	filchi_pin_review(&w->pin_watch, now);
 }
 
 bool filchi_worker_run_one(struct filchi_worker *w)
@@ -436,6 +440,8 @@ void filchi_worker_work(struct filchi_worker *w)
 		uint64_t since = 0;
 
 		while (!run_any(w)) {
+			filchi_idle_lingers(&w->sleeper);
+			FILCH_HOOK(search_goes_on);
 			if (is_over(pool))
 				return;
 			if (pool->guards)

@@ -93,18 +93,18 @@ Test(idle, the_last_searcher_that_finds_work_while_others_sleep_is_told_so)
 	begin();
 	filchi_sleeper_init(&second);
 	filchi_idle_search(&idle);
-	cr_assert(!filchi_idle_found(&idle), "nobody sleeps");
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "nobody sleeps");
 	filchi_idle_search(&idle);
 	filchi_idle_search(&idle);
 	filchi_idle_search(&idle);
 	filchi_idle_prepare(&idle, &second, &anything);
 	COUNTS(2, 0, 1);
-	cr_assert(!filchi_idle_found(&idle), "another searches");
-	cr_assert(filchi_idle_found(&idle));
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "another searches");
+	cr_assert(filchi_idle_found(&idle, &sleeper));
 	COUNTS(0, 0, 1);
 	cr_assert(filchi_idle_wake(&idle, &second, filchi_load_acquire(&second.state)));
 	filchi_idle_prepare(&idle, &sleeper, &of_a_and_b);
-	cr_assert(filchi_idle_found(&idle), "bound sleepers count as well");
+	cr_assert(filchi_idle_found(&idle, &sleeper), "bound sleepers count as well");
 }
 
 Test(idle, a_waker_does_not_end_a_later_sleep)
@@ -246,7 +246,7 @@ Test(idle, a_trust_is_ended_once_and_by_one)
 	filchi_idle_search(&idle);
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
-	cr_assert(!filchi_idle_found(&idle), "nobody sleeps");
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "nobody sleeps");
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 0);
 	cr_assert(filchi_idle_was_trusted(&idle));
 	cr_assert(!filchi_idle_was_trusted(&idle));
