@@ -88,8 +88,8 @@ static bool spin_wait_as_client(const struct filch_pool *pool, uint64_t *since, 
  * Sleeps until job @id is complete. While it is queued, and workers sleep, somebody must be on his
  * way to it; the client looks after some time whether he is.
  */
-static int sleep_outside(
-	struct filch_pool *pool, struct filchi_job *job, int64_t id, const struct timespec *deadline)
+static int sleep_outside(struct filch_pool *pool, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline)
 {
 	for (uint64_t nap = CLIENT_NAP;; nap *= 2) {
 		struct timespec until = filch_after(nap);

@@ -40,7 +40,7 @@
 #define HABIT         3u    /* so many times in a row make a habit */
 #define AT_ONCE_NS    5000u /* from submit to wait */
 #define DOUBT_NS      100000u
-#define PATIENCE      32u   /* waits beside a worker before the first sleep ... */
+#define PATIENCE      32u /* waits beside a worker before the first sleep ... */
 /* ... and eight times as many before the next, up to this, while it does not help */
 #define PATIENCE_MAX 65536u
 
@@ -104,8 +104,7 @@ static void doubt(struct filchi_client *client)
 	if (now - client->relied_at > DOUBT_NS) {
 		client->preempted = preemptions();
 		if (before != client->preempted && client->relied_at)
-			filchi_places_learn(
-				&client->places, FILCHI_PLACE_HERE, FILCHI_SOON_MAX);
+			filchi_places_learn(&client->places, FILCHI_PLACE_HERE, FILCHI_SOON_MAX);
 	}
 	client->relied_at = now;
 }

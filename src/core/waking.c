@@ -114,8 +114,7 @@ static bool wake_next(struct filch_pool *pool, uint32_t near)
 	for (uint32_t i = 0; i < pool->workers; i++)
 		if (wake_for(pool, near, filchi_worker_at(pool, i)))
 			return true;
-	return !filchi_injector_seems_empty(&pool->injector) &&
-	       wake_free(pool, near, false);
+	return !filchi_injector_seems_empty(&pool->injector) && wake_free(pool, near, false);
 }
 
 void filchi_waking_ask_all(struct filch_pool *pool)
@@ -147,8 +146,7 @@ static bool are_missing(struct filch_pool *pool, uint64_t counts)
 static bool are_unseen(struct filch_pool *pool, uint64_t counts)
 {
 	return filch_load_relaxed(&pool->idle.relied) &&
-	       filchi_policy_may_miss(
-		       counts, filch_load_relaxed(&pool->limit), pool->plan->usable);
+	       filchi_policy_may_miss(counts, filch_load_relaxed(&pool->limit), pool->plan->usable);
 }
 
 /* What a search owes that has ended, as the last perhaps. Near is seen from worker @near. */

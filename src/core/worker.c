@@ -419,6 +419,7 @@ static void park(struct filchi_worker *w)
 	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
 	(void)filchi_worker_sleep(w, NULL);
+	FILCH_HOOK(woken_comes);
 	now = filchi_now();
 	filchi_woken_came(w, now);
 	filchi_pin_review(&w->pin_watch, now);

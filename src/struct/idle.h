@@ -133,8 +133,8 @@ static inline void filchi_idle_lingers(struct filchi_sleeper *s)
 {
 	/* its owner alone writes it in this state, and writes the number beside it */
 	if (FILCHI_SLEEP_KIND(filch_load_relaxed(&s->search)) == FILCHI_SEARCH_NONE)
-		filchi_store_release(&s->search,
-			(filch_load_relaxed(&s->state) & ~3u) | FILCHI_SEARCH_COUNTED);
+		filchi_store_release(
+			&s->search, (filch_load_relaxed(&s->state) & ~3u) | FILCHI_SEARCH_COUNTED);
 }
 
 /* A searcher is about to end its search. If that was ended in its place, it begins one anew. */
@@ -185,8 +185,7 @@ static inline bool filchi_idle_found(struct filchi_idle *idle, struct filchi_sle
  * ended. *@last: the caller owes what filchi_idle_finish() says. A searcher that looks after all
  * has done so in vain for others, and nothing else is lost.
  */
-static inline bool filchi_idle_miss(
-	struct filchi_idle *idle, struct filchi_sleeper *s, bool *last)
+static inline bool filchi_idle_miss(struct filchi_idle *idle, struct filchi_sleeper *s, bool *last)
 {
 	/* in this order: what a worker writes before its sleep is not taken for the present search */
 	uint32_t search = filchi_load_acquire(&s->search);

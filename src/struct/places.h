@@ -28,8 +28,9 @@ static inline uint32_t filchi_places_next(const struct filchi_places *p)
 
 static inline void filchi_places_put_off(struct filchi_places *p, bool is_sure)
 {
-	p->every = is_sure ? FILCHI_TRIAL_FIRST
-			   : p->every * 4 < FILCHI_TRIAL_LAST ? p->every * 4 : FILCHI_TRIAL_LAST;
+	p->every = is_sure                            ? FILCHI_TRIAL_FIRST
+		   : p->every * 4 < FILCHI_TRIAL_LAST ? p->every * 4
+						      : FILCHI_TRIAL_LAST;
 	p->left = p->every;
 }
 

@@ -136,6 +136,13 @@ static atomic_bool still; /* the first worker is to stand still, or does */
 #if defined(FILCH_EXPLORE)
 static _Thread_local unsigned me;
 static bool busy[WORKERS]; /* with LONG: runs an item that has no end; with MISS: stands still */
+enum {
+#if defined(MISS)
+	FIRST_JOINED = 1
+#else
+	FIRST_JOINED = 0
+#endif
+};
 #if defined(MISS)
 #define STAND_STILL() (me == 0 ? (busy[0] = true, pthread_exit(NULL)) : (void)0)
 #endif
@@ -511,9 +518,10 @@ int main(void)
 	for (int i = 0; i < POSTS; i++)
 		(void)post(KIND, &carried);
 #if defined(MISS)
+	pthread_join(thread[0], NULL);
 	miss(0);
 #endif
-	for (unsigned i = 0; i < WORKERS; i++)
+	for (unsigned i = FIRST_JOINED; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
 		awake |= !busy[i] &&

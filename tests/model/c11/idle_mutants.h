@@ -139,7 +139,7 @@ static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 #elif defined(MUTANT_MISSED_RETURNS_NOT)
 /* in filchi_idle_return() */
 #undef filchi_exchange_acq_rel
-#define filchi_exchange_acq_rel(p, v)                                         \
+#define filchi_exchange_acq_rel(p, v)                                                   \
 	(IN_FUNCTION('r') ? (atomic_store_explicit((p), (v), memory_order_release), 0u) \
 			  : atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #elif defined(MUTANT_MISSED_ASLEEP)
@@ -147,10 +147,11 @@ static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 static _Thread_local uint32_t of_search;
 #undef filchi_load_acquire
 #define IS_STATE(p) (sizeof(#p) == sizeof("&s->state"))
-#define filchi_load_acquire(p)                                                           \
-	(!IN_FUNCTION('m') ? atomic_load_explicit((p), memory_order_acquire)             \
-	 : IS_STATE(p)     ? (HOLD(), of_search & ~3u)                                   \
-			   : (of_search = (uint32_t)atomic_load_explicit((p), memory_order_acquire)))
+#define filchi_load_acquire(p)                                               \
+	(!IN_FUNCTION('m') ? atomic_load_explicit((p), memory_order_acquire) \
+		: IS_STATE(p)                                                \
+			? (HOLD(), of_search & ~3u)                          \
+			: (of_search = (uint32_t)atomic_load_explicit((p), memory_order_acquire)))
 #elif defined(MUTANT_PARK_WITHOUT_FENCE)
 #undef filchi_store_then_fence
 #define filchi_store_then_fence(p, v) filchi_store_release((p), (v))
