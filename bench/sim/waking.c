@@ -118,7 +118,7 @@ void sim_found(struct run *r, struct worker *w, struct worker *victim, uint64_t 
 	bool last;
 
 	touch_counts(r, t);
-	last = filchi_idle_found(&r->idle);
+	last = filchi_idle_found(&r->idle, &w->sleeper);
 	if (r->policy->wake_two) {
 		for (int i = 0; i < 2; i++)
 			if (FILCHI_IDLE_FREES(filchi_idle_posted(&r->idle)))

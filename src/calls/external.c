@@ -2,6 +2,9 @@
 /* Threads that are no workers of the pool they call: see external.h. */
 #include "calls/external.h"
 
+#include "core/waking.h"
+#include "struct/policy.h"
+
 #include <errno.h>
 
 bool filchi_in_callback_of(struct filch_pool *pool)
@@ -78,13 +81,43 @@ static bool spin_wait_as_client(const struct filch_pool *pool, uint64_t *since, 
 	return true;
 }
 
+/* ns: the first nap of a client whose job has not been begun; each is twice as long as the last */
+#define CLIENT_NAP (FILCHI_MISSING_NS + FILCHI_MISSING_NS / 4)
+
+/*
+ * Sleeps until job @id is complete. While it is queued, and workers sleep, somebody must be on his
+ * way to it; the client looks after some time whether he is.
+ */
+static int sleep_outside(struct filch_pool *pool, struct filchi_job *job, int64_t id,
+	const struct timespec *deadline)
+{
+	for (uint64_t nap = CLIENT_NAP;; nap *= 2) {
+		struct timespec until = filch_after(nap);
+		uint64_t state;
+		int error;
+
+		if (deadline && filchi_nanoseconds(deadline) <= filchi_nanoseconds(&until))
+			break;
+		error = filchi_job_await(&pool->jobs, job, id, &until);
+		if (error != -ETIMEDOUT)
+			return error;
+		state = filchi_load_acquire(&job->state);
+		if (!filchi_job_is(&pool->jobs, state, id) ||
+			FILCHI_JOB_STATE(state) == FILCHI_JOB_RUNNING)
+			break;
+		if (FILCHI_JOB_STATE(state) == FILCHI_JOB_QUEUED && !filchi_waking_hurry(pool))
+			break;
+	}
+	return filchi_job_await(&pool->jobs, job, id, deadline);
+}
+
 int filchi_sleep_as_client(struct filch_pool *pool, struct filchi_job *job, int64_t id,
 	const struct timespec *deadline, enum filchi_stay_kind kind)
 {
 	struct filchi_worker *w = filchi_worker_self();
 
 	return w ? filchi_abroad_wait(w, pool, job, id, deadline, kind)
-		 : filchi_job_await(&pool->jobs, job, id, deadline);
+		 : sleep_outside(pool, job, id, deadline);
 }
 
 /* The same where a job may run on top and leave the thread: the client leaves too. */

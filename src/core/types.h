@@ -133,6 +133,9 @@ struct filchi_worker {
 	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
 	 */
 	filch_atomic_u32 yield_asked;
+	/* after which sleep it came last, by its state when awake, and when: written in this order */
+	filch_atomic_u64 came_at;
+	filch_atomic_u32 came_after;
 	/*
 	 * 1: before its next job it is to look at its errands and at the limit. Set after what it
 	 * is to find there, by any thread; it clears it by a full fence before it looks.

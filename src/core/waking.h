@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker owes to others when it finds work. All else that wakes is in worker.h. */
+/* What a worker owes to others when it finds work, and what if it does not come. All else that wakes
+ * is in worker.h. */
 #ifndef FILCHI_WAKING_H
 #define FILCHI_WAKING_H
 
@@ -15,6 +16,12 @@
  * end of their trust.
  */
 void filchi_waking_found(struct filchi_worker *w, struct filchi_worker *victim);
+
+/*
+ * Any thread, whose job is still queued: wakes another worker if those on their way have not looked
+ * for too long. False: nobody sleeps who could be woken.
+ */
+bool filchi_waking_hurry(struct filch_pool *pool);
 
 /* Raises ask at every deque, and passes the heavy fence: whoever pushes later sees it. */
 void filchi_waking_ask_all(struct filch_pool *pool);

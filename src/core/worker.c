@@ -440,6 +440,7 @@ static bool run_any(struct filchi_worker *w)
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	bool steal_first = filchi_policy_steals_first(++w->turn);
 
+	filchi_idle_looks(&w->pool->idle);
 	if (filchi_limit_bars(&w->pool->limit, w->rank)) {
 		retire(w);
 		return false;
@@ -456,6 +457,7 @@ static void park(struct filchi_worker *w)
 {
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	struct filch_pool *pool = w->pool;
+	uint64_t now;
 
 	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
@@ -469,7 +471,10 @@ static void park(struct filchi_worker *w)
 	FILCH_HOOK(park_decided);
 	filchi_count(&w->counters, parks);
 	(void)filchi_worker_sleep(w, NULL);
-	filchi_pin_review(&w->pin_watch, filchi_now());
+	FILCH_HOOK(woken_comes);
+	now = filchi_now();
+	filchi_woken_came(w, now);
+	filchi_pin_review(&w->pin_watch, now);
 }
 
 bool filchi_worker_run_one(struct filchi_worker *w)
@@ -489,6 +494,8 @@ void filchi_worker_work(struct filchi_worker *w)
 		uint64_t since = 0;
 
 		while (!run_any(w)) {
+			filchi_idle_lingers(&w->sleeper);
+			FILCH_HOOK(search_goes_on);
 			if (is_over(pool))
 				return;
 			if (pool->guards)

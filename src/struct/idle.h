@@ -38,6 +38,15 @@
  * says so in `trusted`. The last searcher that finds work, and wakes no other, ends that trust: it
  * raises ask where it is low, passes a heavy fence, and looks once more. A parking one does the
  * same by its steps 2 to 4.
+ *
+ * Missed. A searcher may be stopped, or get no core, while posters rely on it. Any thread may then
+ * end its search in its place, filchi_idle_miss(), and owes what the searcher would have owed. The
+ * searcher sees that when it ends its search itself: it begins one anew, and ends that. `search`
+ * decides which of the two it is:
+ *   none    -> counted  the searcher, after a look in vain; or before its sleep, for the next search
+ *   counted -> none     the searcher, at its end
+ *   counted -> missed   any thread, by CAS
+ *   missed  -> none     the searcher, at its end: it counts itself anew
  */
 #ifndef FILCHI_IDLE_H
 #define FILCHI_IDLE_H
@@ -69,6 +78,13 @@ enum { FILCHI_AWAKE = 0, FILCHI_ASLEEP_FREE = 1, FILCHI_ASLEEP_BOUND = 2, FILCHI
 /* may be below the truth, and below 0, while a waker has yet to count */
 #define FILCHI_IDLE_SEARCH(c) ((int64_t)(c) >> 32)
 
+/*
+ * search: 31..2 number of the sleep before it | 1..0 kind
+ *
+ * It holds only while the worker is awake and its last sleep had that number.
+ */
+enum { FILCHI_SEARCH_NONE = 0, FILCHI_SEARCH_COUNTED = 1, FILCHI_SEARCH_MISSED = 2 };
+
 struct filchi_sleeper {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 state; /* the word it sleeps on */
 	/* bound: the jobs whose work it may run; wakers read it */
@@ -76,17 +92,24 @@ struct filchi_sleeper {
 	FILCH_ATOMIC(const struct filchi_segment *) scope; /* of the first; compared, never read */
 	/* the state of the last sleep that its worker has decided on: struct/standstill.h */
 	filch_atomic_u32 settled;
+	filch_atomic_u32 search; /* whether others may end its search in its place */
 };
 
 struct filchi_idle {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u64 counts;
 	filch_atomic_u32 trusted; /* 1: some spawner has left its ask low */
+	/*
+	 * since when somebody has relied on searchers, none of which has looked since; 0 = not. Advice:
+	 * no proof relies on it.
+	 */
+	filch_atomic_u64 relied;
 };
 
 static inline void filchi_idle_init(struct filchi_idle *idle)
 {
 	filch_store_relaxed(&idle->counts, 0);
 	filch_store_relaxed(&idle->trusted, 0);
+	filch_store_relaxed(&idle->relied, 0);
 }
 
 static inline void filchi_sleeper_init(struct filchi_sleeper *s)
@@ -96,6 +119,7 @@ static inline void filchi_sleeper_init(struct filchi_sleeper *s)
 	filch_store_relaxed(&s->team[1], NULL);
 	filch_store_relaxed(&s->scope, NULL);
 	filch_store_relaxed(&s->settled, FILCHI_AWAKE);
+	filch_store_relaxed(&s->search, FILCHI_SEARCH_NONE);
 }
 
 /* A free worker begins to search, having been neither woken nor counted. */
@@ -104,14 +128,35 @@ static inline void filchi_idle_search(struct filchi_idle *idle)
 	(void)filchi_fetch_add_acq_rel(&idle->counts, FILCHI_IDLE_SEARCHER);
 }
 
+/* A searcher has looked in vain and looks on. From now on others may end its search. */
+static inline void filchi_idle_lingers(struct filchi_sleeper *s)
+{
+	/* its owner alone writes it in this state, and writes the number beside it */
+	if (FILCHI_SLEEP_KIND(filch_load_relaxed(&s->search)) == FILCHI_SEARCH_NONE)
+		filchi_store_release(
+			&s->search, (filch_load_relaxed(&s->state) & ~3u) | FILCHI_SEARCH_COUNTED);
+}
+
+/* A searcher is about to end its search. If that was ended in its place, it begins one anew. */
+static inline void filchi_idle_return(struct filchi_idle *idle, struct filchi_sleeper *s)
+{
+	if (FILCHI_SLEEP_KIND(filch_load_relaxed(&s->search)) == FILCHI_SEARCH_NONE)
+		return;
+	FILCH_HOOK(search_ends);
+	if (FILCHI_SLEEP_KIND(filchi_exchange_acq_rel(&s->search, FILCHI_SEARCH_NONE)) ==
+		FILCHI_SEARCH_MISSED)
+		filchi_idle_search(idle);
+}
+
 /*
- * A searcher has found work. True: it may have been the last searcher, and others sleep. It must
- * then look once more, and wake the next if work is left. The read-modify-write is the fence that
- * orders its look after the posts of those that saw it searching.
+ * A search ends that has found work, or that others end. True: it may have been the last, and
+ * others sleep. The caller must then look once more, and wake the next if work is left. The
+ * read-modify-write is the fence that orders its look after the posts of those that relied on that
+ * search.
  *
  * Not only at 1: its waker may not have counted it yet, and has left the rest of the work to it.
  */
-static inline bool filchi_idle_found(struct filchi_idle *idle)
+static inline bool filchi_idle_finish(struct filchi_idle *idle)
 {
 	uint64_t old = filchi_fetch_sub_seq_cst(&idle->counts, FILCHI_IDLE_SEARCHER);
 
@@ -122,10 +167,58 @@ static inline bool filchi_idle_found(struct filchi_idle *idle)
 	 * Without:   a poster relies on a searcher that has looked already.
 	 * Weaker?    no: store->load; the read-modify-write is the fence.
 	 * Checked:   tests/model/c11/idle.c, mutants chain_left_out, uncounted_looks_not,
-	 *            found_without_fence (the last by a model checker only)
+	 *            missed_looks_not, found_without_fence (the last by a model checker only)
 	 */
 	return FILCHI_IDLE_SEARCH(old) <= 1 && FILCHI_IDLE_ASLEEP(old) &&
 	       FILCHI_IDLE_ASLEEP(filchi_rmw_fence_then_load_acquire(&idle->counts));
+}
+
+/* A searcher has found work. True: the caller owes what filchi_idle_finish() says. */
+static inline bool filchi_idle_found(struct filchi_idle *idle, struct filchi_sleeper *s)
+{
+	filchi_idle_return(idle, s);
+	return filchi_idle_finish(idle);
+}
+
+/*
+ * Any thread: ends the search of a worker that seems not to look. False: there is none, or it has
+ * ended. *@last: the caller owes what filchi_idle_finish() says. A searcher that looks after all
+ * has done so in vain for others, and nothing else is lost.
+ */
+static inline bool filchi_idle_miss(struct filchi_idle *idle, struct filchi_sleeper *s, bool *last)
+{
+	/* in this order: what a worker writes before its sleep is not taken for the present search */
+	uint32_t search = filchi_load_acquire(&s->search);
+
+	if (FILCHI_SLEEP_KIND(search) != FILCHI_SEARCH_COUNTED ||
+		filchi_load_acquire(&s->state) != (search & ~3u))
+		return false;
+	FILCH_HOOK(miss_decided);
+	if (!filchi_cas_acq_rel(&s->search, &search, (search & ~3u) | FILCHI_SEARCH_MISSED))
+		return false;
+	FILCH_HOOK(missed_uncounted);
+	*last = filchi_idle_finish(idle);
+	return true;
+}
+
+/* A searcher is about to look at everything. */
+static inline void filchi_idle_looks(struct filchi_idle *idle)
+{
+	if (FILCH_UNLIKELY(filch_load_relaxed(&idle->relied)))
+		filch_store_relaxed(&idle->relied, 0);
+}
+
+/*
+ * Somebody relies on searchers at @now. Returns since when others have, and none has looked.
+ */
+static inline uint64_t filchi_idle_relies(struct filchi_idle *idle, uint64_t now)
+{
+	uint64_t since = filch_load_relaxed(&idle->relied);
+
+	if (since)
+		return since;
+	filch_store_relaxed(&idle->relied, now);
+	return now;
 }
 
 /*
@@ -141,6 +234,11 @@ static inline void filchi_idle_prepare(
 	/* awake: nobody else writes it */
 	uint32_t state = FILCHI_SLEEP_NEXT(filch_load_relaxed(&s->state));
 
+	if (filter->any) {
+		filchi_idle_return(idle, s);
+		/* it is a searcher when it is woken, and others may have to end that search */
+		filch_store_relaxed(&s->search, state | FILCHI_SEARCH_COUNTED);
+	}
 	filch_store_relaxed(&s->team[0], filter->team[0]);
 	filch_store_relaxed(&s->team[1], filter->team[1]);
 	filch_store_relaxed(&s->scope, filter->scope);

@@ -45,6 +45,29 @@ static inline bool filchi_policy_grows(uint64_t counts, uint32_t workers)
 	return FILCHI_IDLE_FREES(counts) && 2 * FILCHI_IDLE_SEARCH(counts) < awake;
 }
 
+/*
+ * So long may those be relied on who are on their way, and none of them has looked. A core that was
+ * idle is back before.
+ */
+#define FILCHI_MISSING_NS UINT64_C(200000)
+
+/*
+ * Whether searchers may be missing: stopped, or without a core. Not where more workers are awake
+ * than there are @cores. Then some of them have the cores, and one more would not come either.
+ */
+static inline bool filchi_policy_may_miss(uint64_t counts, uint32_t workers, uint32_t cores)
+{
+	int64_t asleep = (int64_t)(FILCHI_IDLE_FREES(counts) + FILCHI_IDLE_BOUNDS(counts));
+
+	return FILCHI_IDLE_FREES(counts) && (int64_t)workers - asleep <= (int64_t)cores;
+}
+
+/* Whether they are, if they have been relied on since @since, and none has looked by @now. */
+static inline bool filchi_policy_missing(uint64_t now, uint64_t since)
+{
+	return (int64_t)(now - since) > (int64_t)FILCHI_MISSING_NS;
+}
+
 /* What a push does that found its ask raised. */
 enum filchi_asked {
 	FILCHI_ASKED_NOBODY, /* nobody sleeps */

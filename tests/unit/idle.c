@@ -93,18 +93,18 @@ Test(idle, the_last_searcher_that_finds_work_while_others_sleep_is_told_so)
 	begin();
 	filchi_sleeper_init(&second);
 	filchi_idle_search(&idle);
-	cr_assert(!filchi_idle_found(&idle), "nobody sleeps");
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "nobody sleeps");
 	filchi_idle_search(&idle);
 	filchi_idle_search(&idle);
 	filchi_idle_search(&idle);
 	filchi_idle_prepare(&idle, &second, &anything);
 	COUNTS(2, 0, 1);
-	cr_assert(!filchi_idle_found(&idle), "another searches");
-	cr_assert(filchi_idle_found(&idle));
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "another searches");
+	cr_assert(filchi_idle_found(&idle, &sleeper));
 	COUNTS(0, 0, 1);
 	cr_assert(filchi_idle_wake(&idle, &second, filchi_load_acquire(&second.state)));
 	filchi_idle_prepare(&idle, &sleeper, &of_a_and_b);
-	cr_assert(filchi_idle_found(&idle), "bound sleepers count as well");
+	cr_assert(filchi_idle_found(&idle, &sleeper), "bound sleepers count as well");
 }
 
 Test(idle, a_waker_does_not_end_a_later_sleep)
@@ -246,8 +246,64 @@ Test(idle, a_trust_is_ended_once_and_by_one)
 	filchi_idle_search(&idle);
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 1);
-	cr_assert(!filchi_idle_found(&idle), "nobody sleeps");
+	cr_assert(!filchi_idle_found(&idle, &sleeper), "nobody sleeps");
 	EQ(FILCHI_IDLE_SEARCH(filchi_idle_trust(&idle)), 0);
 	cr_assert(filchi_idle_was_trusted(&idle));
 	cr_assert(!filchi_idle_was_trusted(&idle));
+}
+
+Test(idle, a_search_is_ended_once_by_its_worker_or_in_its_place)
+{
+	struct filchi_sleeper second;
+	bool last = false;
+
+	begin();
+	filchi_sleeper_init(&second);
+	filchi_idle_search(&idle);
+	filchi_idle_prepare(&idle, &second, &anything);
+	cr_assert(!filchi_idle_miss(&idle, &second, &last), "it sleeps");
+	filchi_idle_search(&idle);
+	cr_assert(!filchi_idle_miss(&idle, &sleeper, &last), "its first look is not over");
+	filchi_idle_lingers(&sleeper);
+	COUNTS(1, 0, 1);
+	cr_assert(filchi_idle_miss(&idle, &sleeper, &last));
+	cr_assert(last, "who ended it owes the look");
+	COUNTS(0, 0, 1);
+	cr_assert(!filchi_idle_miss(&idle, &sleeper, &last), "it is ended");
+	cr_assert(filchi_idle_found(&idle, &sleeper), "it looks all the same, as the last");
+	COUNTS(0, 0, 1);
+	filchi_idle_search(&idle);
+	filchi_idle_lingers(&sleeper);
+	cr_assert(filchi_idle_found(&idle, &sleeper));
+	cr_assert(!filchi_idle_miss(&idle, &sleeper, &last), "it has ended itself");
+	COUNTS(0, 0, 1);
+}
+
+Test(idle, a_worker_whose_search_was_ended_in_its_place_sleeps_and_is_woken_as_ever)
+{
+	bool last;
+
+	begin();
+	filchi_idle_search(&idle);
+	filchi_idle_lingers(&sleeper);
+	cr_assert(filchi_idle_miss(&idle, &sleeper, &last));
+	cr_assert(!last, "nobody sleeps");
+	COUNTS(0, 0, 0);
+	filchi_idle_prepare(&idle, &sleeper, &anything);
+	COUNTS(0, 0, 1);
+	cr_assert(filchi_idle_wake(&idle, &sleeper, state()));
+	COUNTS(1, 0, 0);
+	cr_assert(filchi_idle_miss(&idle, &sleeper, &last), "woken, and it has not come");
+	COUNTS(0, 0, 0);
+	cr_assert(!filchi_idle_found(&idle, &sleeper));
+	COUNTS(0, 0, 0);
+}
+
+Test(idle, a_look_ends_what_was_relied_on)
+{
+	begin();
+	EQ(filchi_idle_relies(&idle, 5), 5);
+	EQ(filchi_idle_relies(&idle, 9), 5);
+	filchi_idle_looks(&idle);
+	EQ(filchi_idle_relies(&idle, 12), 12);
 }

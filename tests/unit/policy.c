@@ -122,3 +122,14 @@ Test(policy, stealing_comes_first_now_and_then)
 		times += filchi_policy_steals_first(turn);
 	cr_assert_eq(times, 10);
 }
+
+Test(policy, searchers_that_nobody_has_seen_for_long_are_missing_where_there_are_cores_for_more)
+{
+	cr_assert(filchi_policy_may_miss(counts(1, 0, 7), 8, 2), "one awake on two cores");
+	cr_assert(filchi_policy_may_miss(counts(1, 0, 6), 8, 2));
+	cr_assert(!filchi_policy_may_miss(counts(1, 0, 5), 8, 2), "three share two cores");
+	cr_assert(!filchi_policy_may_miss(counts(1, 1, 0), 2, 2), "no free one is left");
+	cr_assert(!filchi_policy_missing(1000 + FILCHI_MISSING_NS, 1000));
+	cr_assert(filchi_policy_missing(1001 + FILCHI_MISSING_NS, 1000));
+	cr_assert(!filchi_policy_missing(1000, 2000), "somebody else has read the clock later");
+}

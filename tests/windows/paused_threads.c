@@ -12,6 +12,10 @@
  * itself, while the pool is shut down; a worker that waits and cannot run what it waits for, while
  * another has its completion.
  *
+ * And a worker is held that others rely on: as a searcher, on its way to sleep, or when it has been
+ * woken. Jobs that somebody waits for, jobs that nobody waits for and tasks come to run meanwhile,
+ * though other workers sleep and nobody has looked for work.
+ *
  * It is held until the others have done so much, not for a time.
  */
 #define _GNU_SOURCE
@@ -19,6 +23,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "race_windows.h"
 #include "pools.h"
@@ -376,6 +381,163 @@ static void who_comes_second_is_told_that_the_id_is_gone(void)
 	pool_close(pool);
 }
 
+/* --- workers that others rely on -------------------------------------- */
+
+#define SEARCHES "search_goes_on"
+
+static int be_held_later(void *arg)
+{
+	if (filch_worker_id() == 0)
+		paused_hold_me(arg);
+	return 0;
+}
+
+/* Worker 0 stands still in @window: after a job of its own, or when it is next woken. */
+static void hold_first(const char *window)
+{
+	while (!paused_is_held()) {
+		int64_t id;
+
+		pool_until_asleep(pool, 1);
+		id = filch_submit(pool, be_held_later, (void *)(uintptr_t)window, NULL);
+		CHECK(id > 0, "%lld", (long long)id);
+		CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
+	}
+}
+
+/* The same for whichever worker takes the job. */
+static void hold_any(void)
+{
+	static char window[] = SEARCHES;
+	int64_t id = filch_submit(pool, return_and_be_held, window, NULL);
+
+	CHECK(id > 0, "%lld", (long long)id);
+	CHECK_EQ(filch_wait(pool, id, NULL, NULL), 0);
+	paused_until_held();
+}
+
+static void a_worker_held_while_others_rely_on_it_delays_no_job(void)
+{
+	static const char *const window[] = { SEARCHES, "park_begins", "park_prepared",
+		"park_decided", "woken_comes" };
+	uint64_t n = test_scaled(300);
+
+	for (unsigned i = 0; i < sizeof window / sizeof window[0]; i++) {
+		test_watchdog(60);
+		pools_begin();
+		/* not bound: whoever is woken, worker 0 comes first */
+		pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH | FILCH_POOL_NO_PIN);
+		hold_first(window[i]);
+		for (uint64_t k = 0; k < n; k++)
+			meet(1, 1);
+		meet(WORKERS - 1, n);
+		CHECK(paused_is_held(), "it has not been held in %s", window[i]);
+		paused_let_go();
+		meet(WORKERS, 10);
+		pool_until_asleep(pool, WORKERS);
+		pool_close(pool);
+		printf("    held in %s: %llu jobs meanwhile\n", window[i],
+			(unsigned long long)(n * WORKERS));
+		POOLS_COVER(wakes);
+	}
+}
+
+static _Atomic uint64_t seen;
+
+static int be_seen(void *arg)
+{
+	(void)arg;
+	seen++;
+	return 0;
+}
+
+/* Nobody waits: only the next post can see that nobody has looked. */
+static void a_worker_held_as_a_searcher_delays_no_job_that_is_not_waited_for(void)
+{
+	uint64_t posts = 0, late = 0;
+
+	test_watchdog(60);
+	pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH | FILCH_POOL_NO_PIN);
+	hold_first(SEARCHES);
+	pool_until_asleep(pool, WORKERS - 1);
+	for (seen = 0; seen < test_scaled(300);) {
+		uint64_t before = seen;
+
+		for (late = 0; seen == before; late++) {
+			if (late % 64 == 0) {
+				CHECK(filch_submit(pool, be_seen, NULL, &detached) > 0, "a submit");
+				posts++;
+			}
+			sched_yield();
+		}
+	}
+	CHECK(paused_is_held(), "it has not been held");
+	paused_let_go();
+	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
+	CHECK_EQ(seen, posts);
+	pool_close(pool);
+	printf("    %llu jobs\n", (unsigned long long)posts);
+}
+
+FILCH_TASK(int, who_runs)
+{
+	return filch_worker_id();
+}
+
+/* Spawns until a task was stolen; returns how many it took. */
+FILCH_TASK(uint64_t, spawn_until_stolen)
+{
+	uint64_t n = 0;
+	int by;
+
+	do {
+		FILCH_SPAWN(kid, who_runs);
+		sched_yield();
+		by = FILCH_SYNC(kid);
+		n++;
+	} while (by == filch_worker_id());
+	return n;
+}
+
+static _Atomic bool go;
+
+FILCH_TASK(uint64_t, wait_and_spawn)
+{
+	while (!go)
+		sched_yield();
+	return FILCH_CALL(spawn_until_stolen);
+}
+
+static void *run_spawner(void *arg)
+{
+	CHECK_EQ(FILCH_RUN(pool, arg, wait_and_spawn), 0);
+	return NULL;
+}
+
+static void a_worker_held_as_a_searcher_delays_no_task(void)
+{
+	pthread_t thread;
+	uint64_t spawned = 0;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		printf("    left out: one core, on which nobody can be missed\n");
+		return;
+	}
+	test_watchdog(60);
+	go = false;
+	pool = pool_open(WORKERS, FILCH_POOL_NO_SEARCH | FILCH_POOL_NO_PIN);
+	CHECK_EQ(pthread_create(&thread, NULL, run_spawner, &spawned), 0);
+	while (pool_stats(pool).jobs == 0)
+		sched_yield();
+	hold_any();
+	go = true;
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK(paused_is_held(), "it has not been held");
+	paused_let_go();
+	pool_close(pool);
+	printf("    %llu tasks\n", (unsigned long long)spawned);
+}
+
 int main(void)
 {
 	test_watchdog(60);
@@ -391,5 +553,11 @@ int main(void)
 		no_job_starts_after_a_shutdown_has_returned);
 	test_case("who comes second is told that the id is gone",
 		who_comes_second_is_told_that_the_id_is_gone);
+	test_case("a worker held while others rely on it delays no job",
+		a_worker_held_while_others_rely_on_it_delays_no_job);
+	test_case("a worker held as a searcher delays no job that is not waited for",
+		a_worker_held_as_a_searcher_delays_no_job_that_is_not_waited_for);
+	test_case("a worker held as a searcher delays no task",
+		a_worker_held_as_a_searcher_delays_no_task);
 	return test_finish("held");
 }

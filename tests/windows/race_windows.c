@@ -44,6 +44,8 @@ static const char *const window[] = {
 	"retire_prepared",
 	"ring_put_drawn",
 	"ring_take_drawn",
+	"search_ends",
+	"search_goes_on",
 	"steal_before_cas",
 	"submit_announced",
 	"submit_full",
@@ -53,6 +55,7 @@ static const char *const window[] = {
 	"task_finished",
 	"task_stolen",
 	"wake_chosen",
+	"woken_comes",
 	"woken_uncounted",
 };
 #define WINDOWS (sizeof window / sizeof window[0])
@@ -67,8 +70,8 @@ static const char *const elsewhere[] = { "abroad_looked", "abroad_prepared", "af
 	"deferred_returned", "errand_posted", "finish_claimed", "gate_opens", "group_asked",
 	"group_begun", "group_blocks", "group_counts_off", "group_full", "group_held",
 	"group_lets_next", "group_looked", "group_moved_on", "group_sleeps", "group_tells",
-	"notifier_cleared", "notifier_disarmed", "order_moved", "outsider_admitted", "trust_begins",
-	"trust_ends", "wait_without_room" };
+	"miss_decided", "missed_uncounted", "notifier_cleared", "notifier_disarmed", "order_moved",
+	"outsider_admitted", "trust_begins", "trust_ends", "wait_without_room" };
 
 static _Atomic uint64_t yields[WINDOWS + 1];
 static _Atomic uint64_t seed, threads;
@@ -146,6 +149,16 @@ void paused_until_held(void)
 	while (!held)
 		pthread_cond_wait(&change, &holding);
 	pthread_mutex_unlock(&holding);
+}
+
+bool paused_is_held(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&holding);
+	is = held;
+	pthread_mutex_unlock(&holding);
+	return is;
 }
 
 bool paused_held_me(void)

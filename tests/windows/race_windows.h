@@ -25,7 +25,8 @@ void paused_print(void);
  */
 void paused_hold_me(const char *point);
 void paused_until_held(void); /* returns when some thread stands there */
-bool paused_held_me(void);    /* this one has stood there since it was to be held */
+bool paused_is_held(void);
+bool paused_held_me(void); /* this one has stood there since it was to be held */
 void paused_let_go(void);
 
 #endif

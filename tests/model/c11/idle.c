@@ -16,6 +16,10 @@
  *              ordinary run only.
  *     4 back   the same after a push that the poster takes back itself. So the first of the pair
  *              meets a worker that was woken in vain, and is on its way: the poster trusts it.
+ * - With two workers, ordinary run: in some rounds the first worker stands still as a searcher, the
+ *   poster posts one item, and ends that search in its place. The other must come. In others the
+ *   poster ends searches at random. Explored with -DMISS: the first worker's thread ends where it
+ *   would search on, and the poster ends its search after the posts.
  * - worker: looks for an item. If it finds one: wake the next, run, search on. If not: prepare,
  *   raise ask, fence, look again, cancel or sleep. It never spins, so that most posts meet it at
  *   the brink of its sleep.
@@ -35,8 +39,9 @@
  * - When all workers sleep (or wait in a pair for one that sleeps) and the poster is through,
  *   nothing is left. All are seen in the same sleep twice, so none was awake in between.
  * - Every item runs once.
- * - Sleeps, wakes, cancelled sleeps, asks and pairs have happened; with two workers trusts, and
- *   ends of trust.
+ * - When all sleep nobody is counted as a searcher.
+ * - Sleeps, wakes, cancelled sleeps, asks, ends of searches by the poster and pairs have happened;
+ *   with two workers trusts, ends of trust, and items that ran while a worker stood still.
  *
  * Asserts, explored: after the end an item is left only if some worker is awake (with LONG: and not
  * busy), or was woken, or all are busy.
@@ -50,6 +55,9 @@
  *   uncounted_looks_not        one that its waker has not counted yet does not look for the next
  *   trust_kept                 the last searcher does not end a trust: I7
  *   trust_without_second_look  a spawner that trusts does not look whether one still searches: I7
+ *   missed_looks_not           who ends a search for another does not look and wake the next
+ *   missed_returns_not         a searcher whose search was ended in its place does not see it
+ *   missed_asleep              a worker that has gone to sleep is taken for a searcher
  *
  * Mutants found by a model checker alone, for on x86-64 the parking worker's read-modify-writes are
  * fences in any case:
@@ -123,12 +131,29 @@ static bool growing = true;
 #else
 static bool growing;
 #endif
-static atomic_ulong executed, wakes, asked, cancels, trusts, trust_ends;
+static atomic_ulong executed, wakes, asked, cancels, trusts, trust_ends, misses;
+static atomic_bool still; /* the first worker is to stand still, or does */
 #if defined(FILCH_EXPLORE)
 static _Thread_local unsigned me;
-static bool busy[WORKERS]; /* with LONG: runs an item that has no end */
+static bool busy[WORKERS]; /* with LONG: runs an item that has no end; with MISS: stands still */
+enum {
+#if defined(MISS)
+	FIRST_JOINED = 1
+#else
+	FIRST_JOINED = 0
+#endif
+};
+#if defined(MISS)
+#define STAND_STILL() (me == 0 ? (busy[0] = true, pthread_exit(NULL)) : (void)0)
+#endif
 #endif
 static const struct filchi_filter anything = { .any = true };
+#if !defined(FILCH_EXPLORE)
+static void stand_still(void);
+#define STAND_STILL() stand_still()
+#elif !defined(MISS)
+#define STAND_STILL() ((void)0)
+#endif
 
 static void publish_cell(void)
 {
@@ -246,15 +271,9 @@ static bool look_again(void)
 #endif
 }
 
-/* A searcher has found an item, in the deque or elsewhere. */
-static void found(bool stolen)
+static void owe(void)
 {
-	bool last = filchi_idle_found(&idle);
-
-	if (stolen && growing &&
-		filchi_policy_grows(filch_load_relaxed(&idle.counts), workers + 1) && wake_for())
-		return;
-	if (!last || wake_next() || !filchi_idle_was_trusted(&idle))
+	if (wake_next() || !filchi_idle_was_trusted(&idle))
 		return;
 	atomic_fetch_add_explicit(&trust_ends, 1, memory_order_relaxed);
 #if defined(MUTANT_TRUST_ENDS_WITHOUT_FENCE)
@@ -265,6 +284,34 @@ static void found(bool stolen)
 	(void)wake_next();
 #endif
 }
+
+/* A searcher has found an item, in the deque or elsewhere. */
+static void found(bool stolen)
+{
+	bool last = filchi_idle_found(&idle, &sleeper[me]);
+
+	if (stolen && growing &&
+		filchi_policy_grows(filch_load_relaxed(&idle.counts), workers + 1) && wake_for())
+		return;
+	if (last)
+		owe();
+}
+
+#if !defined(FILCH_EXPLORE) || defined(MISS)
+/* The poster ends the search of worker @i. */
+static void miss(unsigned i)
+{
+	bool last;
+
+	if (!filchi_idle_miss(&idle, &sleeper[i], &last))
+		return;
+	atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed);
+#if !defined(MUTANT_MISSED_LOOKS_NOT)
+	if (last)
+		owe();
+#endif
+}
+#endif
 
 /* One look by a searcher; runs what it finds, and is a searcher again. */
 static bool run_any(void)
@@ -298,6 +345,8 @@ static bool run_any(void)
 
 static void park(void)
 {
+	filchi_idle_lingers(&sleeper[me]);
+	STAND_STILL();
 	PAUSE_AT_RANDOM();
 	HOLD_PAIR();
 	filchi_idle_prepare(&idle, &sleeper[me], &anything);
@@ -468,7 +517,11 @@ int main(void)
 		pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i);
 	for (int i = 0; i < POSTS; i++)
 		(void)post(KIND, &carried);
-	for (unsigned i = 0; i < WORKERS; i++)
+#if defined(MISS)
+	pthread_join(thread[0], NULL);
+	miss(0);
+#endif
+	for (unsigned i = FIRST_JOINED; i < WORKERS; i++)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
 		awake |= !busy[i] &&
@@ -493,7 +546,8 @@ static atomic_bool stop;
 static atomic_bool parked[WORKERS]; /* inside park_here(), its word unchanged when last seen */
 /* waits in a pair: number of that wait, times 256, plus the frame it waits for; else 0 */
 static atomic_ulong paired[WORKERS];
-static atomic_ulong parks[WORKERS], pairs[WORKERS];
+static atomic_ulong parks[WORKERS], pairs[WORKERS], stands;
+static atomic_bool stands_still;
 
 static bool park_here(filch_atomic_u32 *word, uint32_t expected)
 {
@@ -532,6 +586,8 @@ static uint64_t stuck_in(unsigned i)
 
 	if (pair)
 		return atomic_load(&frame[pair & 255].started) ? 0 : (uint64_t)pair << 32;
+	if (i == 0 && atomic_load(&stands_still))
+		return UINT64_MAX;
 	return FILCHI_SLEEP_KIND(state) != FILCHI_AWAKE && atomic_load(&parked[i]) ? state : 0;
 }
 
@@ -561,6 +617,56 @@ static void wait_for(unsigned long items)
 		/* all at the same time, in between: nobody is left to run the rest */
 		assert(stuck < workers ||
 			atomic_load_explicit(&executed, memory_order_acquire) == items);
+		sched_yield();
+	}
+}
+
+/* A searcher that is to stand still does, until it is let go. */
+static void stand_still(void)
+{
+	if (me || !atomic_load_explicit(&still, memory_order_relaxed))
+		return;
+	atomic_store(&stands_still, true);
+	while (atomic_load(&still))
+		sched_yield();
+	atomic_store(&stands_still, false);
+}
+
+/* One item, while the first worker stands still. */
+static unsigned long post_beside_still(filch_index *carried)
+{
+	unsigned items;
+
+	atomic_store(&still, true);
+	while (!atomic_load(&stands_still)) {
+		(void)filchi_idle_wake(&idle, &sleeper[0], filchi_load_acquire(&sleeper[0].state));
+		sched_yield();
+	}
+	hold_until_asleep();
+	items = post((enum kind)random_below(3), carried);
+	for (unsigned i = 0; i < workers; i++)
+		miss(i);
+	atomic_fetch_add(&stands, 1);
+	return items;
+}
+
+/* Until all sleep: then nobody searches. Tells if they do not, in some turns. */
+static void count_asleep(void)
+{
+	for (unsigned turn = 0; turn < 1000; turn++) {
+		uint64_t seen[WORKERS], counts;
+		unsigned asleep = 0;
+
+		for (unsigned i = 0; i < workers; i++)
+			seen[i] = stuck_in(i);
+		counts = filchi_load_acquire(&idle.counts);
+		for (unsigned i = 0; i < workers; i++)
+			asleep += seen[i] && stuck_in(i) == seen[i];
+		if (asleep == workers) {
+			assert(FILCHI_IDLE_SEARCH(counts) == 0);
+			assert(FILCHI_IDLE_FREES(counts) == workers);
+			return;
+		}
 		sched_yield();
 	}
 }
@@ -608,7 +714,9 @@ static bool covered(void)
 {
 	bool all = atomic_load(&wakes) && atomic_load(&asked) && atomic_load(&cancels);
 
-	all &= workers == 1 || (atomic_load(&trusts) && atomic_load(&trust_ends));
+	all &= atomic_load(&misses) != 0;
+	all &= workers == 1 ||
+	       (atomic_load(&trusts) && atomic_load(&trust_ends) && atomic_load(&stands));
 	for (unsigned i = 0; i < workers; i++)
 		all &= atomic_load(&parks[i]) && (workers == 1 || atomic_load(&pairs[i]));
 	return all;
@@ -625,6 +733,13 @@ static void poster(void)
 		uint32_t kinds = 0;
 
 		choose_policy();
+		if (workers > 1 && round % 8 == 0) {
+			items += post_beside_still(&carried);
+			wait_for(items);
+			atomic_store(&still, false);
+			while (atomic_load(&stands_still))
+				sched_yield();
+		}
 		for (uint32_t i = 1 + random_below(3); i--;) {
 			enum kind kind = kind_at_random();
 
@@ -637,11 +752,15 @@ static void poster(void)
 			 */
 			kinds |= 1u << kind;
 			items += post(kind, &carried);
+			if (round % 2)
+				miss(random_below(workers));
 			PAUSE_AT_RANDOM();
 			if (kind == PAIR || kind == BACK)
 				break;
 		}
 		wait_for(items);
+		if (round % 16 == 1)
+			count_asleep();
 		PAUSE_AT_RANDOM();
 		if (frames_used + 8 > FRAMES) {
 			while (frames_used) {

@@ -61,7 +61,8 @@ static _Thread_local unsigned me; /* number of a worker, or POSTER */
  * inside filchi_idle_posted() 'p', _asked() 'a', _found() 'f' or _trust() 't', which read the
  * counts, or write, in the same words
  */
-#define IN_FUNCTION(letter) (__func__[sizeof "filchi_idle_" - 1] == (letter))
+#define IN_FUNCTION(letter) \
+	(sizeof __func__ > sizeof "filchi_idle_" && __func__[sizeof "filchi_idle_" - 1] == (letter))
 
 #if defined(MUTANT_POST_WITHOUT_FENCE)
 #undef filchi_rmw_fence_then_load_acquire
@@ -135,6 +136,22 @@ static inline uint64_t two_at_least(filch_atomic_u64 *counts, uint64_t v)
 #define filchi_store_then_fence(p, v)                           \
 	(atomic_store_explicit((p), (v), memory_order_release), \
 		IN_FUNCTION('t') ? (void)0 : atomic_thread_fence(memory_order_seq_cst))
+#elif defined(MUTANT_MISSED_RETURNS_NOT)
+/* in filchi_idle_return() */
+#undef filchi_exchange_acq_rel
+#define filchi_exchange_acq_rel(p, v)                                                   \
+	(IN_FUNCTION('r') ? (atomic_store_explicit((p), (v), memory_order_release), 0u) \
+			  : atomic_exchange_explicit((p), (v), memory_order_acq_rel))
+#elif defined(MUTANT_MISSED_ASLEEP)
+/* in filchi_idle_miss(): whatever the state, it is that of the search */
+static _Thread_local uint32_t of_search;
+#undef filchi_load_acquire
+#define IS_STATE(p) (sizeof(#p) == sizeof("&s->state"))
+#define filchi_load_acquire(p)                                               \
+	(!IN_FUNCTION('m') ? atomic_load_explicit((p), memory_order_acquire) \
+		: IS_STATE(p)                                                \
+			? (HOLD(), of_search & ~3u)                          \
+			: (of_search = (uint32_t)atomic_load_explicit((p), memory_order_acquire)))
 #elif defined(MUTANT_PARK_WITHOUT_FENCE)
 #undef filchi_store_then_fence
 #define filchi_store_then_fence(p, v) filchi_store_release((p), (v))

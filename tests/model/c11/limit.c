@@ -181,14 +181,14 @@ static void posted(void)
 
 static void found(void)
 {
-	if (filchi_idle_found(&idle) && filchi_load_acquire(&cell))
+	if (filchi_idle_found(&idle, &sleeper[me]) && filchi_load_acquire(&cell))
 		wake_one();
 }
 
 static void retire(void)
 {
 #if defined(MUTANT_RETIRES_UNTOLD)
-	(void)filchi_idle_found(&idle);
+	(void)filchi_idle_found(&idle, &sleeper[me]);
 #else
 	found();
 #endif
