@@ -20,10 +20,7 @@
  *     steals so is told by its depth on the stack, and returns at once, to that look. Else two
  *     workers that starve in turn would each go on on top of itself, and the stacks grow.
  *
- * Rejected:
- *   - A task for each node, spawned by the last one before it. It lies in the frame of that one,
- *     which must wait for it: the stack grows with the longest path.
- *   - A queue for all workers: each node would go through two shared words.
+ * Rejected: docs/adr/0031.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -288,12 +285,11 @@ static void put_longest_last(struct filch_graph *graph, uint32_t last)
 			}
 		}
 		filch_store_relaxed(&node->pending, level);
-		if (level) {
+		for (; level && longest + 1 < node->end; longest++) {
 			uint32_t after = graph->after[longest];
 
-			memmove(&graph->after[longest], &graph->after[longest + 1],
-				(node->end - 1 - longest) * sizeof graph->after[0]);
-			graph->after[node->end - 1] = after;
+			graph->after[longest] = graph->after[longest + 1];
+			graph->after[longest + 1] = after;
 		}
 		last = filch_load_relaxed(&node->next_batch);
 	}
@@ -303,7 +299,6 @@ static void put_longest_last(struct filch_graph *graph, uint32_t last)
 static int prepare(struct filch_graph *graph)
 {
 	uint32_t last;
-	int error;
 
 	if (graph->prepared)
 		return 0;
@@ -315,12 +310,11 @@ static int prepare(struct filch_graph *graph)
 		return -ENOMEM;
 	sort_edges(graph);
 	reset(graph);
-	error = ends(graph, &last) ? 0 : -ELOOP;
-	if (!error)
+	graph->prepared = ends(graph, &last);
+	if (graph->prepared)
 		put_longest_last(graph, last);
 	reset(graph);
-	graph->prepared = !error;
-	return error;
+	return graph->prepared ? 0 : -ELOOP;
 }
 
 /* A stack of ready nodes for each of @workers: 0 or -ENOMEM. */
@@ -484,14 +478,6 @@ static unsigned first_that(void *helpers, size_t size, unsigned n, bool has)
 	return i;
 }
 
-/* It has been synced. If it was taken back for that, nobody has written its word. */
-static void set_free(void *helper)
-{
-	struct filch_task *task = helper;
-
-	filch_store_relaxed(&task->word, 0);
-}
-
 /*
  * There is no frame for one more offer, and what was shared is to be seen by the thief of the
  * newest. False: that has ended, and there is a frame now.
@@ -626,7 +612,8 @@ FILCH_VOID_TASK(
 		me.syncs = true;
 		FILCH_SYNC_FROM(runner, &helper[frame]);
 		me.syncs = false;
-		set_free(&helper[frame]);
+		/* if it was taken back for that, nobody has written its word */
+		filch_store_relaxed(&helper[frame].filch_task_.word, 0);
 	}
 	/* what thieves have taken was waited for without a sync, which does this */
 	if (helpers)

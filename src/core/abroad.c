@@ -32,7 +32,7 @@
  * Where it cannot be run, for want of stack, in a guarding pool or because it is guarded, a wait is
  * refused: -EDEADLK. So it is where the way ends at room that jobs hold which nobody waits for.
  * That is said only where nothing can change it from outside: no deadline, no job on a thread that
- * is no worker or that the timer will end, no creator of a FILCH_POOL_CALLER pool that may yet come.
+ * is no worker, none that the timer will end, no creator of a FILCH_POOL_CALLER pool that may come.
  *
  * One lock for all stays of the process. It is taken by a worker that has looked in vain and will
  * sleep, and by whoever ends such a sleep. A stay is in the list before its job's word is flagged,

@@ -47,6 +47,7 @@
 #define BUSY_NS UINT64_C(100000000)  /* between two pages */
 #define IDLE_NS UINT64_C(1000000000) /* the same, while nothing happens */
 #define PART    200u                 /* of the time, at most, looks take */
+#define COPIES  64u                  /* of the library with pages, in one process */
 
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER, lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -62,7 +63,8 @@ static uint64_t pages;
 static bool is_over; /* the process ends */
 static struct {
 	uid_t uid;
-	char directory[64], name[48], next[56]; /* of the page */
+	char directory[64], name[64], next[72]; /* of the page */
+	uint32_t copy;
 	bool is_there;
 } file;
 
@@ -140,6 +142,7 @@ static void fill_header(struct filchi_page_header *to, uint32_t pools, uint64_t 
 	to->realtime = (uint64_t)real.tv_sec * UINT64_C(1000000000) + (uint64_t)real.tv_nsec;
 	to->now = now;
 	to->pools = pools;
+	to->publisher = (uint32_t)syscall(SYS_gettid);
 	(void)snprintf(to->library, sizeof to->library, "%s", FILCH_VERSION_STRING);
 }
 
@@ -181,35 +184,82 @@ static int write_all(int fd, const char *at, size_t size)
 	return 0;
 }
 
-static void name_file(void)
+static void name_file(uint32_t copy)
 {
-	const struct filchi_page_header *header = (void *)buffer.at;
-
-	file.uid = geteuid();
-	(void)snprintf(file.directory, sizeof file.directory, FILCHI_PAGE_ROOT "/filch-%u",
-		(unsigned)file.uid);
-	(void)snprintf(file.name, sizeof file.name, "%llu-%llu", (unsigned long long)header->pid,
+	struct filchi_page_header *header = (void *)buffer.at;
+	int n = snprintf(file.name, sizeof file.name, "%llu-%llu", (unsigned long long)header->pid,
 		(unsigned long long)header->started);
+
+	header->copy = file.copy = copy;
+	if (copy)
+		(void)snprintf(file.name + n, sizeof file.name - (size_t)n, "-%u", (unsigned)copy);
 	(void)snprintf(file.next, sizeof file.next, "%s.new", file.name);
+}
+
+/* @is_new: under a name that no file has, or -EEXIST. */
+static int put_file(int directory, bool is_new)
+{
+	int fd, error;
+
+	if (!is_new)
+		(void)unlinkat(directory, file.next, 0); /* another copy looked for a name */
+	fd = openat(
+		directory, file.next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	error = write_all(fd, buffer.at, buffer.size);
+	(void)close(fd);
+	if (!error && (is_new ? linkat(directory, file.next, directory, file.name, 0)
+			      : renameat(directory, file.next, directory, file.name)))
+		error = -errno;
+	if (error || is_new)
+		(void)unlinkat(directory, file.next, 0);
+	return error;
+}
+
+/* Whether nobody writes the page of that name any more: the program that did has called exec(). */
+static bool is_left_behind(int directory)
+{
+	struct filchi_page_header header;
+	char task[48];
+	int fd = openat(directory, file.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool whole = fd >= 0 && read(fd, &header, sizeof header) == (ssize_t)sizeof header;
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (!whole)
+		return false;
+	(void)snprintf(task, sizeof task, "/proc/self/task/%u", (unsigned)header.publisher);
+	return access(task, F_OK) && errno == ENOENT;
+}
+
+/* Other copies of the library in the process have names of their own. */
+static int put_first_file(int directory)
+{
+	int error = -EEXIST;
+
+	for (uint32_t copy = 0; error == -EEXIST && copy < COPIES; copy++) {
+		name_file(copy);
+		error = put_file(directory, true);
+		if (error == -EEXIST && is_left_behind(directory))
+			error = put_file(directory, false);
+	}
+	return error;
 }
 
 static int try_to_write(void)
 {
-	int directory, fd, error;
+	int directory, error;
 
 	directory = open_directory();
 	if (directory < 0)
 		return directory;
-	(void)unlinkat(directory, file.next, 0); /* one that a process before us left */
-	fd = openat(
-		directory, file.next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	error = fd < 0 ? -errno : write_all(fd, buffer.at, buffer.size);
-	if (fd >= 0)
-		(void)close(fd);
-	if (!error && renameat(directory, file.next, directory, file.name))
-		error = -errno;
-	if (error)
-		(void)unlinkat(directory, file.next, 0);
+	if (file.is_there) {
+		name_file(file.copy);
+		error = put_file(directory, false);
+	} else {
+		error = put_first_file(directory);
+	}
 	(void)close(directory);
 	return error;
 }
@@ -222,7 +272,9 @@ static int write_file(void)
 {
 	int error;
 
-	name_file();
+	file.uid = geteuid();
+	(void)snprintf(file.directory, sizeof file.directory, FILCHI_PAGE_ROOT "/filch-%u",
+		(unsigned)file.uid);
 	error = try_to_write();
 	if (error == -ENOENT)
 		error = try_to_write();

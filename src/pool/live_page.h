@@ -6,7 +6,8 @@
  *   /dev/shm/filch-UID/PID-START     the directory 0700, the file 0600, both its user's
  *
  * START is when the process began, by the kernel's count (/proc/PID/stat, field 22): with the
- * number it names a process for ever. Each page is a whole file that takes the place of the one
+ * number it names a process for ever. A second copy of the library in a process, as of a plugin,
+ * appends "-1", and so on. Each page is a whole file that takes the place of the one
  * before by rename(2). So a reader that has opened one has all of one moment, and nobody waits.
  *
  * A header, then for each pool: its record, one for each worker, its reasons and its changes. All
@@ -65,7 +66,8 @@ struct filchi_page_header {
 	uint64_t number;
 	uint64_t pid, started, pid_namespace, uid;
 	uint64_t realtime, now, interval; /* of this page; until the next */
-	uint32_t pools, reserved;
+	uint32_t pools, copy; /* copy: of the library, among those in the process; 0 = the first */
+	uint32_t publisher, reserved; /* the number of the thread that writes the page */
 	char library[16], program[48];
 };
 

@@ -209,6 +209,7 @@ void live_write_json(const struct live_list *list, FILE *out)
 		filchi_json_line(&json, 1);
 		filchi_json_object(&json, NULL);
 		json_count(&json, "pid", h->pid);
+		json_count(&json, "copy", h->copy);
 		json_text(&json, "program", h->program);
 		json_text(&json, "library", h->library);
 		json_count(&json, "page", h->number);
@@ -271,6 +272,8 @@ static void labels(const char *name, const struct turn *t, FILE *out)
 	fprintf(out, "\",pool=\"%" PRIu64 "\",name=\"", t->pool->number);
 	write_label(t->pool->name, out);
 	fputc('"', out);
+	if (t->p->header->copy)
+		fprintf(out, ",copy=\"%" PRIu32 "\"", t->p->header->copy);
 }
 
 static void write_worker_times(const struct live_list *list, FILE *out)

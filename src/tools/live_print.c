@@ -122,6 +122,8 @@ void live_title(const struct live_process *p, FILE *out)
 	fprintf(out, "%s %llu, filch %s, %u pool%s", p->header->program,
 		(unsigned long long)p->header->pid, p->header->library, p->header->pools,
 		p->header->pools == 1 ? "" : "s");
+	if (p->header->copy)
+		fprintf(out, ", copy %u of the library", p->header->copy + 1);
 	if (!p->answers)
 		fprintf(out, ", page %s old: stopped, or another program by now",
 			live_time(p->age).text);

@@ -191,11 +191,15 @@ out:
 	return page;
 }
 
-/* "PID-START", or the same with ".new": false for anything else. */
-static bool read_name(const char *name, uint64_t *pid, uint64_t *started, bool *is_new)
+/* "PID-START", or "PID-START-COPY", or these with ".new": false for anything else. */
+static bool read_name(
+	const char *name, uint64_t *pid, uint64_t *started, uint64_t *copy, bool *is_new)
 {
+	*copy = 0;
 	if (!filchi_number(&name, UINT64_MAX, pid) || *name++ != '-' ||
 		!filchi_number(&name, UINT64_MAX, started))
+		return false;
+	if (*name == '-' && (name++, !filchi_number(&name, UINT32_MAX, copy)))
 		return false;
 	*is_new = !strcmp(name, ".new");
 	return *is_new || !*name;
@@ -247,14 +251,14 @@ static bool add(struct live_list *list, char *page)
 
 static void take(struct live_list *list, int directory, const char *name, int64_t only)
 {
-	uint64_t pid, started, ours = own_namespace();
+	uint64_t pid, started, copy, ours = own_namespace();
 	const struct filchi_page_header *header;
 	const char *why = NULL;
 	size_t size = 0;
 	char *page;
 	bool is_new;
 
-	if (!read_name(name, &pid, &started, &is_new)) {
+	if (!read_name(name, &pid, &started, &copy, &is_new)) {
 		if (strcmp(name, ".") && strcmp(name, ".."))
 			refuse(list, name, "no name of a page");
 		return;
@@ -272,7 +276,7 @@ static void take(struct live_list *list, int directory, const char *name, int64_
 	else if (!why)
 		return;
 	header = (const void *)page;
-	if (!why && (header->pid != pid || header->started != started))
+	if (!why && (header->pid != pid || header->started != started || header->copy != copy))
 		why = "a page of another process";
 	/* numbers of another container's processes say nothing here */
 	if ((why || !header->pid_namespace || header->pid_namespace == ours) &&
@@ -290,9 +294,12 @@ static void take(struct live_list *list, int directory, const char *name, int64_
 
 static int by_pid(const void *a, const void *b)
 {
-	const struct live_process *x = a, *y = b;
+	const struct filchi_page_header *x = ((const struct live_process *)a)->header;
+	const struct filchi_page_header *y = ((const struct live_process *)b)->header;
 
-	return (x->header->pid > y->header->pid) - (x->header->pid < y->header->pid);
+	if (x->pid != y->pid)
+		return x->pid > y->pid ? 1 : -1;
+	return (x->copy > y->copy) - (x->copy < y->copy);
 }
 
 int live_read(struct live_list *list, const char *directory, int64_t pid)

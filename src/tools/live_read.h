@@ -24,7 +24,7 @@ struct live_process {
 };
 
 struct live_list {
-	struct live_process *process; /* [count], by process number */
+	struct live_process *process; /* [count], by process number, and copy of the library */
 	size_t count;
 	size_t removed; /* pages of processes that are gone */
 	size_t refused; /* files that are no pages, or of another version */

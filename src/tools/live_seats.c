@@ -131,6 +131,7 @@ void live_write_seats(const struct live_process *p, bool json, FILE *out)
 	}
 	filchi_json_object(&j, NULL);
 	filchi_json_int(&j, "pid", (int64_t)p->header->pid);
+	filchi_json_int(&j, "copy", (int64_t)p->header->copy);
 	json_text(&j, "program", p->header->program);
 	json_text(&j, "library", p->header->library);
 	filchi_json_bool(&j, "answers", p->answers);

@@ -9,6 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
@@ -359,6 +360,60 @@ static void copies_do_not_call_each_other(void)
 	fork_and_wait();
 }
 
+/* Pages of this process: how many, and how many of them are not the first copy's. */
+static int count_pages(int *others)
+{
+	char directory[64], start[32];
+	struct dirent *entry;
+	int pages = 0;
+	DIR *dir;
+
+	(void)snprintf(directory, sizeof directory, "/dev/shm/filch-%u", (unsigned)geteuid());
+	(void)snprintf(start, sizeof start, "%d-", (int)getpid());
+	*others = 0;
+	dir = opendir(directory);
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, start, strlen(start)) &&
+			!strstr(entry->d_name, ".new")) {
+			pages++;
+			*others += strchr(entry->d_name + strlen(start), '-') != NULL;
+		}
+	if (dir)
+		closedir(dir);
+	return pages;
+}
+
+static void copies_have_pages_of_their_own(void)
+{
+	for (int k = 0; k < TIMES; k++) {
+		void *plugin[PATHS];
+		int (*fn)(void), others, pages = 0;
+
+		for (int i = PLUGIN_SHARED; i < PATHS; i++) {
+			plugin[i] = open_library(path[i], RTLD_LOCAL);
+			find(plugin[i], "plugin_go_live", &fn);
+			CHECK_EQ(fn(), 0);
+			CHECK_EQ(count_pages(&others), ++pages);
+			CHECK_EQ(others, pages - 1);
+		}
+		/* the first is free again, and the next copy has it */
+		find(plugin[PLUGIN_SHARED], "plugin_end_live", &fn);
+		CHECK_EQ(fn(), 0);
+		CHECK_EQ(count_pages(&others), pages - 1);
+		CHECK_EQ(others, pages - 1);
+		find(plugin[PLUGIN_SHARED], "plugin_go_live", &fn);
+		CHECK_EQ(fn(), 0);
+		CHECK_EQ(count_pages(&others), pages);
+		CHECK_EQ(others, pages - 1);
+		for (int i = PATHS; i-- > PLUGIN_SHARED;) { /* in which order: see above */
+			find(plugin[i], "plugin_end_live", &fn);
+			CHECK_EQ(fn(), 0);
+			CHECK_EQ(dlclose(plugin[i]), 0);
+		}
+		CHECK_EQ(count_pages(&others), 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	CHECK_EQ(argc, PATHS);
@@ -373,5 +428,6 @@ int main(int argc, char **argv)
 	CASE(a_plugin_with_the_static_library);
 	CASE(a_process_ends_beside_a_plugins_default_pool);
 	CASE(copies_do_not_call_each_other);
+	CASE(copies_have_pages_of_their_own);
 	return test_finish("late");
 }

@@ -68,6 +68,22 @@ int plugin_use(unsigned long long flags, void *(*other_current)(void))
 	return filch_pool_destroy(pool) ? 7 : error;
 }
 
+static struct filch_pool *live;
+
+int plugin_go_live(void)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+
+	config.workers = 1;
+	config.flags = FILCH_POOL_OVERSUBSCRIBE;
+	return filch_pool_create(&live, &config) ? 1 : filch_pool_live(live, 1);
+}
+
+int plugin_end_live(void)
+{
+	return filch_pool_destroy(live);
+}
+
 static int is_busy, has_used_default;
 
 static int share(void *arg, int worker)

@@ -17,6 +17,10 @@ EXPORT int plugin_use_default(void *(*other_current)(void));
 /* Starts a job on it that never ends. */
 EXPORT int plugin_keep_busy(void);
 
+/* Makes a pool of the plugin's copy that is live; ends it. 0, or what went wrong. */
+EXPORT int plugin_go_live(void);
+EXPORT int plugin_end_live(void);
+
 /* filch_pool_current() of the plugin's copy, and where that copy is. */
 EXPORT void *plugin_current(void);
 EXPORT const void *plugin_filch(void);
