@@ -64,7 +64,7 @@ struct filchi_client {
 	const struct filch_pool *overdue;
 	struct filchi_woken woken;
 	struct filchi_places places;
-	/* when it has relied on the worker of its core last; how often it had lost its core by then */
+	/* when it relied on the worker of its core last; how often it had lost its core by then */
 	uint64_t relied_at, preempted;
 };
 

@@ -133,7 +133,7 @@ struct filchi_worker {
 	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
 	 */
 	filch_atomic_u32 yield_asked;
-	/* after which sleep it came last, by its state when awake, and when: written in this order */
+	/* when it came out of its last sleep, and of which, by its state: written in this order */
 	filch_atomic_u64 came_at;
 	filch_atomic_u32 came_after;
 	/*

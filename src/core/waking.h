@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker owes to others when it finds work, and what if it does not come. All else that wakes
- * is in worker.h. */
+/*
+ * What a worker owes to others when it finds work, and what is done if it does not come. All else
+ * that wakes is in worker.h.
+ */
 #ifndef FILCHI_WAKING_H
 #define FILCHI_WAKING_H
 

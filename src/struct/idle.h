@@ -43,7 +43,7 @@
  * end its search in its place, filchi_idle_miss(), and owes what the searcher would have owed. The
  * searcher sees that when it ends its search itself: it begins one anew, and ends that. `search`
  * decides which of the two it is:
- *   none    -> counted  the searcher, after a look in vain; or before its sleep, for the next search
+ *   none    -> counted  the searcher, after a look in vain; before its sleep, for the next one
  *   counted -> none     the searcher, at its end
  *   counted -> missed   any thread, by CAS
  *   missed  -> none     the searcher, at its end: it counts itself anew
@@ -99,8 +99,8 @@ struct filchi_idle {
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u64 counts;
 	filch_atomic_u32 trusted; /* 1: some spawner has left its ask low */
 	/*
-	 * since when somebody has relied on searchers, none of which has looked since; 0 = not. Advice:
-	 * no proof relies on it.
+	 * since when somebody has relied on searchers, none of which has looked since; 0 = not.
+	 * Advice: no proof relies on it.
 	 */
 	filch_atomic_u64 relied;
 };
@@ -187,7 +187,7 @@ static inline bool filchi_idle_found(struct filchi_idle *idle, struct filchi_sle
  */
 static inline bool filchi_idle_miss(struct filchi_idle *idle, struct filchi_sleeper *s, bool *last)
 {
-	/* in this order: what a worker writes before its sleep is not taken for the present search */
+	/* in this order: what it writes before a sleep is not taken for the present search */
 	uint32_t search = filchi_load_acquire(&s->search);
 
 	if (FILCHI_SLEEP_KIND(search) != FILCHI_SEARCH_COUNTED ||
