@@ -132,8 +132,8 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 }
 
 /*
- * Step 3: plan->usable, from the candidates and the quota. One that is followed bounds nothing here: it
- * may rise. Returns 0 or -ENOMEM.
+ * Step 3: plan->usable, from the candidates and the quota. One that is followed bounds nothing
+ * here: it may rise. Returns 0 or -ENOMEM.
  */
 static int choose_usable(struct filchi_making *m)
 {

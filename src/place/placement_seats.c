@@ -98,8 +98,8 @@ static bool is_near(const struct filchi_core *a, const struct filchi_core *b, ui
 }
 
 /*
- * What a worker on @seat may run on, within its group of @level: candidates of its kind of core, or of
- * any. What is reserved is left free, but for workers that had to be put there.
+ * What a worker on @seat may run on, within its group of @level: candidates of its kind of core, or
+ * of any. What is reserved is left free, but for workers that had to be put there.
  */
 static struct filchi_cpuset around(const struct filchi_making *m,
 	const struct filchi_candidate *seat, uint32_t level, bool any_kind)

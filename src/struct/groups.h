@@ -8,8 +8,8 @@
  * others, in a list of the group. Those that are not count as active, queued or running. The end of
  * an active one makes the first of those held ready.
  *
- * Admission. Lists and counts of active ones are not the group's alone: whoever has ended what a job
- * follows knows its slot, and its group only as long as the job is not over. So they lie under
+ * Admission. Lists and counts of active ones are not the group's alone: whoever has ended what a
+ * job follows knows its slot, and its group only as long as the job is not over. So they lie under
  * locks of the pool, chosen by the group's address, which may be compared when the group is gone.
  * In there the state word says whether the job is still the one that was meant. If it is, the group
  * lives.
