@@ -130,9 +130,9 @@ for file in "${library[@]}"; do
 		plain="$plain|^#include \"(detail/)?$name\.h\"\$"
 	fi
 	complain_lines "$file: an include in a form that is not checked" < \
-		<(grep -nE "$hash.*\<(include|include_next|import|embed)\>" "$file" | grep -vE "^[0-9]+:(${plain//^})" || true)
+		<(grep -nE "${hash}.*\<(include|include_next|import|embed)\>" "$file" | grep -vE "^[0-9]+:(${plain//^})" || true)
 	complain_lines "$file: a directive that may be an include, in pieces" < \
-		<(grep -nE "(^|\*/)[ 	]*$hash.*(\\\\|\?\?/)\$|$hash[ 	]*/\*" "$file" | grep -vE '^[0-9]+:[ 	]*#[ 	]*(define|if|elif)[ 	].*\\$' || true)
+		<(grep -nE "(^|\*/)[ 	]*${hash}.*(\\\\|\?\?/)\$|${hash}[ 	]*/\*" "$file" | grep -vE '^[0-9]+:[ 	]*#[ 	]*(define|if|elif)[ 	].*\\$' || true)
 	complain_lines "$file: a room in angle brackets" < \
 		<(sed -nE 's/^#include <([a-z]+)\/.*/\1/p' "$file" | while read -r room; do [[ -z ${number_of[$room]-} ]] || echo "$room"; done)
 done

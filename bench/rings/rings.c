@@ -43,7 +43,7 @@
 
 /* The library's mark of the worst point is where a producer is held here. */
 #undef FILCH_HOOK
-#define FILCH_HOOK(point)  AT_##point
+#define FILCH_HOOK(point) AT_##point
 #define AT_scq_put_drawn  worst_point()
 #define AT_scq_take_drawn ((void)0)
 static inline void worst_point(void);
