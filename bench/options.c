@@ -23,6 +23,31 @@ bool bench_listed(const char *list, const char *name)
 	return !list;
 }
 
+static const char *const contestant_names[] = { "serial", "baseline", "filch", "caller", "gomp",
+	"omp", "tbb", "glib", "uv" };
+
+/* Whether all names between commas are known, built or not. */
+static bool contestants(const char *text)
+{
+	const size_t known = sizeof contestant_names / sizeof contestant_names[0];
+
+	for (;; text++) {
+		size_t length = strcspn(text, ","), i = 0;
+
+		while (i < known && (strlen(contestant_names[i]) != length ||
+					    strncmp(contestant_names[i], text, length) != 0))
+			i++;
+		if (i == known) {
+			fprintf(stderr, "filch-bench: --contestants: nobody is called \"%.*s\"\n",
+				(int)length, text);
+			return false;
+		}
+		text += length;
+		if (!*text)
+			return true;
+	}
+}
+
 static void usage(FILE *out)
 {
 	fputs("filch-bench: serial, mutex-queue baseline, filch and peers on the same programs\n"
@@ -105,6 +130,8 @@ int bench_options_parse(int argc, char **argv, struct bench_options *o)
 				return 2;
 			break;
 		case 'c':
+			if (!contestants(optarg))
+				return 2;
 			o->contestants = optarg;
 			break;
 		case 'j':

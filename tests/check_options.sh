@@ -70,9 +70,37 @@ for wrong in abc '' 0 1001; do
 done
 refused bench/compare no-such-revision
 
-# A path with less than the build needs, and no dpkg to ask.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# Refused before anything is installed or built: there is no compiler on this path, and no dpkg.
+mkdir "$work/few"
+for tool in bash env dirname cat sed grep tr nproc awk date; do
+	ln -s "$(command -v "$tool")" "$work/few"
+done
+refused_early() { PATH=$work/few refused bash "$@"; }
+for wrong in --bogus --quik extra '--rounds abc' '--rounds 0' --rounds '--seconds abc' '--workers x' '--workers 1,x' \
+	'--contestants nope' '--contestants filch,nope' '--instructions --bogus' '--compare --bogus' '--server --bogus' \
+	'--server --rounds x' '--pzip --bogus' '--pzip --mib x' '--rings x' '--crowded 5 x'; do
+	read -ra words <<<"$wrong"
+	case $wrong in
+	*,*) # of a list the wrong word alone is named
+		status=0
+		said=$(PATH=$work/few bash bench/run "${words[@]}" 2>&1) || status=$?
+		[[ $status == 2 && $said == *"\"${wrong##*,}\""* ]] || fail "status $status of: bench/run $wrong ($said)"
+		;;
+	*) refused_early bench/run "${words[@]}" ;;
+	esac
+	passed=$((passed + 1))
+done
+refused_early bench/instructions --bogus
+refused_early bench/compare --bogus
+refused_early tests/run --bogus
+refused_early tests/run -j abc
+refused "$bench" --list --contestants nope
+taken "$bench" --list --contestants serial,filch
+
+# A path with less than the build needs, and no dpkg to ask.
 for tool in bash env dirname cat sed; do
 	ln -s "$(command -v "$tool")" "$work/$tool"
 done

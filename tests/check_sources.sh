@@ -10,6 +10,8 @@
 #   - src/README.md lists every file of src/ in its room
 #   - a room uses only rooms listed before it, by include and, where compiled objects are given, by call;
 #     but for filchi_default_get(), see docs/adr/0030-default-pool.md
+#   - includes are written in one form: at the start of a line, by room in quotes, or in angle brackets
+#   - a room's header names no function that a later room defines
 #   - no two headers have one name in src/ and include/
 #
 # usage: check_sources.sh [root [objects]]      objects: the directory that holds ROOM/FILE.c.o
@@ -113,8 +115,27 @@ while read -r file; do
 		elif ((number_of[${included%%/*}] > number_of[${file%%/*}])); then
 			complain "src/$file: includes $included, whose room comes later"
 		fi
-	done < <(sed -nE 's/^[ 	]*#[ 	]*include[ 	]+["<]((base|place|struct|core|calls|pool|algo|\.\.?)\/[^">]+|[^"\/>]+")"?.*/\1/p' "src/$file")
+	done < <(sed -nE 's/^#include "([^"]+)".*/\1/p' "src/$file")
 done < <(find src -name '*.[ch]' | sort)
+
+# An include in another form would be one that nobody above has seen. Lines are judged as they stand,
+# comments and strings too: whatever looks like a directive and is not plain is refused.
+hash='(#|%:|\?\?=)'
+name='[A-Za-z0-9_]+'
+for file in "${library[@]}"; do
+	plain="^#include <$name(/$name)*\.h>( +/\*.*\*/)?\$"
+	if [[ $file == src/* ]]; then
+		plain="$plain|^#include \"$name/$name\.h\"( +/\*.*\*/)?\$"
+	else
+		plain="$plain|^#include \"(detail/)?$name\.h\"\$"
+	fi
+	complain_lines "$file: an include in a form that is not checked" < \
+		<(grep -nE "${hash}.*\<(include|include_next|import|embed)\>" "$file" | grep -vE "^[0-9]+:(${plain//^})" || true)
+	complain_lines "$file: a directive that may be an include, in pieces" < \
+		<(grep -nE "(^|\*/)[ 	]*${hash}.*(\\\\|\?\?/)\$|${hash}[ 	]*/\*" "$file" | grep -vE '^[0-9]+:[ 	]*#[ 	]*(define|if|elif)[ 	].*\\$' || true)
+	complain_lines "$file: a room in angle brackets" < \
+		<(sed -nE 's/^#include <([a-z]+)\/.*/\1/p' "$file" | while read -r room; do [[ -z ${number_of[$room]-} ]] || echo "$room"; done)
+done
 while read -r name; do
 	complain "$name: a file of this name is in src/ and in include/"
 done < <(find src include -name '*.h' -printf '%f\n' | sort | uniq -d)
@@ -142,6 +163,25 @@ if [[ -n $objects ]]; then
 			else if (kind ~ /^[TDBRVW]$/) defined[name] = room
 		}
 		END { for (pair in need) { split(pair, p, " "); if (p[2] in defined) print p[1], p[2], defined[p[2]] } }')
+
+	# A declaration is a promise of its room: it stands in that room, or in a later one.
+	declared=0
+	while read -r file name to; do
+		declared=$((declared + 1))
+		from=${file#src/}
+		((number_of[$to] <= number_of[${from%%/*}])) || [[ $name == filchi_default_get ]] ||
+			complain "$file: names $name, which room $to defines"
+	done < <(awk 'NR == FNR { room[$1] = $2; next }
+		{
+			line = $0; file = $1; sub(/:.*/, "", file)
+			while (match(line, /filchi?_[a-z0-9_]+\(/)) {
+				name = substr(line, RSTART, RLENGTH - 1); line = substr(line, RSTART + RLENGTH)
+				if (name in room) print file, name, room[name]
+			}
+		}' <(cd "$objects" && find . -name '*.o' -printf '%P\n' | while read -r object; do
+		[[ ! -f $root/src/${object%.o} ]] || nm "$object" | awk -v room="${object%%/*}" '$2 == "T" { print $3, room }'
+	done) <(find src -name '*.h' | while read -r file; do code_of "$file"; done) | sort -u)
+	((declared > 100)) || complain "$objects: $declared functions are declared: nothing was checked"
 	((calls > 0)) || complain "$objects: no object calls another: nothing was checked"
 	((ups == 1)) || complain "$objects: $ups objects want the default pool made, one is allowed to"
 fi

@@ -43,9 +43,9 @@
 
 /* The library's mark of the worst point is where a producer is held here. */
 #undef FILCH_HOOK
-#define FILCH_HOOK(point)  AT_##point
-#define AT_ring_put_drawn  worst_point()
-#define AT_ring_take_drawn ((void)0)
+#define FILCH_HOOK(point) AT_##point
+#define AT_scq_put_drawn  worst_point()
+#define AT_scq_take_drawn ((void)0)
 static inline void worst_point(void);
 
 #include "struct/scq.h"

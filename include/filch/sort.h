@@ -41,7 +41,7 @@ FILCH_EXTERN_C_BEGIN
  *           or an exception.
  * Returns:  0. On an error but -ECANCELED the array is as it was.
  *           -EINVAL     NULL @base with @n > 0; NULL @cmp; @size 0; more bytes than an address
- *                       space has; NULL @pool outside a worker.
+ *                       space has.
  *           -ENOMEM     no memory.
  *           -ENOBUFS, -ESHUTDOWN, -EDEADLK, -ECHILD
  *                       as FILCH_RUN.

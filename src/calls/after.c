@@ -10,7 +10,7 @@
  *   - its edges are hung on, one after the other
  *   - the look at closing, as in a submit; the share of the submit itself is counted off
  *
- * When the last one is counted off, the job goes into the queue, whose rings have a place for every
+ * When the last one is counted off, the job goes into the queue, whose SCQs have a place for every
  * slot. It is not asked whether there is room: the thread that has ended a job cannot wait.
  */
 #include "calls/submit.h"

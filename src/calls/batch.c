@@ -4,13 +4,13 @@
  *
  * Idea. What a submit does with one read-modify-write each, a batch does once for many jobs:
  *
- *   - slots: one operation on the ring of free ones
+ *   - slots: one operation on the SCQ of free ones
  *   - credits: one on the completion queue's stack
  *   - room: one on the queue's count
- *   - places in the lane: one on its ring
+ *   - places in the lane: one on its SCQ
  *   - one fence, and one worker woken, which wakes the next when it has found work
  *
- * What is left for each job is two read-modify-writes: its entry in either ring.
+ * What is left for each job is two read-modify-writes: its entry in either SCQ.
  *
  * Only what can be had at once is taken so. Where nothing can, the next job goes the way of a
  * single submit (filchi_submit_one()). That one waits, runs the job here, or says what is wrong, as

@@ -5,7 +5,7 @@
  *
  * Destroy looks at the cells. One that is FLYING belongs to a job that is not complete: -EBUSY, and
  * nothing has changed. With none flying every cell is free or READY. One that is READY is in the
- * ring, or its completer has a few instructions to go until it is. Destroy takes them out until all
+ * SCQ, or its completer has a few instructions to go until it is. Destroy takes them out until all
  * are free, disarms the notifier, and waits for a poster that is still writing the descriptor.
  */
 #include "struct/credit.h"
@@ -20,17 +20,18 @@
 #include <unistd.h>
 
 #include "base/import.h"
+#include "calls/submit.h"
 #include "core/abroad.h"
 #include "core/fault.h"
 
 #define CAPACITY_DEFAULT 16384u /* as many as a pool of all defaults has job slots */
-/* the ring's progress argument wants room for as many threads as may be inside: see scq.h */
+/* the SCQ's progress argument wants room for as many threads as may be inside: see scq.h */
 #define RING_LEAST        256u
 #define LOOK_NS           20000u /* as an idle worker: about what a wake-up costs */
 #define LOOK_PAUSES       16u
 #define CQ_CONFIG_SIZE_V1 24 /* of the first release that has it; never changes */
 
-/* Queues that were destroyed, by the size of their rings (in bits): see "Memory" in cq_cells.h. */
+/* Queues that were destroyed, by the size of their SCQs (in bits): see "Memory" in cq_cells.h. */
 static pthread_mutex_t dead_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct filch_cq *dead[32];
 
@@ -272,7 +273,7 @@ int filch_cq_destroy(struct filch_cq *cq)
 /* --- the descriptor --------------------------------------------------- */
 
 /*
- * After filchi_notify_arm(): of what is there, or on its way into the ring, a reader must be told.
+ * After filchi_notify_arm(): of what is there, or on its way into the SCQ, a reader must be told.
  */
 static void ring_if_any(struct filch_cq *cq)
 {

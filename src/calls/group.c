@@ -8,12 +8,12 @@
  *   - room in the group, if its unfinished jobs are bounded: what waits for it has nothing yet
  *   - a slot, its credit, and room in the queue, as any submit
  *   - it counts its job as unfinished
- *   - the gate, if the group bounds what runs: the job is active, or it is held, and the room in
+ *   - admission, if the group bounds what runs: the job is active, or it is held, and the room in
  *     the queue goes back
  *
- * The gate comes last. A submit that waits for room in the queue must not be one of the active
+ * Admission comes last. A submit that waits for room in the queue must not be one of the active
  * jobs: those held behind it would wait for the queue, which a worker may be the one to empty that
- * waits for the group. Where the gate is seen to be shut the queue is left out.
+ * waits for the group. Where the group seems full the queue is left out.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -107,7 +107,7 @@ int filch_group_destroy(struct filch_group *group)
 	return error;
 }
 
-/* --- room and the gate -------------------------------------------------- */
+/* --- room and admission ------------------------------------------------- */
 
 int filchi_group_await_room(struct filch_pool *pool, const struct filch_submit *how)
 {
@@ -135,12 +135,12 @@ int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
 	const uint64_t s = filch_load_relaxed(&job->state); /* FREE, ours alone */
 	const uint32_t slot = (uint32_t)(job - pool->jobs.slot);
 	struct filchi_groups *groups = filchi_load_acquire(&pool->jobs.groups);
-	pthread_mutex_t *gate = filchi_gate_of(groups, how->group);
+	pthread_mutex_t *admission = filchi_admission_of(groups, how->group);
 	const int64_t id = job->id;
 
-	pthread_mutex_lock(gate);
-	if (filchi_gate_pass(groups, how->group, slot)) {
-		pthread_mutex_unlock(gate);
+	pthread_mutex_lock(admission);
+	if (filchi_admit(groups, how->group, slot)) {
+		pthread_mutex_unlock(admission);
 		return 0;
 	}
 	filchi_submit_fill(job, work, how, now);
@@ -148,8 +148,8 @@ int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
 	filchi_job_publish(job, FILCHI_JOB_WAITING, filchi_submit_flags(how));
 	if (filchi_submit_adds(how)) /* before it can run */
 		filchi_submit_add(pool, how, id);
-	filchi_gate_hold(groups, how->group, slot, s, false);
-	pthread_mutex_unlock(gate);
+	filchi_admission_hold(groups, how->group, slot, s, false);
+	pthread_mutex_unlock(admission);
 	FILCH_HOOK(group_held);
 	/* S1 of submit.c, here too */
 	if (filchi_fence_then_load_acquire(&pool->closing) &&
@@ -161,22 +161,22 @@ int64_t filchi_group_hold(struct filch_pool *pool, struct filchi_job *job,
 	return id;
 }
 
-/* The group is another's if the job is not the one that was meant: groups.h, gates. */
+/* The group is another's if the job is not the one that was meant: groups.h, admission. */
 bool filchi_group_holds(struct filch_pool *pool, uint32_t slot, uint64_t s, bool failed)
 {
 	struct filchi_groups *groups = filchi_load_acquire(&pool->jobs.groups);
 	struct filch_group *group = filchi_group_at(groups, slot);
-	pthread_mutex_t *gate = filchi_gate_of(groups, group);
+	pthread_mutex_t *admission = filchi_admission_of(groups, group);
 	bool holds = false;
 
 	FILCH_HOOK(group_asked);
-	pthread_mutex_lock(gate);
+	pthread_mutex_lock(admission);
 	if (filchi_after_waits(&pool->jobs.slot[slot].state, s) && group->running_max &&
-		!filchi_gate_pass(groups, group, slot)) {
-		filchi_gate_hold(groups, group, slot, s, failed);
+		!filchi_admit(groups, group, slot)) {
+		filchi_admission_hold(groups, group, slot, s, failed);
 		holds = true;
 	}
-	pthread_mutex_unlock(gate);
+	pthread_mutex_unlock(admission);
 	return holds;
 }
 
@@ -184,7 +184,7 @@ void filchi_group_let_next(struct filchi_jobs *jobs, uint32_t slot)
 {
 	struct filchi_grouped next;
 
-	if (!filchi_gate_leave(filchi_load_acquire(&jobs->groups), &slot, &next))
+	if (!filchi_admission_leave(filchi_load_acquire(&jobs->groups), &slot, &next))
 		return;
 	FILCH_HOOK(group_lets_next);
 	filchi_submit_ready(filchi_pool_of(jobs), slot, next.state, next.failed);

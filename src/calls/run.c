@@ -12,7 +12,7 @@
 
 /*
  * The creating thread of a FILCH_POOL_CALLER pool, as worker 0: the job need not change threads. It
- * must be cheap enough for short loops: a slot of its own, no ring, no clock. A pool's end relies
+ * must be cheap enough for short loops: a slot of its own, no SCQ, no clock. A pool's end relies
  * on this: the job can be seen, waited for and cancelled, and S1 is kept.
  */
 static int run_as_caller(struct filchi_worker *w, const struct filchi_work *work)
@@ -119,7 +119,7 @@ void filchi_run_as_caller(struct filch_pool *pool, struct filchi_job *job, int64
 		filchi_wait_ready(w, job, id, deadline);
 	if (!filchi_forked(pool) && !filchi_deadline_passed(deadline) &&
 		filchi_job_claim(job, id, &pool->jobs, FILCHI_JOB_RUNNING)) {
-		/* its number stays in the ring, a tombstone */
+		/* its number stays in the SCQ, a tombstone */
 		filchi_abroad_release(pool);
 		filchi_worker_run_job(w, job, false);
 	}

@@ -5,7 +5,7 @@
  * A submit:
  *
  *   - takes a slot, then room in the queue
- *   - fills the slot, publishes it, and puts its number into the ring
+ *   - fills the slot, publishes it, and puts its number into the SCQ
  *   - passes a full fence
  *   - looks whether a worker must be woken (idle.h), and whether the pool has begun to close
  *
@@ -340,8 +340,8 @@ static void sweep_lane(struct filch_pool *pool, uint32_t lane)
 
 /*
  * No slot is free. The slot of a job that was cancelled, or run under a wait, cannot be used again
- * while its number is still in a ring. Only a worker with an empty stack takes such numbers out.
- * Here the submitter takes all of them out, if that costs few looks for each. The rings are walked
+ * while its number is still in an SCQ. Only a worker with an empty stack takes such numbers out.
+ * Here the submitter takes all of them out, if that costs few looks for each. The SCQs are walked
  * whole: a walk that stops early would put the oldest jobs behind the others. True if it has.
  */
 FILCH_COLD static bool sweep_tombstones(struct filch_pool *pool)
@@ -439,7 +439,7 @@ FILCH_INLINE int64_t submit_slot(struct filch_pool *pool, struct filchi_job *job
 		if (id)
 			return id < 0 ? refuse(pool, how, (int)id) : id;
 	}
-	if (grouped && filchi_gate_seems_shut(how->group))
+	if (grouped && filchi_admission_seems_full(how->group))
 		return post_grouped(pool, job, work, how, now, here, false);
 	if (!here && filchi_injector_admit(&pool->injector, filchi_submit_ignores_full(pool, how)))
 		return post(pool, job, work, how, now, false, grouped);

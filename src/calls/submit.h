@@ -122,6 +122,10 @@ void filchi_complete(struct filch_pool *pool, struct filchi_job *job, int64_t id
  */
 struct filchi_job *filchi_job_here(void);
 
+/* completion_queue.c: destroyed queues are held over a fork. */
+void filchi_cqs_before_fork(void);
+void filchi_cqs_after_fork(void);
+
 /* Completes a job that has not started with -ECANCELED; false if it has. */
 bool filchi_cancel_queued(struct filch_pool *pool, struct filchi_job *job, int64_t id);
 

@@ -184,7 +184,7 @@ static bool waits_for_itself(const struct job_wait *wait)
 	return false;
 }
 
-/* Runs the awaited job here, if it is queued. Its number stays in the ring, a tombstone. */
+/* Runs the awaited job here, if it is queued. Its number stays in the SCQ, a tombstone. */
 static bool run_awaited(struct job_wait *wait)
 {
 	struct filch_pool *pool = wait->w->pool;

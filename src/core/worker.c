@@ -213,7 +213,7 @@ static enum filchi_steal attempt(
 			filchi_waking_found(w, victim);
 		run_stolen(w, task, team, &in, (int)victim->id);
 		break;
-	case FILCHI_STEAL_LOST:
+	case FILCHI_STEAL_RACED:
 		filchi_count(&w->counters, raced);
 		team_leave(w, team);
 		break;

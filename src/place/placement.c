@@ -84,15 +84,15 @@ static int choose_cpus(struct filchi_making *m)
 	return 0;
 }
 
-/* Step 2: m->slot, sorted, with the cores to be left free at the end. Returns 0 or -ENOMEM. */
-static int choose_slots(struct filchi_making *m)
+/* Step 2: m->candidate, sorted, with the cores to be left free at the end. Returns 0 or -ENOMEM. */
+static int choose_candidates(struct filchi_making *m)
 {
 	const struct filchi_topology *t = m->topology;
 	bool smt = m->request->flags & FILCH_POOL_USE_SMT;
 	uint32_t reserve = m->request->reserve_cores;
 
-	m->slot = calloc(m->chosen_cpus, sizeof(*m->slot));
-	if (!m->slot)
+	m->candidate = calloc(m->chosen_cpus, sizeof(*m->candidate));
+	if (!m->candidate)
 		return -ENOMEM;
 	for (uint32_t c = 0; c < t->cores; c++) {
 		uint32_t sibling = 0;
@@ -101,13 +101,14 @@ static int choose_slots(struct filchi_making *m)
 			uint32_t cpu = t->cpu[t->core[c].first_cpu + i];
 
 			if (filchi_cpuset_has(&m->cpus, cpu))
-				m->slot[m->slots++] = (struct filchi_slot){ .cpu = cpu,
-					.core = c,
-					.sibling = sibling++,
-					.kind = t->core[c].kind };
+				m->candidate[m->candidates++] =
+					(struct filchi_candidate){ .cpu = cpu,
+						.core = c,
+						.sibling = sibling++,
+						.kind = t->core[c].kind };
 		}
 	}
-	filchi_slots_sort(m);
+	filchi_candidates_sort(m);
 	/*
 	 * The first slot of each core now stands among the first chosen_cores: their tail is what
 	 * reserve_cores takes.
@@ -115,12 +116,13 @@ static int choose_slots(struct filchi_making *m)
 	if (reserve >= m->chosen_cores)
 		reserve = m->chosen_cores - 1;
 	for (uint32_t i = m->chosen_cores - reserve; i < m->chosen_cores; i++)
-		for (uint32_t s = 0; s < m->slots; s++)
-			if (m->slot[s].core == m->slot[i].core)
-				m->slot[s].reserved = true;
-	filchi_slots_sort(m);
-	for (m->free_slots = 0; m->free_slots < m->slots && !m->slot[m->free_slots].reserved;)
-		m->free_slots++;
+		for (uint32_t s = 0; s < m->candidates; s++)
+			if (m->candidate[s].core == m->candidate[i].core)
+				m->candidate[s].reserved = true;
+	filchi_candidates_sort(m);
+	for (m->free_candidates = 0;
+		m->free_candidates < m->candidates && !m->candidate[m->free_candidates].reserved;)
+		m->free_candidates++;
 	return 0;
 }
 
@@ -130,8 +132,8 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 }
 
 /*
- * Step 3: plan->usable, from the slots and the quota. One that is followed bounds nothing here: it
- * may rise. Returns 0 or -ENOMEM.
+ * Step 3: plan->usable, from the candidates and the quota. One that is followed bounds nothing
+ * here: it may rise. Returns 0 or -ENOMEM.
  */
 static int choose_usable(struct filchi_making *m)
 {
@@ -142,7 +144,7 @@ static int choose_usable(struct filchi_making *m)
 		return error;
 	m->plan->quota = filchi_budget_whole(&m->budget);
 	m->quota = m->request->flags & FILCH_POOL_FOLLOW_QUOTA ? UINT32_MAX : m->plan->quota;
-	m->plan->usable = smaller(smaller(m->slots, m->quota), FILCHI_WORKERS_MAX);
+	m->plan->usable = smaller(smaller(m->candidates, m->quota), FILCHI_WORKERS_MAX);
 	return 0;
 }
 
@@ -154,7 +156,7 @@ static uint32_t automatic(const struct filchi_making *m)
 	/* of a quota too, what is reserved is for others */
 	if (workers != UINT32_MAX)
 		workers = workers > spare ? workers - spare : 1;
-	workers = smaller(workers, smaller(m->free_slots, m->plan->usable));
+	workers = smaller(workers, smaller(m->free_candidates, m->plan->usable));
 	return m->request->workload == FILCH_WORKLOAD_IO && workers > 1 ? workers - 1 : workers;
 }
 
@@ -265,7 +267,7 @@ static int choose_binding(struct filchi_making *m)
 		plan->binding = FILCHI_BIND_NONE;
 	else if (is_on(m, FILCH_POOL_PIN, FILCHI_ENV_PIN))
 		plan->binding = FILCHI_BIND_CPU;
-	else if (plan->quota < m->slots)
+	else if (plan->quota < m->candidates)
 		plan->binding = FILCHI_BIND_SET;
 	else
 		plan->binding = FILCHI_BIND_SEAT;
@@ -320,8 +322,8 @@ int filchi_plan_make_in(const struct filchi_place_request *request,
 	const struct filchi_surroundings *where, struct filchi_plan **plan)
 {
 	static int (*const step[])(struct filchi_making * m) = { look_around, choose_cpus,
-		choose_slots, choose_usable, choose_workers, choose_binding, filchi_seats_choose,
-		choose_order, filchi_reasons_write };
+		choose_candidates, choose_usable, choose_workers, choose_binding,
+		filchi_seats_choose, choose_order, filchi_reasons_write };
 	struct filchi_making m = { .request = request, .where = where };
 	int error = 0;
 
@@ -330,7 +332,7 @@ int filchi_plan_make_in(const struct filchi_place_request *request,
 	if (m.complaints)
 		(void)fclose(m.complaints); /* written out, or the plan has failed */
 	free(m.complaint);
-	free(m.slot);
+	free(m.candidate);
 	free(m.loads);
 	filchi_topology_put(m.topology);
 	if (error)

@@ -6,7 +6,7 @@
 #include "place/placement.h"
 
 /* A place for one worker: a CPU of a core. */
-struct filchi_slot {
+struct filchi_candidate {
 	uint32_t cpu, core;
 	uint32_t sibling; /* 0: the first CPU of its core that we may use */
 	int32_t kind;
@@ -30,16 +30,16 @@ struct filchi_making {
 	struct filchi_cpuset cpuset;
 	uint32_t masked_cpus, masked_cores; /* after the mask, before the cpuset */
 	uint32_t chosen_cpus, chosen_cores; /* after the cpuset */
-	struct filchi_slot *slot;
-	uint32_t slots, free_slots; /* free: not reserved */
+	struct filchi_candidate *candidate;
+	uint32_t candidates, free_candidates; /* free: not reserved */
 	struct filchi_budget budget;
 	/* whole CPUs that bound the workers, at least 1; UINT32_MAX without such a quota */
 	uint32_t quota;
-	struct filchi_loads *loads; /* where there are more slots than workers, or NULL */
+	struct filchi_loads *loads; /* where there are more candidates than workers, or NULL */
 };
 
-/* Sorts the slots into the order in which they are given out; placement.h has the rule. */
-void filchi_slots_sort(struct filchi_making *m);
+/* Sorts the candidates into the order in which they are given out; placement.h has the rule. */
+void filchi_candidates_sort(struct filchi_making *m);
 
 /*
  * The seats, where there is a choice where least is in use, and the masks. From here on the plan's

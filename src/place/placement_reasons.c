@@ -32,12 +32,12 @@ static void write_decision(const struct filchi_making *m, FILE *out)
 		fprintf(out, "%u of ", m->plan->usable);
 	amount(out, all, smt ? "CPU" : "core");
 	fputs(": ", out);
-	if (m->quota < m->slots)
+	if (m->quota < m->candidates)
 		fprintf(out, "%s\n", m->budget.reason);
-	else if (m->plan->usable < m->slots)
+	else if (m->plan->usable < m->candidates)
 		fprintf(out, "a pool has at most %u workers\n", FILCHI_WORKERS_MAX);
 	else if (m->chosen_cpus < m->masked_cpus &&
-		 m->slots < (smt ? m->masked_cpus : m->masked_cores))
+		 m->candidates < (smt ? m->masked_cpus : m->masked_cores))
 		fprintf(out, "cpuset of %s\n", m->cpuset_from);
 	else if (m->masked_cpus < t->machine_cpus)
 		fprintf(out, "affinity mask allows %u of %u CPUs\n", m->masked_cpus,
@@ -118,7 +118,7 @@ static void write_smt(const struct filchi_making *m, FILE *out)
 	if (m->chosen_cpus == m->chosen_cores)
 		return;
 	fputs("SMT: ", out);
-	if (m->slots > m->chosen_cores) {
+	if (m->candidates > m->chosen_cores) {
 		fputs("siblings are used\n", out);
 		return;
 	}
@@ -131,13 +131,13 @@ static bool next_kind(const struct filchi_making *m, int32_t *kind, uint32_t *co
 {
 	int32_t next = INT32_MIN;
 
-	for (uint32_t i = 0; i < m->slots; i++)
-		if (m->slot[i].kind < *kind && m->slot[i].kind > next)
-			next = m->slot[i].kind;
+	for (uint32_t i = 0; i < m->candidates; i++)
+		if (m->candidate[i].kind < *kind && m->candidate[i].kind > next)
+			next = m->candidate[i].kind;
 	*kind = next;
 	*cores = 0;
-	for (uint32_t i = 0; i < m->slots; i++)
-		*cores += m->slot[i].kind == next && !m->slot[i].sibling;
+	for (uint32_t i = 0; i < m->candidates; i++)
+		*cores += m->candidate[i].kind == next && !m->candidate[i].sibling;
 	return next != INT32_MIN;
 }
 
@@ -179,9 +179,9 @@ static void write_workers(const struct filchi_making *m, FILE *out)
 			fputs(", one fewer for an I/O workload", out);
 		fputc('\n', out);
 	}
-	if (plan->seated > m->slots) {
+	if (plan->seated > m->candidates) {
 		fprintf(out, "oversubscribed: %u workers share ", plan->seated);
-		amount(out, m->slots, "seat");
+		amount(out, m->candidates, "seat");
 		fputc('\n', out);
 	} else if (plan->seated > plan->usable) {
 		fprintf(out, "oversubscribed: %u workers on %u usable\n", plan->seated,

@@ -20,7 +20,7 @@
 /* Total, so that sorting is deterministic. */
 static int by_preference(const void *left, const void *right)
 {
-	const struct filchi_slot *a = left, *b = right;
+	const struct filchi_candidate *a = left, *b = right;
 	uint32_t a_load = a->load + a->sibling * LOAD_THREAD;
 	uint32_t b_load = b->load + b->sibling * LOAD_THREAD;
 
@@ -37,9 +37,9 @@ static int by_preference(const void *left, const void *right)
 	return a->cpu < b->cpu ? -1 : a->cpu > b->cpu;
 }
 
-void filchi_slots_sort(struct filchi_making *m)
+void filchi_candidates_sort(struct filchi_making *m)
 {
-	qsort(m->slot, m->slots, sizeof(*m->slot), by_preference);
+	qsort(m->candidate, m->candidates, sizeof(*m->candidate), by_preference);
 }
 
 static uint32_t quanta(uint32_t load)
@@ -79,16 +79,16 @@ static void weigh(struct filchi_making *m)
 	const struct filchi_topology *t = m->topology;
 	struct filchi_cpuset given = { { 0 } };
 
-	for (uint32_t s = 0; s < m->slots; s++) {
-		const struct filchi_core *core = &t->core[m->slot[s].core];
+	for (uint32_t s = 0; s < m->candidates; s++) {
+		const struct filchi_core *core = &t->core[m->candidate[s].core];
 		uint32_t load = 0;
 
 		for (uint32_t i = 0; i < core->cpus; i++)
 			load += m->loads->cpu[t->cpu[core->first_cpu + i]];
-		m->slot[s].load = quanta(load);
-		m->slot[s].cpu = least_used(m, m->slot[s].core, &given);
+		m->candidate[s].load = quanta(load);
+		m->candidate[s].cpu = least_used(m, m->candidate[s].core, &given);
 	}
-	filchi_slots_sort(m);
+	filchi_candidates_sort(m);
 }
 
 /* Whether @a and @b are in one group of @level. */
@@ -98,27 +98,27 @@ static bool is_near(const struct filchi_core *a, const struct filchi_core *b, ui
 }
 
 /*
- * What a worker on @seat may run on, within its group of @level: slots of its kind of core, or of
- * any. What is reserved is left free, but for workers that had to be put there.
+ * What a worker on @seat may run on, within its group of @level: candidates of its kind of core, or
+ * of any. What is reserved is left free, but for workers that had to be put there.
  */
-static struct filchi_cpuset around(const struct filchi_making *m, const struct filchi_slot *seat,
-	uint32_t level, bool any_kind)
+static struct filchi_cpuset around(const struct filchi_making *m,
+	const struct filchi_candidate *seat, uint32_t level, bool any_kind)
 {
 	const struct filchi_core *core = m->topology->core;
 	struct filchi_cpuset mask = { { 0 } };
 
 	filchi_cpuset_add(&mask, seat->cpu);
-	for (uint32_t s = 0; s < m->slots; s++)
-		if (is_near(&core[seat->core], &core[m->slot[s].core], level) &&
-			(any_kind || m->slot[s].kind == seat->kind) &&
-			(!m->slot[s].reserved || seat->reserved))
-			filchi_cpuset_add(&mask, m->slot[s].cpu);
+	for (uint32_t s = 0; s < m->candidates; s++)
+		if (is_near(&core[seat->core], &core[m->candidate[s].core], level) &&
+			(any_kind || m->candidate[s].kind == seat->kind) &&
+			(!m->candidate[s].reserved || seat->reserved))
+			filchi_cpuset_add(&mask, m->candidate[s].cpu);
 	return mask;
 }
 
 /* The mask of a worker on @seat: its last-level cache, or the smallest group with other cores. */
 static struct filchi_cpuset group_mask(
-	const struct filchi_making *m, const struct filchi_slot *seat)
+	const struct filchi_making *m, const struct filchi_candidate *seat)
 {
 	static const uint8_t levels[] = { FILCHI_LEVEL_L3, FILCHI_LEVEL_NODE, FILCHI_LEVEL_PACKAGE,
 		FILCHI_LEVEL_MACHINE };
@@ -143,8 +143,8 @@ static struct filchi_cpuset unreserved(const struct filchi_making *m)
 	const struct filchi_topology *t = m->topology;
 	struct filchi_cpuset mask = { { 0 } };
 
-	for (uint32_t s = 0; s < m->free_slots; s++) {
-		const struct filchi_core *core = &t->core[m->slot[s].core];
+	for (uint32_t s = 0; s < m->free_candidates; s++) {
+		const struct filchi_core *core = &t->core[m->candidate[s].core];
 
 		for (uint32_t i = 0; i < core->cpus; i++)
 			filchi_cpuset_add(&mask, t->cpu[core->first_cpu + i]);
@@ -154,8 +154,8 @@ static struct filchi_cpuset unreserved(const struct filchi_making *m)
 }
 
 /* Whether the two are surely given one mask. */
-static bool has_same_mask(
-	const struct filchi_making *m, const struct filchi_slot *a, const struct filchi_slot *b)
+static bool has_same_mask(const struct filchi_making *m, const struct filchi_candidate *a,
+	const struct filchi_candidate *b)
 {
 	const struct filchi_core *core = m->topology->core;
 
@@ -187,7 +187,7 @@ static struct filchi_cpuset mask_for(const struct filchi_making *m, uint32_t w)
 {
 	return m->plan->binding == FILCHI_BIND_SET || w >= m->plan->seated
 		       ? unreserved(m)
-		       : group_mask(m, &m->slot[w % m->slots]);
+		       : group_mask(m, &m->candidate[w % m->candidates]);
 }
 
 /* Whether worker @w surely has the mask of the one before it. */
@@ -197,8 +197,8 @@ static bool has_mask_before(const struct filchi_making *m, uint32_t w)
 		return false;
 	if (m->plan->binding == FILCHI_BIND_SET || w > m->plan->seated)
 		return true;
-	return w < m->plan->seated &&
-	       has_same_mask(m, &m->slot[w % m->slots], &m->slot[(w - 1) % m->slots]);
+	return w < m->plan->seated && has_same_mask(m, &m->candidate[w % m->candidates],
+					      &m->candidate[(w - 1) % m->candidates]);
 }
 
 /* plan->mask, from the seats. Returns 0 or -ENOMEM. */
@@ -226,7 +226,7 @@ static int fill_masks(struct filchi_making *m)
 	return 0;
 }
 
-/* plan->seat, in the order of the slots. Returns 0 or -ENOMEM. */
+/* plan->seat, in the order of the candidates. Returns 0 or -ENOMEM. */
 static int fill_seats(struct filchi_making *m)
 {
 	struct filchi_plan *plan = m->plan;
@@ -235,12 +235,12 @@ static int fill_seats(struct filchi_making *m)
 	if (!plan->seat)
 		return -ENOMEM;
 	for (uint32_t w = 0; w < plan->workers; w++) {
-		const struct filchi_slot *slot = &m->slot[w % m->slots];
-		const struct filchi_core *core = &m->topology->core[slot->core];
+		const struct filchi_candidate *candidate = &m->candidate[w % m->candidates];
+		const struct filchi_core *core = &m->topology->core[candidate->core];
 
 		if (plan->pin && w < plan->seated)
-			plan->seat[w] = (struct filchi_seat){ (int)w, (int)slot->cpu,
-				(int)slot->core, core->node, core->package, core->kind };
+			plan->seat[w] = (struct filchi_seat){ (int)w, (int)candidate->cpu,
+				(int)candidate->core, core->node, core->package, core->kind };
 		else
 			plan->seat[w] = (struct filchi_seat){ (int)w, -1, -1, -1, -1, -1 };
 		if (plan->seat[w].pu >= (int)plan->pus)
@@ -262,7 +262,7 @@ static int look_at_others(struct filchi_making *m)
 {
 	const struct filchi_loads *given = m->where ? m->where->loads : NULL;
 
-	if (!m->plan->pin || m->plan->at_first >= m->slots || (m->plan->simulated && !given))
+	if (!m->plan->pin || m->plan->at_first >= m->candidates || (m->plan->simulated && !given))
 		return 0;
 	m->loads = calloc(1, sizeof(*m->loads));
 	if (!m->loads)

@@ -69,9 +69,9 @@ static void add_worker(struct filch_memory *m, struct filch_pool *pool, struct f
 		filchi_stack_mapped(pool));
 }
 
-static void add_ring(struct filch_memory *m, const struct filchi_scq *ring)
+static void add_scq(struct filch_memory *m, const struct filchi_scq *scq)
 {
-	add(&m->queues, ring->entry, sizeof ring->entry[0] << ring->bits);
+	add(&m->queues, scq->entry, sizeof scq->entry[0] << scq->bits);
 }
 
 int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
@@ -104,8 +104,8 @@ int filch_pool_memory(const struct filch_pool *pool, struct filch_memory *out)
 		add(&m.slots, groups, groups->bytes);
 	add(&m.slots, filchi_load_acquire(&p->jobs.names),
 		p->jobs.slots * sizeof(struct filchi_name));
-	add_ring(&m, &p->jobs.free);
+	add_scq(&m, &p->jobs.free);
 	for (uint32_t i = 0; i < FILCH_LANES; i++)
-		add_ring(&m, &p->injector.lane[i]);
+		add_scq(&m, &p->injector.lane[i]);
 	return filchi_export(out, &m, sizeof m);
 }

@@ -48,7 +48,7 @@
 #define FILCHI_AFTER_DONE    UINT64_C(4) /* the first of three that are over */
 #define FILCHI_AFTER_GONE    UINT64_C(6)
 #define FILCHI_AFTER_WAITING UINT64_C(7)
-#define FILCHI_AFTER_READY   UINT64_C(9) /* QUEUED, and in a ring */
+#define FILCHI_AFTER_READY   UINT64_C(9) /* QUEUED, and in an SCQ */
 
 #define FILCHI_EDGE_NONE   UINT32_C(0) /* edges are numbered from 1 */
 #define FILCHI_EDGE_BITS   UINT64_C(0xffffff)

@@ -86,10 +86,6 @@ static inline bool filchi_cq_forked(const struct filch_cq *cq)
 	return filchi_forked_since(cq->fork_generation);
 }
 
-/* Held over a fork. */
-void filchi_cqs_before_fork(void);
-void filchi_cqs_after_fork(void);
-
 static inline void filchi_cq_arrival_init(struct filch_cq *cq)
 {
 	for (uint32_t i = 0; i < cq->capacity; i++)

@@ -166,7 +166,7 @@ struct filchi_filter {
 enum filchi_steal {
 	FILCHI_STEAL_GOT,
 	FILCHI_STEAL_EMPTY,
-	FILCHI_STEAL_LOST,  /* somebody else was faster: trying again is worthwhile */
+	FILCHI_STEAL_RACED, /* somebody else was faster: trying again is worthwhile */
 	FILCHI_STEAL_BARRED /* there is a task, of a job the thief may not touch now */
 };
 
@@ -538,7 +538,7 @@ static inline enum filchi_steal filchi_deque_steal_as(struct filchi_deque *d, bo
 		 * the caller lowers the count: if it was the last one out it has a duty to the job
 		 */
 		*team = job;
-		return FILCHI_STEAL_LOST;
+		return FILCHI_STEAL_RACED;
 	}
 	filch_tsan_acquire(&d->hot.bottom);
 	*task = found;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups of jobs: storage, sleeping threads, gates. See groups.h and group_word.h. */
+/* Groups of jobs: storage, sleeping threads, admission locks. See groups.h and group_word.h. */
 #include "struct/groups.h"
 
 #include <errno.h>
@@ -17,8 +17,8 @@ struct filchi_groups *filchi_groups_make(uint32_t slots)
 		return NULL;
 	groups->bytes = bytes;
 	groups->of = (void *)(groups + 1);
-	for (uint32_t i = 0; i < FILCHI_GATES; i++)
-		pthread_mutex_init(&groups->gate[i].lock, NULL);
+	for (uint32_t i = 0; i < FILCHI_ADMISSIONS; i++)
+		pthread_mutex_init(&groups->admission[i].lock, NULL);
 	return groups;
 }
 
@@ -26,8 +26,8 @@ void filchi_groups_free(struct filchi_groups *groups)
 {
 	if (!groups)
 		return;
-	for (uint32_t i = 0; i < FILCHI_GATES; i++)
-		pthread_mutex_destroy(&groups->gate[i].lock);
+	for (uint32_t i = 0; i < FILCHI_ADMISSIONS; i++)
+		pthread_mutex_destroy(&groups->admission[i].lock);
 	filchi_unmap(groups, groups->bytes);
 }
 
@@ -192,9 +192,9 @@ int filchi_group_sleep_for_room(
 	return error;
 }
 
-/* --- gates -------------------------------------------------------------- */
+/* --- admission --------------------------------------------------------- */
 
-bool filchi_gate_pass(struct filchi_groups *groups, struct filch_group *group, uint32_t slot)
+bool filchi_admit(struct filchi_groups *groups, struct filch_group *group, uint32_t slot)
 {
 	uint32_t active = filch_load_relaxed(&group->active);
 
@@ -205,7 +205,7 @@ bool filchi_gate_pass(struct filchi_groups *groups, struct filch_group *group, u
 	return true;
 }
 
-void filchi_gate_hold(struct filchi_groups *groups, struct filch_group *group, uint32_t slot,
+void filchi_admission_hold(struct filchi_groups *groups, struct filch_group *group, uint32_t slot,
 	uint64_t state, bool failed)
 {
 	struct filchi_grouped *me = &groups->of[slot];
@@ -222,7 +222,7 @@ void filchi_gate_hold(struct filchi_groups *groups, struct filch_group *group, u
 	group->last = slot + 1;
 }
 
-/* With the gate: takes a held one out of the list. */
+/* With the admission lock: takes a held one out of the list. */
 static void take_out(
 	struct filchi_groups *groups, struct filch_group *group, const struct filchi_grouped *me)
 {
@@ -236,14 +236,15 @@ static void take_out(
 		group->last = me->prev;
 }
 
-bool filchi_gate_leave(struct filchi_groups *groups, uint32_t *slot, struct filchi_grouped *next)
+bool filchi_admission_leave(
+	struct filchi_groups *groups, uint32_t *slot, struct filchi_grouped *next)
 {
 	struct filchi_grouped *me = &groups->of[*slot];
 	struct filch_group *group = filch_load_relaxed(&me->group);
-	pthread_mutex_t *gate = filchi_gate_of(groups, group);
+	pthread_mutex_t *admission = filchi_admission_of(groups, group);
 	bool more = false;
 
-	pthread_mutex_lock(gate);
+	pthread_mutex_lock(admission);
 	if (me->held == FILCHI_HELD) {
 		take_out(groups, group, me);
 	} else if (me->held == FILCHI_HELD_ACTIVE) {
@@ -259,6 +260,6 @@ bool filchi_gate_leave(struct filchi_groups *groups, uint32_t *slot, struct filc
 		}
 	}
 	me->held = FILCHI_HELD_NOT;
-	pthread_mutex_unlock(gate);
+	pthread_mutex_unlock(admission);
 	return more;
 }

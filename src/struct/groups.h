@@ -8,14 +8,14 @@
  * others, in a list of the group. Those that are not count as active, queued or running. The end of
  * an active one makes the first of those held ready.
  *
- * Gates. Lists and counts of active ones are not the group's alone: whoever has ended what a job
- * follows knows its slot, and its group only as long as the job is not over. So they lie under
+ * Admission. Lists and counts of active ones are not the group's alone: whoever has ended what a
+ * job follows knows its slot, and its group only as long as the job is not over. So they lie under
  * locks of the pool, chosen by the group's address, which may be compared when the group is gone.
  * In there the state word says whether the job is still the one that was meant. If it is, the group
  * lives.
  *
  * An entry is the submitter's until the job is published. Later `group` stays, and all else is the
- * gate's.
+ * admission lock's.
  *
  * A group has a bit for each slot of the pool, set while the job there is of it: from before it is
  * published until it is about to be over. Who looks for its jobs looks at these, and not at all
@@ -40,7 +40,7 @@ struct filch_group {
 	struct filch_pool *pool; /* it may be gone when no job is unfinished */
 	uint32_t fork_generation;
 	filch_atomic_u64 *members; /* a bit of each slot */
-	/* the gate's: jobs that are queued or run; held ones, by slot + 1, 0 = none */
+	/* the admission lock's: jobs that are queued or run; held ones, by slot + 1, 0 = none */
 	FILCH_ALIGNED(FILCH_CACHELINE) filch_atomic_u32 active;
 	uint32_t first, last;
 	/* threads that sleep: until none is unfinished, for room */
@@ -66,16 +66,16 @@ struct filchi_grouped {
 	bool failed;  /* held: one that it follows has failed */
 };
 
-#define FILCHI_GATES 64u
+#define FILCHI_ADMISSIONS 64u
 
-struct filchi_gate {
+struct filchi_admission {
 	FILCH_ALIGNED(FILCH_CACHELINE) pthread_mutex_t lock;
 };
 
 struct filchi_groups {
 	size_t bytes;
 	struct filchi_grouped *of; /* by slot */
-	struct filchi_gate gate[FILCHI_GATES];
+	struct filchi_admission admission[FILCHI_ADMISSIONS];
 };
 
 /* @slots: all of a pool. NULL: no memory. */
@@ -157,32 +157,33 @@ static inline bool filchi_group_has_room(struct filch_group *group)
 	return filchi_group_room_taken(filchi_load_acquire(&group->word)) < group->unfinished_max;
 }
 
-/* --- gates -------------------------------------------------------------- */
+/* --- admission --------------------------------------------------------- */
 
-/* The lock for all of @group that is the gate's; @group is only compared. */
-static inline pthread_mutex_t *filchi_gate_of(
+/* The lock for all of @group that is the admission lock's; @group is only compared. */
+static inline pthread_mutex_t *filchi_admission_of(
 	struct filchi_groups *groups, const struct filch_group *group)
 {
-	return &groups->gate[(uintptr_t)group / sizeof *group % FILCHI_GATES].lock;
+	return &groups->admission[(uintptr_t)group / sizeof *group % FILCHI_ADMISSIONS].lock;
 }
 
-/* Any thread, without the gate: whether a job would be held now. */
-static inline bool filchi_gate_seems_shut(struct filch_group *group)
+/* Any thread, without the lock: whether a job would be held now. */
+static inline bool filchi_admission_seems_full(struct filch_group *group)
 {
 	return group->running_max && filch_load_relaxed(&group->active) >= group->running_max;
 }
 
-/* With the gate: the job in @slot becomes active. False: there are enough. */
-bool filchi_gate_pass(struct filchi_groups *groups, struct filch_group *group, uint32_t slot);
+/* With the admission lock: the job in @slot becomes active. False: there are enough. */
+bool filchi_admit(struct filchi_groups *groups, struct filch_group *group, uint32_t slot);
 
-/* With the gate: the job in @slot, of the generation in @state, is held. */
-void filchi_gate_hold(struct filchi_groups *groups, struct filch_group *group, uint32_t slot,
+/* With the admission lock: the job in @slot, of the generation in @state, is held. */
+void filchi_admission_hold(struct filchi_groups *groups, struct filch_group *group, uint32_t slot,
 	uint64_t state, bool failed);
 
 /*
  * The owner of a job of a group with running_max, which is about to be over. True: *@next is a copy
  * of the entry of one that was held, in slot *@slot, now active and to be made ready.
  */
-bool filchi_gate_leave(struct filchi_groups *groups, uint32_t *slot, struct filchi_grouped *next);
+bool filchi_admission_leave(
+	struct filchi_groups *groups, uint32_t *slot, struct filchi_grouped *next);
 
 #endif

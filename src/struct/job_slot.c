@@ -48,7 +48,7 @@ static void slot_init(struct filchi_jobs *jobs, uint32_t slot)
 }
 
 int filchi_jobs_init(
-	struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *ring_slots)
+	struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *scq_slots)
 {
 	uint32_t slots = 2;
 
@@ -82,7 +82,7 @@ int filchi_jobs_init(
 		filchi_scq_put(&jobs->free, i);
 	}
 	filch_store_relaxed(&jobs->begun, count < BEGUN_AT_ONCE ? count : BEGUN_AT_ONCE);
-	*ring_slots = slots;
+	*scq_slots = slots;
 	return 0;
 }
 

@@ -180,11 +180,11 @@ struct filchi_jobs {
 };
 
 /*
- * 0, -ENOMEM, -EAGAIN (more living pools than there are tags). *@ring_slots: the SCQ capacity that
+ * 0, -ENOMEM, -EAGAIN (more living pools than there are tags). *@scq_slots: the SCQ capacity that
  * holds every slot.
  */
 int filchi_jobs_init(
-	struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *ring_slots);
+	struct filchi_jobs *jobs, uint32_t count, uint32_t threads, uint32_t *scq_slots);
 void filchi_jobs_destroy(struct filchi_jobs *jobs);
 
 /*

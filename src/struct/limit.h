@@ -5,7 +5,7 @@
  * number, or FILCHI_NO_RANK while it has to see to something before it takes work.
  *
  * The worker, with an empty stack      | Whoever changes the limit
- *   1 sees itself barred               |   a limit = the new one
+ *   1 sees itself surplus              |   a limit = the new one
  *   2 ceases to be a searcher          |   b full fence
  *   3 state = RETIRED                  |   c look at the state of each worker between the old
  *   4 full fence                       |     and the new one: of those that may run now wake

@@ -98,7 +98,7 @@ static inline bool filchi_scq_put_at(struct filchi_scq *r, uint64_t tail, uint32
 	uint64_t e = filchi_load_acquire(entry);
 
 	filchi_check(value < values);
-	FILCH_HOOK(ring_put_drawn);
+	FILCH_HOOK(scq_put_drawn);
 	while (e >> (r->bits + 1) < cycle && !(e & values) &&
 		(!(e & unsafe) || filchi_load_acquire(&r->head) <= tail)) {
 		if (filchi_cas_seq_cst(entry, &e, cycle << (r->bits + 1) | (values - value))) {
@@ -161,7 +161,7 @@ static inline uint32_t filchi_scq_take_at(struct filchi_scq *r, uint64_t head)
 	filch_atomic_u64 *entry = filchi_scq_entry(r, head);
 	uint64_t e = filchi_load_acquire(entry);
 
-	FILCH_HOOK(ring_take_drawn);
+	FILCH_HOOK(scq_take_drawn);
 	do {
 		/* the common case, said aloud: gcc's own order of the code is slower */
 		if (FILCH_LIKELY(e >> (r->bits + 1) == cycle)) {

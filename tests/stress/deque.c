@@ -109,7 +109,7 @@ static bool attempt(struct hand *h, struct hand *victim)
 		h->steals++;
 		run_stolen(h, task, team);
 		return true;
-	case FILCHI_STEAL_LOST:
+	case FILCHI_STEAL_RACED:
 		h->lost++;
 		if (team)
 			(void)filchi_fetch_sub_acq_rel(&team->inside, 1);

@@ -97,7 +97,7 @@ static void *thief(void *arg)
 			CHECK(filchi_exchange_acq_rel(&t->word, 0) == 1, "it ran before");
 			(void)filchi_team_leave(of);
 			break;
-		case FILCHI_STEAL_LOST:
+		case FILCHI_STEAL_RACED:
 			lost++;
 			if (of)
 				(void)filchi_team_leave(of);

@@ -39,14 +39,14 @@ static _Atomic uint64_t taken, empty_looks, full_looks, batches;
 static _Atomic unsigned hook_rate;
 static _Atomic uint64_t hook_yields;
 static _Thread_local uint64_t hook_rng;
-static _Thread_local bool hold_me; /* this thread stops at the next ring_put_drawn ... */
+static _Thread_local bool hold_me; /* this thread stops at the next scq_put_drawn ... */
 static _Atomic bool held, let_go;  /* ... says so, and goes on when it is told */
 
 void filchi_hook(const char *point)
 {
 	unsigned rate = atomic_load_explicit(&hook_rate, memory_order_relaxed);
 
-	if (hold_me && point[5] == 'p') { /* ring_put_drawn */
+	if (hold_me && point[4] == 'p') { /* scq_put_drawn */
 		hold_me = false;
 		held = true;
 		while (!let_go)

@@ -135,7 +135,7 @@ static int steal_as(const struct filchi_filter *filter, struct filchi_team **tea
 	case FILCHI_STEAL_GOT:
 		scope = in.scope;
 		return (int)(t - task);
-	case FILCHI_STEAL_LOST:
+	case FILCHI_STEAL_RACED:
 		return LOST;
 	case FILCHI_STEAL_BARRED:
 		return BARRED;

@@ -24,7 +24,7 @@ static void begin_group(
 	EQ(filch_group_create(&group, pool, &config), 0);
 }
 
-/* Room, gate and queue are as they were: nothing was kept. */
+/* Room, admission and queue are as they were: nothing was kept. */
 static void end_group(void)
 {
 	EQ(filch_group_wait(group, NULL), 0);

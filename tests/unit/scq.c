@@ -124,7 +124,7 @@ static void take_comes_before_its_put(void)
 Test(ring, a_put_that_comes_after_its_take_draws_again)
 {
 	begin(4);
-	in_window("ring_put_drawn", take_comes_before_its_put);
+	in_window("scq_put_drawn", take_comes_before_its_put);
 	filchi_scq_put(&r, 2);
 	EQ(hook_runs, 1);
 	EQ(tail(), drawn_tail + 1); /* the second draw */
@@ -157,7 +157,7 @@ Test(ring, a_take_that_is_overtaken_by_a_lap_still_gets_its_value)
 {
 	begin(2); /* 4 entries */
 	filchi_scq_put(&r, 0);
-	in_window("ring_take_drawn", lap_passes_a_take);
+	in_window("scq_take_drawn", lap_passes_a_take);
 	EQ(filchi_scq_take(&r), 0);
 	EQ(hook_runs, 1);
 	EQ(filchi_scq_take(&r), FILCHI_SCQ_EMPTY);
@@ -178,7 +178,7 @@ static void another_put_passes(void)
 Test(ring, a_put_that_is_overtaken_loses_its_turn_but_not_its_value)
 {
 	begin(4);
-	in_window("ring_put_drawn", another_put_passes);
+	in_window("scq_put_drawn", another_put_passes);
 	filchi_scq_put(&r, 0);
 	EQ(hook_runs, 1);
 	EQ(filchi_scq_take(&r), 0);

@@ -82,9 +82,8 @@ static void *submit_and_be_held(void *arg)
 
 static void a_submitter_held_in_any_window_stops_nobody(void)
 {
-	static const char *const window[] = { "ring_take_drawn", "submit_published",
-		"ring_put_drawn", "submit_put", "posted_counted", "wake_chosen",
-		"submit_announced" };
+	static const char *const window[] = { "scq_take_drawn", "submit_published", "scq_put_drawn",
+		"submit_put", "posted_counted", "wake_chosen", "submit_announced" };
 	uint64_t n = test_scaled(1000);
 
 	pools_begin();

@@ -485,7 +485,7 @@ static void *thief(void *number)
 
 			atomic_fetch_add(&looks[id], 1);
 			got += outcome == FILCHI_STEAL_GOT;
-			failed += outcome == FILCHI_STEAL_LOST;
+			failed += outcome == FILCHI_STEAL_RACED;
 			PAUSE_AT_RANDOM();
 		}
 		atomic_fetch_add_explicit(&steals, got, memory_order_relaxed);

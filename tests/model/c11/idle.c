@@ -332,7 +332,7 @@ static bool run_any(void)
 	} else if (filchi_scq_take(&ring) != FILCHI_SCQ_EMPTY) {
 		found(false);
 	} else {
-		return outcome == FILCHI_STEAL_LOST;
+		return outcome == FILCHI_STEAL_RACED;
 	}
 	atomic_fetch_add_explicit(&executed, 1, memory_order_release);
 #if defined(FILCH_EXPLORE) && defined(LONG)

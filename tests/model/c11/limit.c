@@ -9,9 +9,9 @@
  * - poster: posts an item, while the changer is at work; then waits until it has run. Explored: it
  *   is the changer too, and posts before or after the change by SCENE.
  * - changer: sets the limit one to three times a round, at last not to 0.
- * - worker: retires if it is barred, else looks for the item; finds it, or prepares to sleep, looks
- *   again, cancels or sleeps. Explored: LOOKS times at most (default 3); its thread ends where it
- *   would sleep.
+ * - worker: retires if it is surplus, else looks for the item; finds it, or prepares to sleep,
+ *   looks again, cancels or sleeps. Explored: LOOKS times at most (default 3); its thread ends
+ *   where it would sleep.
  *
  * Explored scenes:
  *   0  the limit rises from 0 to all, with an item posted: a worker retires meanwhile

@@ -250,7 +250,7 @@ static long steal_one(unsigned n)
 		filchi_places_leave(&in, n);
 		filchi_store_release(&task->word, 0);
 	}
-	if ((outcome == FILCHI_STEAL_GOT || outcome == FILCHI_STEAL_LOST) && team)
+	if ((outcome == FILCHI_STEAL_GOT || outcome == FILCHI_STEAL_RACED) && team)
 		assert(!filchi_team_leave(team));
 	return outcome == FILCHI_STEAL_BARRED ? TASKS : got;
 }

@@ -197,7 +197,7 @@ static enum filchi_steal steal_one(unsigned n, struct filchi_team **team)
 		((filch_thunk *)filchi_load_acquire(&task->word))(NULL, 0, task);
 		filchi_store_release(&task->word, 0);
 	}
-	if ((outcome == FILCHI_STEAL_GOT || outcome == FILCHI_STEAL_LOST) && *team)
+	if ((outcome == FILCHI_STEAL_GOT || outcome == FILCHI_STEAL_RACED) && *team)
 		assert(!filchi_team_leave(*team));
 	return outcome;
 }

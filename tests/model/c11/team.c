@@ -273,7 +273,7 @@ static void thief_once(bool faults)
 		}
 		leave(of);
 		break;
-	case FILCHI_STEAL_LOST:
+	case FILCHI_STEAL_RACED:
 		atomic_fetch_add_explicit(&in_vain, 1, memory_order_relaxed);
 		leave(of);
 		break;
