@@ -114,12 +114,13 @@ static void cancel_behind(const struct filch_submit *as, int n)
 Test(lanes, all_slots_of_cancelled_jobs_are_used_again_while_every_worker_is_busy)
 {
 	enum { SLOTS = 512, FIRST = 40 };
-	struct hold h = HOLD_INIT;
-	int seen[2] = { 0, 0 };
 
 	begin(1, SLOTS, SLOTS);
 	for (int round = 0; round < 3; round++) {
-		starts = seen[0] = seen[1] = 0;
+		struct hold h = HOLD_INIT;
+		int seen[2] = { 0, 0 };
+
+		starts = 0;
 		hold_worker(&h);
 		queue(0, FIRST, &normal);
 		queue(URGENT, FIRST, &urgent);
