@@ -266,6 +266,8 @@ Test(default_pool, one_that_cannot_be_made_is_an_error_and_tried_again)
 
 	if (TEST_SANITIZED)
 		cr_skip_test("the sanitizer needs address space");
+	if (test_is_emulated())
+		cr_skip_test("qemu-user sets no limit of address space");
 	/* the topology is known: hwloc does not bear a failed allocation */
 	EQ(filch_pool_destroy(pool_of(1, 0)), 0);
 	EQ(getrlimit(RLIMIT_AS, &limit), 0);
@@ -412,7 +414,7 @@ Test(default_pool, memory_is_told_by_what_it_is_for)
 	EQ(m.queues.reserved, (1 + FILCH_LANES) * 2048 * 8);
 	EQ(m.deques.reserved >= 2 * 64 * 8 && m.deques.reserved < 2 * 64 * 8 + 256, 1);
 	EQ(m.workers.reserved > 2 * 4096, 1);
-	if (!resident(&m))
+	if (!resident(&m) || test_is_emulated())
 		cr_skip_test("mincore(2) does not tell");
 	EQ(m.stacks.resident < m.stacks.reserved / 2, 1);
 	EQ(m.workers.resident <= m.workers.reserved, 1);
