@@ -30,24 +30,6 @@ struct filchi_delivery {
 	uint32_t level;
 };
 
-/*
- * struct/places.h: what the thread has learnt of waking workers, elsewhere (0) or on its core (1)
- */
-struct filchi_places {
-	uint32_t soon[2]; /* by place: how soon a worker has come, ns; 0 = not known */
-	uint32_t place;   /* in use */
-	uint32_t left;    /* so many wake-ups until the other is tried */
-	uint32_t every;   /* from one trial to the next; 0 = none yet */
-	uint32_t stayed;  /* wake-ups since the place in use has changed */
-};
-
-/* core/spin_wait.c: the worker that the thread has woken last, and not yet learnt from */
-struct filchi_woken {
-	const struct filch_pool *pool; /* NULL = none */
-	uint32_t worker, sleep, place; /* the sleep that it ended, by its state when awake */
-	uint64_t at, preempted;        /* when; how often the thread had lost its core by then */
-};
-
 /* core/spin_wait.c: the thread as a client, which posts jobs to pools and waits for them. */
 struct filchi_client {
 	/* it has woken a worker for the job it posted last: a wait offers its core at once */
@@ -62,10 +44,6 @@ struct filchi_client {
 	uint32_t patience; /* so many of them before it sleeps instead; 0 = none yet */
 	/* the pool whose worker on this CPU it has woken and not yet made way for */
 	const struct filch_pool *overdue;
-	struct filchi_woken woken;
-	struct filchi_places places;
-	/* when it relied on the worker of its core last; how often it had lost its core by then */
-	uint64_t relied_at, preempted;
 };
 
 struct filchi_this_thread {

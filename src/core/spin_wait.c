@@ -29,18 +29,15 @@
 #include "core/spin_wait.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 
 #include "core/live_words.h"
-#include "struct/places.h"
 #include "struct/policy.h"
 
 #define PAUSES        16u   /* pause instructions between two looks of a search */
 #define UNYIELDING_NS 1000u /* of a search, before it offers its core to others at each look */
 #define HABIT         3u    /* so many times in a row make a habit */
 #define AT_ONCE_NS    5000u /* from submit to wait */
-#define DOUBT_NS      100000u
-#define PATIENCE      32u /* waits beside a worker before the first sleep ... */
+#define PATIENCE      32u   /* waits beside a worker before the first sleep ... */
 /* ... and eight times as many before the next, up to this, while it does not help */
 #define PATIENCE_MAX 65536u
 
@@ -56,91 +53,6 @@ struct filchi_worker *filchi_worker_on_cpu(const struct filch_pool *pool)
 bool filchi_client_waits(const struct filchi_client *client)
 {
 	return client->runs || client->times >= HABIT;
-}
-
-/* How often the system has taken the core from this thread. */
-static uint64_t preemptions(void)
-{
-	struct rusage used;
-
-	return getrusage(RUSAGE_THREAD, &used) ? 0 : (uint64_t)used.ru_nivcsw;
-}
-
-/*
- * What has become of the worker it has woken last. If the system took the core from the client for
- * it, the client went on: the worker came soon, and at its expense.
- */
-static void learn(struct filch_pool *pool, struct filchi_client *client)
-{
-	struct filchi_woken *woken = &client->woken;
-	struct filchi_worker *w;
-	uint64_t took;
-
-	if (woken->pool != pool || woken->worker >= pool->workers) {
-		woken->pool = NULL;
-		return;
-	}
-	woken->pool = NULL;
-	w = filchi_worker_at(pool, woken->worker);
-	if (filchi_load_acquire(&w->came_after) == woken->sleep)
-		took = filch_load_relaxed(&w->came_at) - woken->at;
-	else if (filchi_load_acquire(&w->sleeper.state) == woken->sleep)
-		took = filchi_now() - woken->at; /* it has not come yet */
-	else
-		return;
-	if (woken->place == FILCHI_PLACE_HERE && preemptions() != woken->preempted)
-		took = FILCHI_SOON_MAX;
-	filchi_places_learn(&client->places, woken->place, took);
-}
-
-/*
- * A client that has made way so far relies on the worker here once more, which is awake. If it has
- * lost its core meanwhile, it has gone on. Asked only where there was time for that.
- */
-static void doubt(struct filchi_client *client)
-{
-	uint64_t now = filchi_now(), before = client->preempted;
-
-	if (now - client->relied_at > DOUBT_NS) {
-		client->preempted = preemptions();
-		if (before != client->preempted && client->relied_at)
-			filchi_places_learn(&client->places, FILCHI_PLACE_HERE, FILCHI_SOON_MAX);
-	}
-	client->relied_at = now;
-}
-
-bool filchi_client_makes_way(struct filch_pool *pool, struct filchi_worker *here)
-{
-	struct filchi_client *client = filchi_client_here();
-
-	if (filchi_client_waits(client))
-		return true;
-	if (client->woken.pool)
-		learn(pool, client);
-	if (filchi_places_next(&client->places) != FILCHI_PLACE_HERE)
-		return false;
-	if (filchi_is_awake(here))
-		doubt(client);
-	return filchi_places_next(&client->places) == FILCHI_PLACE_HERE;
-}
-
-void filchi_client_woke(
-	struct filch_pool *pool, struct filchi_worker *woken, const struct filchi_worker *here)
-{
-	struct filchi_client *client = filchi_client_here();
-
-	client->woken.pool = NULL;
-	if (!woken || !here || pool->workers < 2 || filchi_client_waits(client))
-		return;
-	client->woken = (struct filchi_woken){
-		.pool = pool,
-		.worker = woken->id,
-		.sleep = filchi_load_acquire(&woken->sleeper.state) & ~3u,
-		.place = woken == here ? FILCHI_PLACE_HERE : FILCHI_PLACE_THERE,
-		.at = filchi_now(),
-	};
-	if (woken == here)
-		client->woken.preempted = preemptions();
 }
 
 void filchi_client_woke_for(int64_t id)

@@ -26,23 +26,6 @@ static inline bool filchi_is_awake(struct filchi_worker *w)
 /* Whether a client is about to wait for the job it posts, by what it does or has done so far. */
 bool filchi_client_waits(const struct filchi_client *client);
 
-/*
- * A client has posted a job and is on the core of @here: whether it will make way soon, by its
- * habits, so that @here is the best to wake. It learns now from what it has woken before.
- */
-bool filchi_client_makes_way(struct filch_pool *pool, struct filchi_worker *here);
-
-/* It has woken @woken for a job, being on the core of @here or, NULL, of no worker. */
-void filchi_client_woke(
-	struct filch_pool *pool, struct filchi_worker *woken, const struct filchi_worker *here);
-
-/* A worker that is no longer asleep, as it sees itself at @now. */
-static inline void filchi_woken_came(struct filchi_worker *w, uint64_t now)
-{
-	filch_store_relaxed(&w->came_at, now);
-	filch_store_release(&w->came_after, filch_load_relaxed(&w->sleeper.state));
-}
-
 /* A client has woken a worker for job @id. */
 void filchi_client_woke_for(int64_t id);
 

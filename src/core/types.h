@@ -133,9 +133,6 @@ struct filchi_worker {
 	 * 1: a thread that waits for this pool's work is on this worker's CPU: filchi_spin_wait()
 	 */
 	filch_atomic_u32 yield_asked;
-	/* when it came out of its last sleep, and of which, by its state: written in this order */
-	filch_atomic_u64 came_at;
-	filch_atomic_u32 came_after;
 	/*
 	 * 1: before its next job it is to look at its errands and at the limit. Set after what it
 	 * is to find there, by any thread; it clears it by a full fence before it looks.

@@ -237,7 +237,7 @@ bool filchi_worker_posted(struct filch_pool *pool)
 		return wants_one(pool, counts, 0, self->id) && wake_free(pool, self->id, false);
 	here = filchi_worker_on_cpu(pool);
 	near = here ? here->id : 0;
-	first = !here || filchi_client_makes_way(pool, here);
+	first = !here || filchi_client_waits(client);
 	if (!first)
 		counts = miss_one(pool, here, counts);
 	if (!wants_one(pool, counts, client->overdue == pool, near))
@@ -245,7 +245,6 @@ bool filchi_worker_posted(struct filch_pool *pool)
 	woken = wake_free(pool, near, !first);
 	client->has_woken = woken;
 	client->overdue = woken && woken == here && filchi_client_waits(client) ? pool : NULL;
-	filchi_client_woke(pool, woken, here);
 	return woken;
 }
 

@@ -457,7 +457,6 @@ static void park(struct filchi_worker *w)
 {
 	const struct filchi_filter anything = { .any = true, .worker = w->id };
 	struct filch_pool *pool = w->pool;
-	uint64_t now;
 
 	FILCH_HOOK(park_begins);
 	filchi_idle_prepare(&pool->idle, &w->sleeper, &anything);
@@ -472,9 +471,7 @@ static void park(struct filchi_worker *w)
 	filchi_count(&w->counters, parks);
 	(void)filchi_worker_sleep(w, NULL);
 	FILCH_HOOK(woken_comes);
-	now = filchi_now();
-	filchi_woken_came(w, now);
-	filchi_pin_review(&w->pin_watch, now);
+	filchi_pin_review(&w->pin_watch, filchi_now());
 }
 
 bool filchi_worker_run_one(struct filchi_worker *w)

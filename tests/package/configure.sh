@@ -57,7 +57,7 @@ minimal=$(with_packages minimal hwloc ck)
 	fail "the preset release needs more than README names"
 ! grep -q '^CMAKE_CXX_COMPILER' "$work/release/CMakeCache.txt" || fail "the preset release looks for a C++ compiler"
 targets=$(cmake --build "$work/release" --target help | sed -nE 's/^\.\.\. ([^ ]*).*/\1/p' | grep -v '\.[ios]$' | sort | paste -sd ' ')
-wanted="all clean depend edit_cache filch filch-info filch-top filch_objects filch_static filch_static_objects filch_tools install install/local install/strip"
+wanted="all clean depend docs edit_cache filch filch-info filch-top filch-trace filch_objects filch_static filch_static_objects filch_tools install install/local install/strip"
 wanted+=" list_install_components rebuild_cache uninstall"
 [[ $targets == "$wanted" ]] || fail "the preset release makes $targets"
 passed=$((passed + 1))

@@ -71,8 +71,11 @@ endfunction()
 function(vcpkg_cmake_config_fixup)
 	cmake_parse_arguments(PARSE_ARGV 0 arg "" "CONFIG_PATH" "")
 	known()
-	file(MAKE_DIRECTORY ${CURRENT_PACKAGES_DIR}/share)
-	file(RENAME ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH} ${CURRENT_PACKAGES_DIR}/share/${PORT})
+	# what lies there already stays, as with vcpkg
+	file(MAKE_DIRECTORY ${CURRENT_PACKAGES_DIR}/share/${PORT})
+	file(GLOB files ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH}/*)
+	file(COPY ${files} DESTINATION ${CURRENT_PACKAGES_DIR}/share/${PORT})
+	file(REMOVE_RECURSE ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH})
 endfunction()
 
 function(vcpkg_fixup_pkgconfig)
