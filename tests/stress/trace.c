@@ -74,6 +74,23 @@ static int submit_and_wait(void *arg)
 	return filch_wait(pool, id, NULL, &c);
 }
 
+/*
+ * A worker counts as asleep before its last look, and as parked after it. One that is woken between
+ * the two does not count as parked, so the wait for that has an end.
+ */
+static void until_parked(struct filch_pool *pool)
+{
+	uint64_t workers = (uint64_t)filch_pool_workers(pool);
+
+	pool_until_asleep(pool, workers);
+	for (unsigned quiet = 0, turns = 0; quiet < 100 && turns < 100000; turns++) {
+		struct filch_stats s = pool_stats(pool);
+
+		quiet = s.asleep == workers && s.parks >= s.wakes + workers ? quiet + 1 : 0;
+		sched_yield();
+	}
+}
+
 /* Something of everything; with pauses, so that workers park. */
 static void work(struct filch_pool *pool)
 {
@@ -94,7 +111,7 @@ static void work(struct filch_pool *pool)
 		CHECK_EQ(filch_wait(pool, id[i], NULL, &c), 0);
 	CHECK_EQ(filch_for(pool, 0, 10000, 0, add, &sum), 0);
 	CHECK_EQ(sum, 10000);
-	pool_until_asleep(pool, (uint64_t)filch_pool_workers(pool));
+	until_parked(pool);
 }
 
 /* Every kind of event with its counter, for the whole and by worker. */
@@ -246,7 +263,7 @@ static void traces_begin_and_end_under_way(void)
 	over = false;
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, submit_on, pool), 0);
-	for (uint32_t i = 0; i < test_scaled(16); i++) {
+	for (uint32_t i = 0; i < test_scaled(16) || jobs <= 100 || submits <= 100; i++) {
 		uint64_t until = submitted + 200;
 		struct trace trace;
 		struct look look;
@@ -266,8 +283,6 @@ static void traces_begin_and_end_under_way(void)
 	CHECK_EQ(filch_pool_drain(pool, NULL), 0);
 	CHECK_EQ(filch_pool_live(pool, 0), 0);
 	pool_close(pool);
-	CHECK(jobs > 100, "%llu jobs", (unsigned long long)jobs);
-	CHECK(submits > 100, "%llu submits", (unsigned long long)submits);
 }
 
 static void names_are_in_it(void)
