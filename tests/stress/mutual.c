@@ -1376,10 +1376,12 @@ static void submit_behind_a_thread_outside(enum held_outside scene)
 	static const struct filch_group_config one = { .size = sizeof one, .unfinished_max = 1 };
 	struct filch_completion c;
 	pthread_t thread;
+	int64_t id;
 	int there;
 
 	pools = 3;
-	waited_for = outsider = 0;
+	waited_for = 0;
+	outsider = 0;
 	may_return = false;
 	refused = 0;
 	for (unsigned i = 0; i < pools; i++)
@@ -1392,8 +1394,9 @@ static void submit_behind_a_thread_outside(enum held_outside scene)
 	CHECK_EQ(pthread_create(
 			 &thread, NULL, submit_from_outside, at[scene == OF_A_POOL_AWAKE ? 2 : 1]),
 		0);
-	CHECK((waited_for = filch_submit(at[0], submit_for_what_is_held, NULL, NULL)) > 0,
-		"refused");
+	id = filch_submit(at[0], submit_for_what_is_held, NULL, NULL);
+	CHECK(id > 0, "%lld", (long long)id);
+	waited_for = id;
 	if (scene == OF_A_POOL_AWAKE) {
 		until_idle(at[0], 1);
 		until_idle(at[1], 1);
