@@ -30,6 +30,7 @@ static _Atomic int64_t *told; /* by job: the id that it has deferred; NEVER: it 
 static struct ledger finished, completed;
 static _Atomic uint64_t on_worker, on_finisher, refused, cancelled;
 static _Atomic uint64_t flagged; /* or cancelled */
+static _Atomic uint64_t reached; /* so many jobs some finisher is done with */
 
 static int defer(void *arg)
 {
@@ -40,6 +41,10 @@ static int defer(void *arg)
 	atomic_store_explicit((_Atomic int64_t *)arg, id, memory_order_release);
 	if (number % 3 == 0)
 		sched_yield();
+	/* some return after their finish; not at any price: that may wait for who submits */
+	if (number % (16 * KINDS) == CALLBACK)
+		for (int i = 0; i < 1000 && atomic_load(&reached) <= number; i++)
+			sched_yield();
 	return -1; /* ignored */
 }
 
@@ -96,6 +101,8 @@ static void *finisher(void *unused)
 			if (i % KINDS == DETACHED)
 				ledger_enter(&completed, i);
 		}
+		if (atomic_load(&reached) <= i)
+			atomic_store(&reached, i + 1);
 	}
 	return NULL;
 }
@@ -142,6 +149,7 @@ static void run(uint64_t n)
 	uint64_t random = test_seed(), waiting = 0, waited = 0;
 
 	jobs = n;
+	reached = 0;
 	told = calloc(jobs, sizeof told[0]);
 	CHECK(told != NULL, "no memory");
 	ledger_open(&finished, jobs);
