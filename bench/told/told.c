@@ -8,7 +8,7 @@
  * stand side by side and sleep, so that each meets the same machine; ways and contestants take
  * turns.
  *
- * Before each submit the submitter sleeps for 2 ms, in which all workers park and idle cores halt.
+ * Before each submit the submitter sleeps so long that all workers park and idle cores halt.
  *
  * Not good for: the cost of a hand-over between threads that are awake (filch-bench, trip hot).
  */

@@ -335,6 +335,9 @@ static void sweep_lane(struct filch_pool *pool, uint32_t lane)
 		}
 		filchi_injector_put(&pool->injector, lane, slot);
 		(void)filchi_worker_posted(pool);
+		/* it may sleep bound, and found the lane empty: what it waits for may come after */
+		if (pool->has_caller && pool->running == 1)
+			(void)filchi_worker_wake(pool, pool->first);
 	}
 }
 

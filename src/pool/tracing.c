@@ -147,20 +147,13 @@ static bool end_pool(struct filch_pool *pool)
 static char *path_of(const char *file)
 {
 	const char *mark = strstr(file, "%p");
-	char *path = NULL, *whole;
+	char *path = NULL;
 
 	if (!mark)
-		path = strdup(file);
-	else if (asprintf(&path, "%.*s%d%s", (int)(mark - file), file, (int)getpid(), mark + 2) < 0)
-		path = NULL;
-	if (!path)
+		return strdup(file);
+	if (asprintf(&path, "%.*s%d%s", (int)(mark - file), file, (int)getpid(), mark + 2) < 0)
 		return NULL;
-	/* the program may go to another directory; what has no such name is left as it is */
-	whole = realpath(path, NULL);
-	if (!whole)
-		return path;
-	free(path);
-	return whole;
+	return path;
 }
 
 /* Makes the file, so that an error is told at once: the path, or NULL and *@error. */
@@ -176,7 +169,10 @@ static char *make_file(const char *file, int *error)
 	*error = fd < 0 ? -errno : 0;
 	if (fd >= 0)
 		(void)close(fd);
-	whole = *error ? NULL : path_of(path); /* it has a whole path by now */
+	/* the program may go to another directory; what has no such name is left as it is */
+	whole = *error ? NULL : realpath(path, NULL);
+	if (!*error && !whole)
+		whole = strdup(path);
 	if (!*error && !whole)
 		*error = -ENOMEM;
 	free(path);

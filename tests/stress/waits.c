@@ -458,6 +458,73 @@ static void workers_may_wait_for_jobs_of_another_pool(void)
 		(unsigned long long)pools_sum.jobs);
 }
 
+/* --- slots under tombstones --------------------------------------------- */
+
+#define BURIED 6u
+
+static _Atomic uint64_t swept;
+
+static int nothing(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
+/* Looks for a slot where there is none: cancelled jobs keep theirs until they are reaped. */
+static void *sweep(void *unused)
+{
+	struct filch_submit how = FILCH_SUBMIT_INIT;
+
+	how.when_full = FILCH_TRY;
+	how.flags = FILCH_JOB_DETACHED;
+	for (unsigned i = 0; i < 20000; i++)
+		swept += filch_submit(pool, nothing, NULL, &how) == -ENOBUFS;
+	return unused;
+}
+
+/*
+ * The only worker is the creator. It waits for a job that comes after a queued one, whose number
+ * others take out and put back meanwhile.
+ */
+static void a_creator_hears_of_the_job_that_a_sweep_has_put_back(void)
+{
+	struct filch_config config = FILCH_CONFIG_INIT;
+	pthread_t thread[4];
+
+	config.workers = 1;
+	config.flags = FILCH_POOL_CALLER | FILCH_POOL_NO_PIN | FILCH_POOL_NO_SEARCH;
+	config.queue_capacity = config.jobs_max = BURIED + 2;
+	swept = 0;
+	for (uint64_t n = test_scaled(40); n--;) {
+		struct filch_submit how = FILCH_SUBMIT_INIT;
+		int64_t buried[BURIED], first, last;
+		uint64_t seen = swept;
+
+		test_watchdog(60);
+		pool = pool_open_with(&config);
+		for (unsigned i = 0; i < BURIED; i++)
+			CHECK((buried[i] = filch_submit(pool, nothing, NULL, NULL)) > 0, "full");
+		CHECK((first = filch_submit(pool, nothing, NULL, NULL)) > 0, "full");
+		how.after = &first;
+		how.after_count = 1;
+		CHECK((last = filch_submit(pool, nothing, NULL, &how)) > 0, "full");
+		for (unsigned i = 0; i < BURIED; i++)
+			CHECK_EQ(filch_cancel(pool, buried[i]), 0);
+		for (unsigned i = 0; i < 4; i++)
+			CHECK_EQ(pthread_create(&thread[i], NULL, sweep, NULL), 0);
+		while (swept < seen + 1000)
+			sched_yield();
+		CHECK_EQ(filch_wait(pool, last, NULL, NULL), 0);
+		for (unsigned i = 0; i < 4; i++)
+			CHECK_EQ(pthread_join(thread[i], NULL), 0);
+		CHECK_EQ(filch_wait(pool, first, NULL, NULL), 0);
+		for (unsigned i = 0; i < BURIED; i++)
+			CHECK_EQ(filch_wait(pool, buried[i], NULL, NULL), 0);
+		CHECK_EQ(filch_pool_drain(pool, NULL), 0);
+		pool_close(pool);
+	}
+}
+
 int main(void)
 {
 	test_watchdog(120);
@@ -473,5 +540,7 @@ int main(void)
 		a_wait_inside_a_job_keeps_its_deadline_and_may_be_repeated);
 	test_case("workers may wait for jobs of another pool",
 		workers_may_wait_for_jobs_of_another_pool);
+	test_case("a creator hears of the job that a sweep has put back",
+		a_creator_hears_of_the_job_that_a_sweep_has_put_back);
 	return test_finish("waits");
 }
